@@ -1,0 +1,1 @@
+"""What exists in AWS and in the cluster: one component a file."""

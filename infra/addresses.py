@@ -1,0 +1,47 @@
+"""How a VPC's address range is divided among its subnets: arithmetic alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+
+NUM_ZONES = 3
+SMALLEST_NETWORK = 22
+"""Prefix length: 1,024 addresses, which leaves each private subnet 256."""
+LARGEST_NETWORK = 16
+"""Prefix length: AWS admits no larger VPC
+(https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubnetLayout:
+    """The subnets of a network, zone by zone; disjoint, aligned and inside it."""
+
+    public: tuple[IPv4Network, ...]
+    private: tuple[IPv4Network, ...]
+
+
+def check_network(network: IPv4Network) -> IPv4Network:
+    """The network itself. Raises ValueError unless it is private and can be divided among the zones."""
+    if network.prefixlen > SMALLEST_NETWORK:
+        raise ValueError(
+            f"Network {network} has {network.num_addresses} addresses and {NUM_ZONES} zones need "
+            f"{2 ** (32 - SMALLEST_NETWORK) * 3 // 4}; use a /{SMALLEST_NETWORK} or larger"
+        )
+    if network.prefixlen < LARGEST_NETWORK:
+        raise ValueError(f"Network {network} is larger than AWS admits for a VPC; use a /{LARGEST_NETWORK} or smaller")
+    if not network.is_private:
+        raise ValueError(
+            f"Network {network} is not private; use a range inside 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16"
+        )
+    return network
+
+
+def subnet_layout(network: IPv4Network) -> SubnetLayout:
+    """Three quarters of `network` become one private subnet a zone, for nodes and pods.
+
+    Of the last quarter, three quarters become one public subnet a zone; the rest stays free.
+    """
+    *private, last_quarter = network.subnets(prefixlen_diff=2)
+    *public, _free = last_quarter.subnets(prefixlen_diff=2)
+    return SubnetLayout(public=tuple(public), private=tuple(private))

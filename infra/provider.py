@@ -1,0 +1,39 @@
+"""The AWS provider that every resource of a stack is made with."""
+
+from __future__ import annotations
+
+import pulumi
+import pulumi_aws as aws
+
+from infra.tags import standard_tags
+
+_EMULATED_SERVICES = ("ec2", "ecr", "eks", "iam", "rds", "s3", "secretsmanager", "sts")
+
+
+def aws_provider(
+    *,
+    region: pulumi.Input[str],
+    environment: str,
+    deploy_role_arn: str | None = None,
+    emulator: str | None = None,
+) -> aws.Provider:
+    """The provider of `region`, acting as the deploy role where one is named; it tags what it makes.
+
+    With the URL of an `emulator` it talks to that alone and skips what needs an account.
+    """
+    tags = aws.ProviderDefaultTagsArgs(tags=standard_tags(environment))
+    if emulator is None:
+        roles = [aws.ProviderAssumeRoleArgs(role_arn=deploy_role_arn)] if deploy_role_arn else None
+        return aws.Provider("aws", region=region, default_tags=tags, assume_roles=roles)
+    return aws.Provider(
+        "aws",
+        region=region,
+        default_tags=tags,
+        endpoints=[aws.ProviderEndpointArgs(**dict.fromkeys(_EMULATED_SERVICES, emulator))],
+        access_key="emulator",
+        secret_key="emulator",  # noqa: S106  the emulator accepts any
+        skip_credentials_validation=True,
+        skip_requesting_account_id=True,
+        skip_metadata_api_check=True,
+        s3_use_path_style=True,
+    )

@@ -1,0 +1,59 @@
+"""Where the platform's container images are kept."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from infra.naming import repository_name
+
+KEPT_IMAGES = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageRegistryArgs:
+    """Inputs of `ImageRegistry`: one repository is made for each of `images`."""
+
+    environment: str
+    images: tuple[str, ...]
+    deletable: bool
+
+
+class ImageRegistry(pulumi.ComponentResource):
+    """One ECR repository an image: tags never move, pushes are scanned, old images expire."""
+
+    repository_urls: dict[str, pulumi.Output[str]]
+
+    def __init__(self, name: str, args: ImageRegistryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("mlplatform:registry:ImageRegistry", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        self.repository_urls = {}
+        for image in args.images:
+            repository = aws.ecr.Repository(
+                f"{name}-{image}",
+                name=repository_name(args.environment, image),
+                # The build cache is one tag that is written again by each build.
+                image_tag_mutability="IMMUTABLE_WITH_EXCLUSION",
+                image_tag_mutability_exclusion_filters=[{"filter": "cache*", "filter_type": "WILDCARD"}],
+                image_scanning_configuration={"scan_on_push": True},
+                force_delete=args.deletable,
+                opts=child,
+            )
+            aws.ecr.LifecyclePolicy(
+                f"{name}-{image}-expiry", repository=repository.name, policy=_keep_newest(KEPT_IMAGES), opts=child
+            )
+            self.repository_urls[image] = repository.repository_url
+        self.register_outputs({"repository_urls": self.repository_urls})
+
+
+def _keep_newest(count: int) -> str:
+    rule = {
+        "rulePriority": 1,
+        "description": f"keep the newest {count} images",
+        "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": count},
+        "action": {"type": "expire"},
+    }
+    return json.dumps({"rules": [rule]})

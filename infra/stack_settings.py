@@ -1,0 +1,51 @@
+"""How a stack's configuration is read: one structured value, validated offline, every fault at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import pulumi
+from pydantic import BaseModel, Field, ValidationError
+
+
+class SettingsModel(BaseModel, frozen=True, extra="forbid"):
+    """What all settings share: they do not change after loading, and a misspelt key is a fault."""
+
+
+class StackSettings(SettingsModel):
+    """The settings of one Pulumi project: what its stack files hold under `settings`."""
+
+    environment: str = Field(pattern=r"^[a-z][a-z0-9-]{1,15}$")
+    """The stack's name."""
+
+    @classmethod
+    def load(cls) -> Self:
+        """The settings of the stack that is being run.
+
+        Raises pulumi.RunError that lists every fault with its key and the value found.
+        """
+        config = pulumi.Config()
+        return cls.parse(pulumi.get_stack(), config.get_object("settings"), key=config.full_key("settings"))
+
+    @classmethod
+    def parse(cls, stack: str, values: object, *, key: str) -> Self:
+        """The settings of `stack` from the values found under the configuration `key`; raises as `load` does."""
+        if not isinstance(values, Mapping):
+            found = "is missing" if values is None else f"must be a mapping (got {values!r})"
+            raise pulumi.RunError(f"Stack {stack} cannot be deployed: {key} {found}; Pulumi.dev.yaml is an example")
+        try:
+            return cls.model_validate({**values, "environment": stack})
+        except ValidationError as error:
+            faults = [_fault(key, dict(one)) for one in error.errors(include_url=False)]
+            count = "1 setting is" if len(faults) == 1 else f"{len(faults)} settings are"
+            lines = [f"Stack {stack} cannot be deployed until {count} corrected:", *faults]
+            raise pulumi.RunError("\n  ".join(lines)) from None
+
+
+def _fault(key: str, error: dict[str, Any]) -> str:
+    path = ".".join([key, *(str(part) for part in error["loc"])])
+    message = error["msg"].removeprefix("Value error, ")
+    # What is missing has no value; a fault between fields names their values itself.
+    has_value = error["type"] != "missing" and not isinstance(error["input"], Mapping)
+    return f"{path}: {message} (got {error['input']!r})" if has_value else f"{path}: {message}"

@@ -1,0 +1,10 @@
+"""The tags that every resource of an environment carries."""
+
+from __future__ import annotations
+
+from infra.naming import PROJECT
+
+
+def standard_tags(environment: str) -> dict[str, str]:
+    """What the provider puts on all it makes; the keys are the ones cost reports group by."""
+    return {"Project": PROJECT, "Environment": environment, "ManagedBy": "pulumi"}

@@ -1,0 +1,91 @@
+"""The manifest of a training job: a RayJob that brings its own cluster and takes it away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from infra.node_pools import GPU_TAINT
+from infra.workload_settings import TrainingJobSettings
+
+RAY_VERSION = "2.60.0"
+_SECONDS_KEPT = 3600
+"""How long a finished job can still be asked for its state and logs."""
+
+
+def training_job(
+    *,
+    name: str,
+    namespace: str,
+    image: str,
+    command: str,
+    environment: Mapping[str, str],
+    secret_environment: Mapping[str, tuple[str, str]],
+    settings: TrainingJobSettings,
+) -> dict[str, Any]:
+    """A ray.io/v1 RayJob for `kubectl create`: each creation is a job of its own, named after `name`.
+
+    `secret_environment` maps a variable to the Secret and the key that hold it. The command runs on a GPU worker; the
+    head takes no work. A worker that is lost ends the job, which is submitted again at most once.
+    """
+    variables = [{"name": key, "value": value} for key, value in sorted(environment.items())] + [
+        {"name": key, "valueFrom": {"secretKeyRef": {"name": secret, "key": secret_key}}}
+        for key, (secret, secret_key) in sorted(secret_environment.items())
+    ]
+    worker_limits = {
+        "cpu": str(settings.cpus),
+        "memory": f"{settings.memory_gib}Gi",
+        GPU_TAINT: str(settings.gpus),
+    }
+    head_container = {
+        "name": "ray-head",
+        "image": image,
+        "env": variables,
+        "resources": {"requests": {"cpu": "1", "memory": "4Gi"}, "limits": {"memory": "4Gi"}},
+    }
+    worker_container = {
+        "name": "ray-worker",
+        "image": image,
+        "env": variables,
+        "resources": {"requests": worker_limits, "limits": worker_limits},
+        # Loader workers pass batches through shared memory, and a container has only 64 MB of it by default.
+        "volumeMounts": [{"name": "shared-memory", "mountPath": "/dev/shm"}],  # noqa: S108  the kernel's own path
+    }
+    worker_pod = {
+        "restartPolicy": "Never",
+        "containers": [worker_container],
+        "tolerations": [{"key": GPU_TAINT, "operator": "Exists", "effect": "NoSchedule"}],
+        "volumes": [{"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": "2Gi"}}],
+    }
+    return {
+        "apiVersion": "ray.io/v1",
+        "kind": "RayJob",
+        "metadata": {"generateName": f"{name}-", "namespace": namespace},
+        "spec": {
+            "entrypoint": command,
+            "entrypointNumGpus": settings.gpus,
+            "submissionMode": "K8sJobMode",
+            "submitterConfig": {"backoffLimit": 0},  # the default submits a failing job three times
+            "backoffLimit": 1,
+            "activeDeadlineSeconds": settings.deadline_hours * 3600,
+            "shutdownAfterJobFinishes": True,
+            "ttlSecondsAfterFinished": _SECONDS_KEPT,
+            "rayClusterSpec": {
+                "rayVersion": RAY_VERSION,
+                "headGroupSpec": {
+                    "rayStartParams": {"num-cpus": "0"},
+                    "template": {"spec": {"containers": [head_container]}},
+                },
+                "workerGroupSpecs": [
+                    {
+                        "groupName": "gpu",
+                        "replicas": 1,
+                        "minReplicas": 1,
+                        "maxReplicas": 1,
+                        "rayStartParams": {},
+                        "template": {"spec": worker_pod},
+                    }
+                ],
+            },
+        },
+    }

@@ -1,0 +1,1 @@
+"""The programs Pulumi runs, and what opens them without a cloud."""

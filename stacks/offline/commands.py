@@ -1,0 +1,66 @@
+"""`mlp plan` and `mlp policy`: what an environment would be, without an account."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+POLICY_EXIT_CODE = 3
+
+Stack = Annotated[str, typer.Argument(metavar="ENV", help="The stack: dev, prod or local.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the offline commands to `app`."""
+    app.command("plan")(plan)
+    app.command("policy")(policy)
+
+
+def plan(
+    stack: Stack,
+    json_file: Annotated[
+        str | None, typer.Option("--json", metavar="FILE", help="Write the plan as JSON; `-` is stdout.")
+    ] = None,
+) -> None:
+    """Show every resource that `pulumi up` would create, offline."""
+    from rich.console import Console
+
+    from stacks.offline import plan as planning
+
+    deployments = planning.plan(stack)
+    if json_file is None:
+        Console().print(planning.rendered(deployments))
+        return
+    text = json.dumps(planning.as_data(deployments), indent=2, sort_keys=True) + "\n"
+    if json_file == "-":
+        typer.echo(text, nl=False)
+    else:
+        _write(Path(json_file), text)
+
+
+def policy(stack: Stack) -> None:
+    """Check the platform's rules against what an environment would be; exit 3 when one is broken."""
+    from policies.rules import RULES
+    from stacks.offline import plan as planning
+
+    deployments = planning.plan(stack)
+    broken = planning.violations(deployments)
+    for violation in broken:
+        typer.echo(f"{violation.rule}: {violation.message}")
+    count = sum(len(one.resources) for one in deployments)
+    typer.echo(f"{stack}: {len(RULES)} rules, {count} resources, {len(broken)} violations")
+    if broken:
+        raise typer.Exit(POLICY_EXIT_CODE)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write beside and rename, so that a reader never sees half a file."""
+    beside = path.with_name(f".{path.name}.new")
+    try:
+        beside.write_text(text)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

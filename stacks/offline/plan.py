@@ -1,0 +1,135 @@
+"""A plan: what a program would put into a cloud, as data and as a tree."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from policies.rules import RULES, PlannedResource, Violation, violations_of
+from stacks.offline.engine import Deployment, Resource, run_program
+from stacks.offline.programs import PLATFORM, REPOSITORY, WORKLOADS
+from stacks.offline.recording import RecordingCloud
+from stacks.offline.values import revealed, shown
+
+FORMAT = 1
+"""The version of the data that `as_data` returns."""
+
+
+def plan(stack: str) -> list[Deployment]:
+    """What the platform program, and the workloads program where it has such a stack, would make of `stack`.
+
+    Raises PlatformError for an unknown stack, wrong settings or a resource that the offline engine does not know.
+    """
+    platform = run_program(PLATFORM, stack, RecordingCloud())
+    if stack not in WORKLOADS.stacks():  # a laptop runs the workloads as processes
+        return [platform]
+    references = {platform.reference: platform.outputs}
+    return [platform, run_program(WORKLOADS, stack, RecordingCloud(), references=references)]
+
+
+def as_data(deployments: Sequence[Deployment]) -> dict[str, Any]:
+    """The plan in plain values, sorted and free of secrets, times and machine paths."""
+    return {
+        "format": FORMAT,
+        "stack": deployments[0].stack,
+        "programs": {one.label: _program_data(one) for one in deployments},
+    }
+
+
+def _program_data(deployment: Deployment) -> dict[str, Any]:
+    resources = [_resource_data(one) for one in deployment.resources.values()]
+    return {
+        "counts": dict(sorted(Counter(one["type"] for one in resources).items())),
+        "resources": resources,
+        "outputs": shown(deployment.outputs),
+    }
+
+
+def _resource_data(resource: Resource) -> dict[str, Any]:
+    wanted = resource.wanted
+    data: dict[str, Any] = {"urn": wanted.urn, "type": wanted.type, "name": wanted.name, "parent": wanted.parent}
+    if wanted.custom:
+        data |= {
+            "inputs": _portable(shown(wanted.inputs)),
+            "dependencies": list(wanted.dependencies),
+            "provider": wanted.provider,
+            "protect": wanted.protect,
+        }
+    return data
+
+
+def _portable(value: Any) -> Any:
+    """The value with this machine's path of the repository replaced, so that every machine has the same plan."""
+    match value:
+        case str():
+            return value.replace(str(REPOSITORY), "<repository>")
+        case dict():
+            return {key: _portable(item) for key, item in value.items()}
+        case list():
+            return [_portable(item) for item in value]
+        case _:
+            return value
+
+
+def violations(deployments: Iterable[Deployment]) -> list[Violation]:
+    """What breaks the platform's rules."""
+    planned = [_as_planned(one) for deployment in deployments for one in deployment.resources.values()]
+    return violations_of(RULES, planned)
+
+
+def _as_planned(resource: Resource) -> PlannedResource:
+    wanted = resource.wanted
+    return PlannedResource(
+        urn=wanted.urn,
+        type=wanted.type,
+        name=wanted.name,
+        properties=revealed(wanted.inputs),
+        dependencies=wanted.dependencies,
+    )
+
+
+def rendered(deployments: Sequence[Deployment]) -> RenderableType:
+    """The plan for people: each program's tree of resources, then how many there are of each type."""
+    return Group(*(part for one in deployments for part in (_tree(one), _counts(one))))
+
+
+def _tree(deployment: Deployment) -> Tree:
+    children: dict[str | None, list[Resource]] = {}
+    for resource in deployment.resources.values():
+        parent = resource.wanted.parent
+        children.setdefault(parent if parent in deployment.resources else None, []).append(resource)
+    root = Tree(Text.assemble((f"{deployment.label} {deployment.stack}", "bold")))
+    _grow(root, None, children)
+    return root
+
+
+def _grow(branch: Tree, parent: str | None, children: Mapping[str | None, list[Resource]]) -> None:
+    for resource in sorted(children.get(parent, []), key=lambda one: (one.wanted.type, one.wanted.name)):
+        wanted = resource.wanted
+        label = Text.assemble(wanted.name, " ", (_short_type(wanted.type), "dim"))
+        if wanted.protect:
+            label.append(" protected", "yellow")
+        _grow(branch.add(label), wanted.urn, children)
+
+
+def _short_type(type_: str) -> str:
+    """`aws:ec2/vpc:Vpc` is `aws ec2 Vpc`."""
+    package, module, kind = type_.split(":")
+    group = module.split("/")[0]
+    return " ".join([package, kind] if group == "index" else [package, group, kind])
+
+
+def _counts(deployment: Deployment) -> Table:
+    counts = Counter(one.wanted.type for one in deployment.resources.values() if one.wanted.custom)
+    table = Table(title=f"{sum(counts.values())} resources", title_justify="left", box=None, show_header=False)
+    table.add_column(justify="right")
+    table.add_column()
+    for type_, count in sorted(counts.items()):
+        table.add_row(str(count), _short_type(type_))
+    return table

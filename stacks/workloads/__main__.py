@@ -1,0 +1,64 @@
+"""Workloads stack: images by digest, and the jobs that run them on the platform of the same environment."""
+
+from pathlib import Path
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from infra.contracts import PlatformOutputs, WorkloadOutputs
+from infra.image import Image, ImageArgs
+from infra.naming import PROJECT
+from infra.provider import aws_provider
+from infra.training_job import training_job
+from infra.training_namespace import TrainingNamespace, TrainingNamespaceArgs
+from infra.workload_settings import WorkloadSettings
+from workloads import environment
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+settings = WorkloadSettings.load()
+platform = PlatformOutputs.read(pulumi.StackReference(f"{pulumi.get_organization()}/{PROJECT}/{pulumi.get_stack()}"))
+provider = aws_provider(
+    region=platform.region, environment=settings.environment, deploy_role_arn=settings.deploy_role_arn
+)
+cluster = kubernetes.Provider("cluster", kubeconfig=platform.kubeconfig, enable_server_side_apply=True)
+
+training_image = Image(
+    "training",
+    ImageArgs(
+        repository_url=pulumi.Output.from_input(platform.repository_urls)["training"],
+        context=REPOSITORY,
+        dockerfile="images/training/Dockerfile",
+        sources=("images/training", "constraints.txt", "pyproject.toml", "README.md", "workloads"),
+    ),
+    pulumi.ResourceOptions(provider=provider),
+)
+training = TrainingNamespace(
+    "training",
+    TrainingNamespaceArgs(tracking_secret_arn=platform.tracking_secret_arn),
+    pulumi.ResourceOptions(providers=[provider, cluster]),
+)
+job = pulumi.Output.all(
+    image=training_image.reference,
+    namespace=training.namespace,
+    secret=training.login_secret,
+    urls=platform.service_urls,
+).apply(
+    lambda known: training_job(
+        name="fashion-mnist",
+        namespace=known["namespace"],
+        image=known["image"],
+        command="python -m workloads train fashion_mnist",
+        environment={
+            environment.TRACKING_URI: known["urls"]["mlflow"],
+            environment.IMAGE_DIGEST: known["image"].rpartition("@")[2],
+        },
+        secret_environment={
+            environment.TRACKING_USERNAME: (known["secret"], "username"),
+            environment.TRACKING_PASSWORD: (known["secret"], "password"),
+        },
+        settings=settings.training,
+    )
+)
+
+WorkloadOutputs(training_image=training_image.reference, training_job=job).export()

@@ -1,0 +1,26 @@
+"""What tests of components share: a way to deploy one, and to look at what was registered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from stacks.offline.cloud import Registration
+from stacks.offline.engine import Deployment, run_declaration
+from stacks.offline.recording import RecordingCloud
+from stacks.offline.values import revealed
+
+
+def deploy(declare: Callable[[], object]) -> Deployment:
+    """Run `declare` against the recording cloud; when it returns, every registration has landed."""
+    return run_declaration(declare, RecordingCloud())
+
+
+def inputs_of(deployment: Deployment, type_: str) -> dict[str, Mapping[str, Any]]:
+    """The inputs, secrets opened, of every resource of one type, by logical name."""
+    return {one.wanted.name: revealed(one.wanted.inputs) for one in deployment.of_type(type_)}
+
+
+def wanted(deployment: Deployment, type_: str) -> dict[str, Registration]:
+    """The registrations of one type, by logical name."""
+    return {one.wanted.name: one.wanted for one in deployment.of_type(type_)}

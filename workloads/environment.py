@@ -1,0 +1,46 @@
+"""The environment variables through which the platform tells a container, or a process on a laptop, all it must know.
+
+They are named once, here: the stacks take the names from this file, the workloads read them through
+`PlatformEnvironment`. They carry places and logins only, never hyperparameters.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+
+TRACKING_URI = "MLFLOW_TRACKING_URI"
+TRACKING_USERNAME = "MLFLOW_TRACKING_USERNAME"
+TRACKING_PASSWORD = "MLFLOW_TRACKING_PASSWORD"  # noqa: S105  the variable's name
+RAY_ADDRESS = "RAY_ADDRESS"
+DATA = "MLP_DATA"
+CHECKPOINTS = "MLP_CHECKPOINTS"
+CODE_VERSION = "MLP_CODE_VERSION"
+IMAGE_DIGEST = "MLP_IMAGE_DIGEST"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlatformEnvironment:
+    """What this process was told about the platform; a field is None where the variable is unset or empty."""
+
+    tracking_uri: str | None = field(default=None, metadata={"variable": TRACKING_URI})
+    tracking_username: str | None = field(default=None, metadata={"variable": TRACKING_USERNAME})
+    tracking_password: str | None = field(default=None, metadata={"variable": TRACKING_PASSWORD}, repr=False)
+    ray_address: str | None = field(default=None, metadata={"variable": RAY_ADDRESS})
+    data: str | None = field(default=None, metadata={"variable": DATA})
+    """Folder that holds data sets, one subfolder each."""
+    checkpoints: str | None = field(default=None, metadata={"variable": CHECKPOINTS})
+    """Folder that holds runs, one subfolder each."""
+    code_version: str | None = field(default=None, metadata={"variable": CODE_VERSION})
+    image_digest: str | None = field(default=None, metadata={"variable": IMAGE_DIGEST})
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] = os.environ) -> PlatformEnvironment:
+        """The environment of this process, or another mapping of names to values."""
+        return cls(**{f.name: environ.get(f.metadata["variable"]) or None for f in fields(cls)})
+
+    def variables(self) -> dict[str, str]:
+        """The variables that `read` would turn into this value; what is None is left out."""
+        values = {f.metadata["variable"]: getattr(self, f.name) for f in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
