@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import urllib.request
+import http.client
 from typing import Any
+from urllib.parse import urlsplit
 
 from stacks.errors import PlatformError
 from stacks.offline.emulated import EmulatedCloud
@@ -14,6 +14,7 @@ from stacks.offline.values import revealed
 
 STACK = "local"
 _RESET_TIMEOUT_S = 10
+_RESET_DONE = b'{"status": "ok"}'
 
 
 def apply_platform(endpoint_url: str) -> dict[str, Any]:
@@ -31,15 +32,19 @@ def apply_platform(endpoint_url: str) -> dict[str, Any]:
 
 
 def _reset(endpoint_url: str) -> None:
-    # No proxy: the address is this machine's own.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    request = urllib.request.Request(f"{endpoint_url.rstrip('/')}/moto-api/reset", method="POST")  # noqa: S310  http(s), checked
+    connection = http.client.HTTPConnection(urlsplit(endpoint_url).netloc, timeout=_RESET_TIMEOUT_S)
     try:
-        with opener.open(request, timeout=_RESET_TIMEOUT_S) as response:
-            answer = json.load(response)
-    except (OSError, ValueError) as error:
+        connection.request("POST", "/moto-api/reset")
+        response = connection.getresponse()
+        answer = response.read()
+    except (OSError, http.client.HTTPException) as error:
         raise PlatformError(
             f"no AWS emulator (moto) answers at {endpoint_url}: {error}; start it with `mlp up`"
         ) from None
-    if answer != {"status": "ok"}:
-        raise PlatformError(f"{endpoint_url} is not the AWS emulator (moto): told to reset, it said {answer!r}")
+    finally:
+        connection.close()
+    if answer != _RESET_DONE:
+        raise PlatformError(
+            f"what answers at {endpoint_url} is not the AWS emulator (moto): told to reset it said {response.status} "
+            f"{answer[:80]!r}; end it, then run `mlp up` again"
+        )

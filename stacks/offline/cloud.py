@@ -54,13 +54,13 @@ class Cloud(Protocol):
     """Creates resources and answers lookups. Called from several threads."""
 
     def create(self, wanted: Registration, inputs: Mapping[str, Any], place: Place) -> Created:
-        """Make `wanted`; `inputs` are its inputs with secrets opened. Raises `UnknownToCloud`, `PlatformError`."""
+        """Make `wanted`; `inputs` are its inputs with secrets opened. Raises `UnknownToCloudError`, `PlatformError`."""
 
     def invoke(self, token: str, args: Mapping[str, Any], place: Place) -> Mapping[str, Any]:
-        """Answer a lookup, a provider function. Raises `UnknownToCloud`."""
+        """Answer a lookup, a provider function. Raises `UnknownToCloudError`."""
 
 
-class UnknownToCloud(PlatformError):
+class UnknownToCloudError(PlatformError):
     """A resource type or a lookup that the cloud has no entry for."""
 
     def __init__(self, token: str, cloud: str, module: str) -> None:

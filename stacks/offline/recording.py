@@ -12,7 +12,7 @@ from stacks.offline.cloud import (
     Created,
     Place,
     Registration,
-    UnknownToCloud,
+    UnknownToCloudError,
     hex_digits,
     physical_name,
 )
@@ -32,14 +32,14 @@ class RecordingCloud:
         if recorder is None and wanted.type.startswith("pulumi:providers:"):
             recorder = _provider
         if recorder is None:
-            raise UnknownToCloud(wanted.type, "recording", "stacks/offline/recording.py")
+            raise UnknownToCloudError(wanted.type, "recording", "stacks/offline/recording.py")
         return recorder(wanted, inputs, place)
 
     def invoke(self, token: str, args: Inputs, place: Place) -> Mapping[str, Any]:
         """Answer a lookup as AWS would in an account of its own."""
         lookup = LOOKUPS.get(token)
         if lookup is None:
-            raise UnknownToCloud(token, "recording", "stacks/offline/recording.py")
+            raise UnknownToCloudError(token, "recording", "stacks/offline/recording.py")
         return lookup(args, place)
 
 

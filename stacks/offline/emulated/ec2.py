@@ -1,0 +1,144 @@
+"""EC2: networks, routes and security groups."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from stacks.offline.cloud import Created, physical_name
+from stacks.offline.emulated.request import Handler, Request, pascal
+
+
+def _tagged(request: Request, kind: str) -> list[dict[str, Any]]:
+    tags = request.tag_list()
+    return [{"ResourceType": kind, "Tags": tags}] if tags else []
+
+
+def _owned(request: Request, kind: str, id_: str, made: Mapping[str, Any]) -> dict[str, Any]:
+    """ARN and owner of what EC2 describes without an ARN; Pulumi's provider puts it together in this way, too."""
+    owner = made["OwnerId"]
+    return {"arn": request.place.arn("ec2", f"{kind}/{id_}", account=owner), "ownerId": owner}
+
+
+def _vpc(request: Request) -> Created:
+    switches = {key: request.take(key) for key in ("enableDnsSupport", "enableDnsHostnames")}
+    ec2 = request.client("ec2")
+    vpc = ec2.create_vpc(
+        TagSpecifications=_tagged(request, "vpc"), **request.arguments(pascal("cidrBlock", "instanceTenancy"))
+    )["Vpc"]
+    for key, on in switches.items():
+        if on is not None:  # AWS changes one attribute a call
+            ec2.modify_vpc_attribute(VpcId=vpc["VpcId"], **{key[0].upper() + key[1:]: {"Value": on}})
+    return Created(id=vpc["VpcId"], outputs=_owned(request, "vpc", vpc["VpcId"], vpc))
+
+
+def _subnet(request: Request) -> Created:
+    public = request.take("mapPublicIpOnLaunch")
+    ec2 = request.client("ec2")
+    subnet = ec2.create_subnet(
+        TagSpecifications=_tagged(request, "subnet"),
+        **request.arguments(pascal("vpcId", "cidrBlock", "availabilityZone")),
+    )["Subnet"]
+    if public is not None:
+        ec2.modify_subnet_attribute(SubnetId=subnet["SubnetId"], MapPublicIpOnLaunch={"Value": public})
+    return Created(id=subnet["SubnetId"], outputs={"arn": subnet["SubnetArn"], "ownerId": subnet["OwnerId"]})
+
+
+def _internet_gateway(request: Request) -> Created:
+    vpc = request.take("vpcId")
+    tags = _tagged(request, "internet-gateway")
+    request.arguments({})
+    ec2 = request.client("ec2")
+    gateway = ec2.create_internet_gateway(TagSpecifications=tags)["InternetGateway"]
+    id_ = gateway["InternetGatewayId"]
+    if vpc is not None:
+        ec2.attach_internet_gateway(InternetGatewayId=id_, VpcId=vpc)
+    return Created(id=id_, outputs=_owned(request, "internet-gateway", id_, gateway))
+
+
+def _elastic_ip(request: Request) -> Created:
+    address = request.client("ec2").allocate_address(
+        TagSpecifications=_tagged(request, "elastic-ip"), **request.arguments(pascal("domain"))
+    )
+    allocation = address["AllocationId"]
+    return Created(id=allocation, outputs={"allocationId": allocation, "publicIp": address["PublicIp"]})
+
+
+def _nat_gateway(request: Request) -> Created:
+    gateway = request.client("ec2").create_nat_gateway(
+        TagSpecifications=_tagged(request, "natgateway"),
+        **request.arguments(pascal("subnetId", "allocationId", "connectivityType")),
+    )["NatGateway"]
+    return Created(id=gateway["NatGatewayId"])
+
+
+def _route_table(request: Request) -> Created:
+    table = request.client("ec2").create_route_table(
+        TagSpecifications=_tagged(request, "route-table"), **request.arguments(pascal("vpcId"))
+    )["RouteTable"]
+    return Created(id=table["RouteTableId"], outputs=_owned(request, "route-table", table["RouteTableId"], table))
+
+
+def _route(request: Request) -> Created:
+    arguments = request.arguments(pascal("routeTableId", "destinationCidrBlock", "gatewayId", "natGatewayId"))
+    request.client("ec2").create_route(**arguments)
+    # AWS gives a route no id; this is the one that Pulumi's provider makes up.
+    number = zlib.crc32(arguments["DestinationCidrBlock"].encode())
+    return Created(id=f"r-{arguments['RouteTableId']}{number}")
+
+
+def _route_table_association(request: Request) -> Created:
+    association = request.client("ec2").associate_route_table(**request.arguments(pascal("routeTableId", "subnetId")))
+    return Created(id=association["AssociationId"])
+
+
+def _security_group(request: Request) -> Created:
+    name = request.take("name") or physical_name(request.wanted)
+    ec2 = request.client("ec2")
+    group = ec2.create_security_group(
+        GroupName=name,
+        Description=request.take("description", "Managed by Pulumi"),
+        TagSpecifications=_tagged(request, "security-group"),
+        **request.arguments(pascal("vpcId")),
+    )
+    id_ = group["GroupId"]
+    [made] = ec2.describe_security_groups(GroupIds=[id_])["SecurityGroups"]
+    # AWS lets a new group reach everything; Pulumi's provider takes that rule away.
+    ec2.revoke_security_group_egress(GroupId=id_, IpPermissions=made["IpPermissionsEgress"])
+    return Created(id=id_, outputs={"arn": group["SecurityGroupArn"], "ownerId": made["OwnerId"]})
+
+
+def _ingress_rule(request: Request) -> Created:
+    description = request.take("description")
+    sources = {
+        "referencedSecurityGroupId": ("UserIdGroupPairs", "GroupId"),
+        "cidrIpv4": ("IpRanges", "CidrIp"),
+        "cidrIpv6": ("Ipv6Ranges", "CidrIpv6"),
+        "prefixListId": ("PrefixListIds", "PrefixListId"),
+    }
+    permission: dict[str, Any] = {}
+    for key, (list_name, field) in sources.items():
+        if (source := request.take(key)) is not None:
+            permission[list_name] = [{field: source, **({"Description": description} if description else {})}]
+    tags = _tagged(request, "security-group-rule")
+    arguments = request.arguments({"securityGroupId": "GroupId", **pascal("ipProtocol", "fromPort", "toPort")})
+    group = arguments.pop("GroupId")
+    made = request.client("ec2").authorize_security_group_ingress(
+        GroupId=group, IpPermissions=[{**permission, **arguments}], TagSpecifications=tags
+    )
+    return Created(id=made["SecurityGroupRules"][0]["SecurityGroupRuleId"])
+
+
+HANDLERS: dict[str, Handler] = {
+    "aws:ec2/eip:Eip": _elastic_ip,
+    "aws:ec2/internetGateway:InternetGateway": _internet_gateway,
+    "aws:ec2/natGateway:NatGateway": _nat_gateway,
+    "aws:ec2/route:Route": _route,
+    "aws:ec2/routeTable:RouteTable": _route_table,
+    "aws:ec2/routeTableAssociation:RouteTableAssociation": _route_table_association,
+    "aws:ec2/securityGroup:SecurityGroup": _security_group,
+    "aws:ec2/subnet:Subnet": _subnet,
+    "aws:ec2/vpc:Vpc": _vpc,
+    "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": _ingress_rule,
+}

@@ -1,0 +1,41 @@
+"""ECR: image repositories and what expires in them."""
+
+from __future__ import annotations
+
+from stacks.offline.cloud import Created, physical_name
+from stacks.offline.emulated.request import Fields, Handler, Nested, Request, same
+
+_REPOSITORY: Fields = {
+    **same("imageTagMutability"),
+    "imageScanningConfiguration": Nested("imageScanningConfiguration", same("scanOnPush")),
+    "imageTagMutabilityExclusionFilters": Nested("imageTagMutabilityExclusionFilters", same("filter", "filterType")),
+}
+
+
+def _repository(request: Request) -> Created:
+    request.not_held_by_aws("forceDelete")
+    name = request.take("name") or physical_name(request.wanted)
+    repository = request.client("ecr").create_repository(
+        repositoryName=name, tags=request.tag_list(), **request.arguments(_REPOSITORY)
+    )["repository"]
+    return Created(
+        id=repository["repositoryName"],
+        outputs={
+            "name": repository["repositoryName"],
+            "arn": repository["repositoryArn"],
+            "registryId": repository["registryId"],
+            "repositoryUrl": repository["repositoryUri"],
+        },
+    )
+
+
+def _lifecycle_policy(request: Request) -> Created:
+    fields = {"repository": "repositoryName", "policy": "lifecyclePolicyText"}
+    policy = request.client("ecr").put_lifecycle_policy(**request.arguments(fields))
+    return Created(id=policy["repositoryName"])
+
+
+HANDLERS: dict[str, Handler] = {
+    "aws:ecr/lifecyclePolicy:LifecyclePolicy": _lifecycle_policy,
+    "aws:ecr/repository:Repository": _repository,
+}

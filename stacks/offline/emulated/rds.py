@@ -1,0 +1,71 @@
+"""RDS: database instances and the subnets they may stand in."""
+
+from __future__ import annotations
+
+from stacks.offline.cloud import Created, physical_name
+from stacks.offline.emulated.request import Handler, Request, pascal
+
+_INSTANCE = {
+    **pascal(
+        "allocatedStorage",
+        "autoMinorVersionUpgrade",
+        "backupRetentionPeriod",
+        "copyTagsToSnapshot",
+        "deletionProtection",
+        "engine",
+        "engineVersion",
+        "iops",
+        "kmsKeyId",
+        "maxAllocatedStorage",
+        "port",
+        "publiclyAccessible",
+        "storageEncrypted",
+        "storageType",
+        "vpcSecurityGroupIds",
+    ),
+    "dbName": "DBName",
+    "dbSubnetGroupName": "DBSubnetGroupName",
+    "iamDatabaseAuthenticationEnabled": "EnableIAMDatabaseAuthentication",
+    "instanceClass": "DBInstanceClass",
+    "multiAz": "MultiAZ",
+    "password": "MasterUserPassword",
+    "username": "MasterUsername",
+}
+
+
+def _subnet_group(request: Request) -> Created:
+    name = request.take("name") or physical_name(request.wanted)
+    group = request.client("rds").create_db_subnet_group(
+        DBSubnetGroupName=name,
+        Tags=request.tag_list(),
+        **request.arguments({"description": "DBSubnetGroupDescription", "subnetIds": "SubnetIds"}),
+    )["DBSubnetGroup"]
+    return Created(
+        id=group["DBSubnetGroupName"],
+        outputs={"name": group["DBSubnetGroupName"], "arn": group["DBSubnetGroupArn"]},
+    )
+
+
+def _instance(request: Request) -> Created:
+    request.not_held_by_aws("skipFinalSnapshot", "finalSnapshotIdentifier")
+    identifier = request.take("identifier") or physical_name(request.wanted)
+    instance = request.client("rds").create_db_instance(
+        DBInstanceIdentifier=identifier, Tags=request.tag_list(), **request.arguments(_INSTANCE)
+    )["DBInstance"]
+    address, port = instance["Endpoint"]["Address"], instance["Endpoint"]["Port"]
+    return Created(
+        id=instance["DbiResourceId"],
+        outputs={
+            "identifier": instance["DBInstanceIdentifier"],
+            "address": address,
+            "endpoint": f"{address}:{port}",
+            "port": port,
+            "arn": instance["DBInstanceArn"],
+        },
+    )
+
+
+HANDLERS: dict[str, Handler] = {
+    "aws:rds/instance:Instance": _instance,
+    "aws:rds/subnetGroup:SubnetGroup": _subnet_group,
+}

@@ -1,0 +1,26 @@
+"""Secrets Manager: secrets and their values."""
+
+from __future__ import annotations
+
+from stacks.offline.cloud import Created, physical_name
+from stacks.offline.emulated.request import Handler, Request, pascal
+
+
+def _secret(request: Request) -> Created:
+    request.not_held_by_aws("recoveryWindowInDays")
+    name = request.take("name") or physical_name(request.wanted)
+    secret = request.client("secretsmanager").create_secret(
+        Name=name, Tags=request.tag_list(), **request.arguments(pascal("description", "kmsKeyId"))
+    )
+    return Created(id=secret["ARN"], outputs={"name": secret["Name"], "arn": secret["ARN"]})
+
+
+def _secret_version(request: Request) -> Created:
+    version = request.client("secretsmanager").put_secret_value(**request.arguments(pascal("secretId", "secretString")))
+    return Created(id=f"{version['ARN']}|{version['VersionId']}", outputs={"versionId": version["VersionId"]})
+
+
+HANDLERS: dict[str, Handler] = {
+    "aws:secretsmanager/secret:Secret": _secret,
+    "aws:secretsmanager/secretVersion:SecretVersion": _secret_version,
+}

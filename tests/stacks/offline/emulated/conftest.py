@@ -1,0 +1,49 @@
+"""An AWS emulator for each test: in this process, or behind a port."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Iterator
+
+import pytest
+from moto import mock_aws
+from moto.server import ThreadedMotoServer
+
+from stacks.offline.emulated import EMULATOR_ENVIRONMENT, EmulatedCloud
+
+
+@pytest.fixture(scope="module", autouse=True)
+def rare_garbage_collection() -> Iterator[None]:
+    """A full collection walks all of the SDKs' types, half a second each; it made up half of these tests' time."""
+    usual = gc.get_threshold()
+    gc.set_threshold(100_000, 50, 100)
+    yield
+    gc.set_threshold(*usual)
+
+
+@pytest.fixture(scope="module")
+def emulator_environment() -> Iterator[None]:
+    """The environment in which an emulator must be started that a whole platform is applied to."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in EMULATOR_ENVIRONMENT.items():
+            environment.setenv(name, value)
+        yield
+
+
+@pytest.fixture
+def cloud() -> Iterator[EmulatedCloud]:
+    """The emulated cloud, on an empty emulator in this process."""
+    with mock_aws():
+        yield EmulatedCloud(None)
+
+
+@pytest.fixture
+def server_url() -> Iterator[str]:
+    """The URL of an empty emulator."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()

@@ -1,0 +1,201 @@
+"""The committed programs with their committed stack files, whole, against the recording cloud."""
+
+import json
+import runpy
+from pathlib import Path
+
+import pulumi_eks as eks
+import pytest
+import yaml
+
+from stacks.errors import PlatformError
+from stacks.offline import plan as planning
+from stacks.offline.eks_component import TYPE
+from stacks.offline.engine import run_declaration, run_program
+from stacks.offline.programs import PLATFORM, WORKLOADS, Program
+from stacks.offline.recording import RecordingCloud
+from stacks.offline.values import Secret, revealed
+from tests.builders import deploy, inputs_of, wanted
+
+
+@pytest.fixture(scope="module", params=["dev", "prod", "local"])
+def any_plan(request):
+    return planning.plan(request.param)
+
+
+@pytest.fixture(scope="module")
+def prod():
+    return planning.plan("prod")
+
+
+def test_every_committed_stack_runs_and_holds_the_rules(any_plan):
+    assert planning.violations(any_plan) == []
+    assert not [message for one in any_plan for message in one.warnings]
+
+
+def test_production_has_what_the_platform_promises(prod):
+    counts = planning.as_data(prod)["programs"]["platform"]["counts"]
+    assert counts["aws:ec2/vpc:Vpc"] == 1
+    assert counts["aws:ec2/subnet:Subnet"] == 6
+    assert counts["aws:eks/cluster:Cluster"] == 1
+    assert counts["aws:rds/instance:Instance"] == 1
+    assert counts["aws:s3/bucket:Bucket"] == 1
+    assert counts["aws:ecr/repository:Repository"] == 2
+    assert counts["kubernetes:helm.sh/v3:Release"] == 1
+
+
+def test_the_laptops_stack_has_no_release_and_no_workloads_program():
+    [platform] = planning.plan("local")
+    assert not platform.of_type("kubernetes:helm.sh/v3:Release")
+
+
+def test_every_aws_resource_is_made_by_the_stacks_own_provider(any_plan):
+    for deployment in any_plan:
+        for one in deployment.resources.values():
+            if one.wanted.custom and one.wanted.type.startswith(("aws:", "kubernetes:")):
+                assert one.wanted.provider, one.wanted.urn
+
+
+def test_workloads_name_the_image_by_digest_and_the_tracking_server_of_the_platform(prod):
+    platform, workloads = prod
+    image = workloads.outputs["training_image"]
+    repository = platform.outputs["repository_urls"]["training"]
+    assert image.startswith(f"{repository}@sha256:")
+    job = workloads.outputs["training_job"]
+    pods = [
+        job["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"],
+        job["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]["template"]["spec"],
+    ]
+    for pod in pods:
+        [container] = pod["containers"]
+        assert container["image"] == image
+        variables = {one["name"]: one for one in container["env"]}
+        assert variables["MLFLOW_TRACKING_URI"]["value"] == platform.outputs["service_urls"]["mlflow"]
+        assert variables["MLFLOW_TRACKING_PASSWORD"]["valueFrom"]["secretKeyRef"]["name"] == "mlflow-login"
+
+
+def test_the_job_asks_for_no_more_than_a_node_of_the_pool_has(prod):
+    job = prod[1].outputs["training_job"]
+    [container] = job["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]["template"]["spec"]["containers"]
+    # g6.xlarge and g5.xlarge leave 3920m CPU and 14162Mi to pods.
+    assert int(container["resources"]["limits"]["cpu"]) <= 3
+    assert int(container["resources"]["limits"]["memory"].removesuffix("Gi")) <= 13
+
+
+def test_the_release_runs_our_image_by_digest_behind_a_login(prod):
+    [values] = [one["values"] for one in inputs_of(prod[0], "kubernetes:helm.sh/v3:Release").values()]
+    assert values["image"]["digest"].startswith("sha256:")
+    assert values["auth"]["enabled"]
+    assert values["backendStore"]["postgres"]["host"] == prod[0].outputs["database_host"]
+
+
+def test_no_secret_is_in_a_plan(any_plan):
+    text = json.dumps(planning.as_data(any_plan))
+    secrets = [
+        one.created.outputs["result"].value
+        for deployment in any_plan
+        for one in deployment.of_type("random:index/randomPassword:RandomPassword")
+    ]
+    assert secrets
+    assert not [secret for secret in secrets if secret in text]
+    assert isinstance(any_plan[0].outputs["kubeconfig"], Secret)
+
+
+def test_a_plan_is_free_of_this_machines_paths(any_plan):
+    assert str(PLATFORM.folder) not in json.dumps(planning.as_data(any_plan))
+
+
+@pytest.mark.parametrize("program", [PLATFORM, WORKLOADS], ids=["platform", "workloads"])
+def test_a_program_finds_its_modules_from_its_own_folder(program, monkeypatch):
+    monkeypatch.chdir(program.entry.parent)
+    platform = planning.plan("dev")[0]
+    deployment = run_declaration(
+        lambda: runpy.run_path("__main__.py", run_name="__main__"),
+        RecordingCloud(),
+        project=program.project,
+        stack_name="dev",
+        config=program.config("dev"),
+        references={platform.reference: platform.outputs},
+    )
+    assert deployment.outputs
+
+
+def test_nothing_the_programs_are_made_of_knows_of_the_offline_engine():
+    repository = PLATFORM.folder
+    files = [*(repository / "infra").rglob("*.py"), PLATFORM.entry, WORKLOADS.entry]
+    assert not [str(path) for path in files if "stacks." in path.read_text()]
+
+
+def cluster(**changes):
+    args = {
+        "skip_default_node_group": True,
+        "skip_default_security_groups": True,
+        "private_subnet_ids": ["subnet-1"],
+        "name": "c",
+        **changes,
+    }
+    return lambda: eks.Cluster("cluster", **args)
+
+
+def test_the_cluster_component_is_expanded_into_what_pulumi_eks_registers():
+    deployment = deploy(cluster(create_oidc_provider=True, version="1.35"))
+    made = {(one.wanted.type, one.wanted.name) for one in deployment.resources.values()}
+    assert made >= {
+        ("aws:eks/cluster:Cluster", "cluster-eksCluster"),
+        ("aws:iam/role:Role", "cluster-eksRole-role"),
+        ("aws:iam/rolePolicyAttachment:RolePolicyAttachment", "cluster-eksRole-4b490823"),
+        ("aws:iam/openIdConnectProvider:OpenIdConnectProvider", "cluster-oidcProvider"),
+        ("aws:eks/addon:Addon", "cluster-vpc-cni"),
+        ("aws:eks/addon:Addon", "cluster-kube-proxy"),
+    }
+    [control_plane] = wanted(deployment, "aws:eks/cluster:Cluster").values()
+    assert revealed(control_plane.inputs)["version"] == "1.35"
+    [component] = wanted(deployment, TYPE).values()
+    assert control_plane.parent == component.urn
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"fargate": True}, "argument fargate is not expanded offline"),
+        ({"skip_default_node_group": None}, "its default node group and security groups are not expanded offline"),
+    ],
+    ids=["unknown argument", "default nodes"],
+)
+def test_what_the_expansion_does_not_cover_is_refused(changes, message):
+    with pytest.raises(PlatformError, match=message):
+        deploy(cluster(**changes))
+
+
+def test_every_committed_program_has_an_entry_file():
+    assert [Path(one.entry).name for one in (PLATFORM, WORKLOADS)] == ["__main__.py", "__main__.py"]
+
+
+@pytest.fixture
+def changed_dev(tmp_path):
+    """The platform program with a dev stack file that a test changes."""
+
+    def change(**settings):
+        content = yaml.safe_load((PLATFORM.folder / "Pulumi.dev.yaml").read_text())
+        content["config"]["ml-platform:settings"] |= settings
+        (tmp_path / "Pulumi.yaml").write_text(f"name: ml-platform\nmain: {PLATFORM.entry.parent}\n")
+        (tmp_path / "Pulumi.dev.yaml").write_text(yaml.safe_dump(content))
+        return run_program(Program(label="platform", folder=tmp_path), "dev", RecordingCloud())
+
+    return change
+
+
+def test_a_gpu_pool_that_costs_while_idle_breaks_a_rule_in_the_whole_program(changed_dev):
+    pool = {"instance_types": ["g6.xlarge"], "capacity": "on_demand", "min_size": 1, "max_size": 2, "gpu": True}
+    broken = planning.violations([changed_dev(node_pools={"gpu": pool})])
+    assert {violation.rule for violation in broken} == {"gpu-pools-free-when-idle"}
+    assert len(broken) == 2
+
+
+def test_a_stack_file_with_three_faults_is_refused_with_all_of_them(changed_dev):
+    with pytest.raises(PlatformError) as raised:
+        changed_dev(region="nowhere", artifacts={"retention_days": 0}, databse={})
+    message = str(raised.value)
+    assert "until 3 settings are corrected" in message
+    for part in ("settings.region", "settings.artifacts.retention_days", "settings.databse"):
+        assert f"ml-platform:{part}: " in message
