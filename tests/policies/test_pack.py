@@ -53,6 +53,7 @@ def test_a_policy_reports_what_its_rule_finds_on_the_resource_that_breaks_it(pac
 def test_the_real_pack_starts_and_says_on_which_port_it_serves():
     with subprocess.Popen([sys.executable, str(PACK)], stdout=subprocess.PIPE, text=True) as pack_process:
         try:
+            assert pack_process.stdout
             line = pack_process.stdout.readline()
         finally:
             pack_process.terminate()

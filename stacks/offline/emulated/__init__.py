@@ -64,8 +64,8 @@ class EmulatedCloud:
     def create(self, wanted: Registration, inputs: Mapping[str, Any], place: Place) -> Created:
         """Create `wanted` in the emulator.
 
-        Raises `UnknownToCloudError` for an AWS resource without a handler, and PlatformError, which names the resource, for
-        an input that its handler does not know, an emulator that does not answer, and a resource that it refuses.
+        Raises `UnknownToCloudError` for an AWS resource without a handler, and PlatformError, which names the resource,
+        for an input that its handler does not know, an emulator that does not answer, and a resource that it refuses.
         """
         if not wanted.type.startswith("aws:") or wanted.type in NOT_EMULATED:
             if wanted.type == "pulumi:providers:aws":

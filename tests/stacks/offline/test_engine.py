@@ -23,6 +23,7 @@ def test_a_resource_is_recorded_with_inputs_dependencies_and_provider():
     deployment = deploy(declare)
     subnet = wanted(deployment, "aws:ec2/subnet:Subnet")["subnet"]
     [vpc] = deployment.of_type("aws:ec2/vpc:Vpc")
+    assert vpc.created
     assert subnet.inputs == {"vpcId": vpc.created.id, "cidrBlock": "10.0.0.0/24"}
     assert subnet.dependencies == (vpc.wanted.urn,)
     assert subnet.provider == "urn:pulumi:test::ml-platform::pulumi:providers:aws::aws"

@@ -1,0 +1,79 @@
+"""Who may import whom, and what a command may load before it has work to do."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+PARTS = ("infra", "stacks", "workloads", "policies")
+MAY_IMPORT = {
+    "infra": {"infra"},
+    "stacks": {"stacks", "infra", "policies.rules", "workloads.environment"},
+    "workloads": {"workloads"},
+    "policies": {"policies"},
+}
+
+
+def imported_modules(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            # `from workloads import environment` names a module by two words.
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def is_allowed(module, part):
+    return any(module == allowed or module.startswith(f"{allowed}.") for allowed in MAY_IMPORT[part])
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_each_part_imports_only_what_lies_below_it(part):
+    strangers = [
+        f"{path.relative_to(REPOSITORY)} imports {module}"
+        for path in (REPOSITORY / part).rglob("*.py")
+        for module in imported_modules(path)
+        if module.split(".")[0] in PARTS and not is_allowed(module, part)
+    ]
+    assert strangers == []
+
+
+RUN_AND_LIST = """
+import runpy, sys
+sys.argv = sys.argv[1:]
+try:
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+except SystemExit:
+    pass
+print("loaded:", *sys.modules)
+"""
+
+
+def modules_loaded_by(*arguments):
+    result = subprocess.run(
+        [sys.executable, "-c", RUN_AND_LIST, *arguments], capture_output=True, text=True, check=True, cwd=REPOSITORY
+    )
+    return set(result.stdout.rpartition("loaded:")[2].split())
+
+
+HEAVY = {"torch", "ray", "mlflow"}
+
+
+def test_the_help_of_mlp_loads_no_provider_and_no_training_library():
+    assert not modules_loaded_by("stacks.cli", "--help") & (HEAVY | {"pulumi", "pulumi_aws", "boto3"})
+
+
+def test_a_plan_loads_no_training_library():
+    assert not modules_loaded_by("stacks.cli", "plan", "prod", "--json", "-") & (HEAVY | {"moto", "boto3"})
+
+
+def test_the_help_of_the_workloads_loads_no_training_library():
+    assert not modules_loaded_by("workloads", "--help") & HEAVY
+
+
+def test_the_standard_librarys_platform_module_is_not_shadowed():
+    assert not (REPOSITORY / "stacks" / "platform" / "__init__.py").exists()
+    assert not any(Path(folder or ".").resolve() == REPOSITORY / "stacks" for folder in sys.path)
