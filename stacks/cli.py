@@ -1,0 +1,41 @@
+"""`mlp`: plan and check the platform without an account, and run it on this machine."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from stacks.errors import PlatformError
+from stacks.local import commands as local_commands
+from stacks.offline import commands as offline_commands
+
+app = typer.Typer(
+    name="mlp",
+    help=__doc__,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+offline_commands.register(app)
+local_commands.register(app)
+
+
+def main() -> None:
+    """Run `mlp`; a fault that the user can mend is one clear message on stderr and exit code 1."""
+    try:
+        app()
+    except PlatformError as error:
+        typer.echo(f"mlp: {error}", err=True)
+        sys.exit(1)
+    except OSError as error:  # a full or read-only disk, a folder that may not be written
+        if error.strerror is None:
+            raise
+        place = f" ({error.filename})" if error.filename else ""
+        typer.echo(f"mlp: {error.strerror}{place}; mend that and run the command again", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The platform as processes on this machine: PostgreSQL, the AWS emulator, MLflow and Ray."""

@@ -1,0 +1,95 @@
+"""Telling people what goes on: a spinner at a terminal, plain lines elsewhere; always on stderr."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Where a long command tells what it does. It is called from several threads."""
+
+    def say(self, line: str) -> None:
+        """Something happened."""
+
+    def begin(self, what: str) -> None:
+        """Something takes a while from now."""
+
+    def end(self, what: str) -> None:
+        """It is over."""
+
+
+class PlainLines:
+    """One line for each thing that happened or began."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def say(self, line: str) -> None:
+        """Write the line."""
+        with self._lock:
+            sys.stderr.write(f"{line}\n")
+            sys.stderr.flush()
+
+    def begin(self, what: str) -> None:
+        """Write what began."""
+        self.say(what)
+
+    def end(self, what: str) -> None:
+        """Nothing: what it came to is said."""
+
+
+class Spinner:
+    """A spinner that names all that is going on, with the lines above it."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._console = Console(stderr=True, highlight=False)
+        self._status = self._console.status("")
+        self._going_on: list[str] = []
+        self._lock = threading.Lock()
+
+    def say(self, line: str) -> None:
+        """Write the line above the spinner."""
+        with self._lock:
+            self._console.print(line, markup=False)
+
+    def begin(self, what: str) -> None:
+        """Add to what is going on."""
+        with self._lock:
+            self._going_on.append(what)
+            self._show()
+
+    def end(self, what: str) -> None:
+        """Take from what is going on."""
+        with self._lock:
+            self._going_on.remove(what)
+            self._show()
+
+    def _show(self) -> None:
+        from rich.markup import escape
+
+        self._status.update(escape(", ".join(self._going_on)))
+        if self._going_on:
+            self._status.start()
+        else:
+            self._status.stop()
+
+
+def progress() -> Progress:
+    """The one that suits stderr."""
+    return Spinner() if sys.stderr.isatty() else PlainLines()
+
+
+@contextmanager
+def during(told: Progress, what: str) -> Iterator[None]:
+    """Have `what` shown while the block runs."""
+    told.begin(what)
+    try:
+        yield
+    finally:
+        told.end(what)

@@ -1,0 +1,73 @@
+"""The official download of a data set, checked before it is used."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from http.client import HTTPException
+from pathlib import Path
+
+from workloads.data import fashion_mnist
+from workloads.data.datasets import data_folder, find, known
+from workloads.environment import PlatformEnvironment
+from workloads.errors import DataError
+
+logger = logging.getLogger(__name__)
+TIMEOUT_S = 20
+CHUNK_BYTES = 1 << 20
+
+
+def fetch(name: str, environment: PlatformEnvironment) -> Path:
+    """The folder that holds the data set, after a download if it was not there; raises DataError."""
+    known(name)
+    if name == "digits":
+        return find(name, environment)
+    folder = data_folder(environment) / name
+    if not fashion_mnist.is_in(folder):
+        download(fashion_mnist.SHA256, fashion_mnist.SOURCES, folder)
+    return folder
+
+
+def download(files: Mapping[str, str], sources: Sequence[str], folder: Path) -> None:
+    """Put each file (name and sha256) into `folder`, from the first of `sources` that has it.
+
+    Files appear in `folder` only when all have arrived whole; raises DataError otherwise.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder.parent) as arriving:
+        for name, sha256 in files.items():
+            _download_file(name, sha256, sources, Path(arriving) / name)
+        folder.mkdir(exist_ok=True)
+        for name in files:
+            (Path(arriving) / name).replace(folder / name)
+
+
+def _download_file(name: str, sha256: str, sources: Sequence[str], path: Path) -> None:
+    faults = []
+    for source in sources:
+        url = f"{source}/{name}"
+        logger.info("fetching %s", url)
+        try:
+            found = _save(url, path)
+        except (OSError, HTTPException) as error:
+            reason = error.reason if isinstance(error, urllib.error.URLError) else error
+            faults.append(f"{url}: {reason}")
+            continue
+        if found == sha256:
+            return
+        faults.append(f"{url}: sha256 is {found}, must be {sha256}")
+    raise DataError(f"{name} could not be fetched; nothing was kept. {'; '.join(faults)}")
+
+
+def _save(url: str, path: Path) -> str:
+    """The sha256 of what `url` gave, which is then in `path`."""
+    digest = hashlib.sha256()
+    with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer, path.open("wb") as file:  # noqa: S310  our own URLs
+        while chunk := answer.read(CHUNK_BYTES):
+            digest.update(chunk)
+            file.write(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,46 @@
+"""Parts of a split in which every class keeps its share."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from workloads.data.datasets import Split
+from workloads.errors import DataError
+
+
+def stratified_split(split: Split, fraction: float, *, seed: int) -> tuple[Split, Split]:
+    """`split` without, and only, a random `fraction` of each class: the same for the same seed.
+
+    Each class gives round(fraction * its size) images, but at least one; raises DataError when one would give all.
+    """
+    apart = []
+    for label, members in _by_class(split, seed):
+        count = max(1, round(fraction * len(members)))
+        if count >= len(members):
+            raise DataError(
+                f"Class {label} has {len(members)} images; a part of {fraction:g} of them leaves none to train on"
+            )
+        apart.append(members[:count])
+    chosen = torch.from_numpy(np.sort(np.concatenate(apart)))
+    rest = torch.ones(len(split), dtype=torch.bool)
+    rest[chosen] = False
+    return split.take(rest.nonzero().squeeze(1)), split.take(chosen)
+
+
+def stratified_sample(split: Split, num_samples: int, *, seed: int) -> Split:
+    """`num_samples` images of `split`, as many of each class where they last; DataError if it has fewer."""
+    if num_samples > len(split):
+        raise DataError(f"data.num_train is {num_samples}; the training split has {len(split)} images")
+    # The first image of every class, then the second of every class, and so on, until there are enough.
+    ranks = np.concatenate([np.arange(len(members)) for _, members in _by_class(split, seed)])
+    members = np.concatenate([members for _, members in _by_class(split, seed)])
+    chosen = members[np.argsort(ranks, kind="stable")[:num_samples]]
+    return split.take(torch.from_numpy(np.sort(chosen)))
+
+
+def _by_class(split: Split, seed: int) -> list[tuple[int, np.ndarray]]:
+    """From label to the positions of its images, in an order drawn from `seed`."""
+    draw = np.random.default_rng(seed)
+    labels = split.labels.numpy()
+    return [(int(label), draw.permutation(np.flatnonzero(labels == label))) for label in np.unique(labels)]

@@ -1,0 +1,113 @@
+"""Versions of a registered model: found by number or alias, with what their runs say about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from workloads.data.datasets import Dataset, load
+from workloads.environment import PlatformEnvironment
+from workloads.errors import DataError, RegistryError
+from workloads.tracking.connection import requests_to
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+STAGING = "staging"
+PRODUCTION = "production"
+TEST_ACCURACY = "test/accuracy"
+VALIDATION_ACCURACY = "val/accuracy"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """One version of a registered model."""
+
+    model_name: str
+    number: int
+    run_id: str
+    run_name: str
+    aliases: tuple[str, ...]
+    dataset: str
+    data_version: str
+    test_accuracy: float | None
+    val_accuracy: float | None
+
+    @property
+    def uri(self) -> str:
+        """By which MLflow loads it."""
+        return f"models:/{self.model_name}/{self.number}"
+
+    def load_dataset(self, environment: PlatformEnvironment) -> Dataset:
+        """The data set of its run; raises DataError when it is missing or is not the one the run learned from."""
+        dataset = load(self.dataset, environment)
+        if dataset.version != self.data_version:
+            raise DataError(
+                f"Data set {self.dataset} here has version {dataset.version}; {self.model_name} version {self.number} "
+                f"was trained on {self.data_version}: provide those files again"
+            )
+        return dataset
+
+
+def versions_of(client: MlflowClient, model_name: str) -> list[Version]:
+    """All versions, newest first; raises RegistryError when there is no such model."""
+    aliases = _aliases(client, model_name)
+    with requests_to(client.tracking_uri):
+        found = client.search_model_versions(f"name = '{model_name}'")
+    return [
+        _described(client, model_name, int(version.version), str(version.run_id), aliases)
+        for version in sorted(found, key=lambda version: -int(version.version))
+    ]
+
+
+def find_version(
+    client: MlflowClient, model_name: str, *, version: int | None = None, alias: str | None = None
+) -> Version:
+    """The version of that number, or the one that holds the alias; raises RegistryError that names what there is."""
+    aliases = _aliases(client, model_name)
+    if alias is not None:
+        if alias not in aliases:
+            raise RegistryError(
+                f"No version of {model_name} has the alias {alias}; it has {', '.join(sorted(aliases)) or 'none'}: "
+                f"run `python -m workloads registry promote {model_name} VERSION --to {alias}`"
+            )
+        version = aliases[alias]
+    with requests_to(client.tracking_uri):
+        numbers = {int(v.version): str(v.run_id) for v in client.search_model_versions(f"name = '{model_name}'")}
+    if version is None or version not in numbers:
+        raise RegistryError(
+            f"{model_name} has no version {version}; it has {', '.join(map(str, sorted(numbers))) or 'none'}"
+        )
+    return _described(client, model_name, version, numbers[version], aliases)
+
+
+def _aliases(client: MlflowClient, model_name: str) -> dict[str, int]:
+    """From alias to the version that holds it."""
+    from mlflow.exceptions import MlflowException
+
+    with requests_to(client.tracking_uri):
+        try:
+            model = client.get_registered_model(model_name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            raise RegistryError(
+                f"No registered model {model_name}; `python -m workloads train CONFIG` registers one"
+            ) from None
+    return {alias: int(version) for alias, version in model.aliases.items()}
+
+
+def _described(client: MlflowClient, model_name: str, number: int, run_id: str, aliases: dict[str, int]) -> Version:
+    with requests_to(client.tracking_uri):
+        run = client.get_run(run_id)
+    return Version(
+        model_name=model_name,
+        number=number,
+        run_id=run_id,
+        run_name=run.info.run_name or "",
+        aliases=tuple(sorted(alias for alias, holder in aliases.items() if holder == number)),
+        dataset=run.data.params.get("data.name", ""),
+        data_version=run.data.tags.get("data_version", ""),
+        test_accuracy=run.data.metrics.get(TEST_ACCURACY),
+        val_accuracy=run.data.metrics.get(VALIDATION_ACCURACY),
+    )

@@ -1,0 +1,1 @@
+"""What is recorded about a run, and how the tracking server is reached."""

@@ -1,0 +1,89 @@
+"""Which of the run's processes this is, and how they reach each other."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from workloads.errors import WorkloadError
+
+if TYPE_CHECKING:
+    import torch
+
+STORE_FILE = "MLP_RENDEZVOUS_FILE"
+"""Set by our own launcher: a file through which the ranks of one machine meet, so that no port is opened for it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranks:
+    """This process among those of the run."""
+
+    rank: int = 0
+    world_size: int = 1
+    local_rank: int = 0
+    local_world_size: int = 1
+    store_file: str | None = None
+    started_by_torchrun: bool = False
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Ranks:
+        """What torchrun told this process; a process that it did not start is the only one."""
+        if "RANK" not in environ:
+            return cls()
+        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+        try:
+            rank, world_size, local_rank, local_world_size = (int(environ[name]) for name in names)
+        except (KeyError, ValueError):
+            found = ", ".join(f"{name}={environ.get(name, '')}" for name in names)
+            raise WorkloadError(
+                f"RANK is set, but what torchrun sets with it is not all numbers ({found}); unset RANK or use torchrun"
+            ) from None
+        return cls(
+            rank=rank,
+            world_size=world_size,
+            local_rank=local_rank,
+            local_world_size=local_world_size,
+            store_file=environ.get(STORE_FILE),
+            started_by_torchrun=True,
+        )
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is global rank 0, which alone writes shared files and talks to the tracking server."""
+        return self.rank == 0
+
+
+@contextmanager
+def process_group(ranks: Ranks, device: torch.device, timeout_s: float) -> Iterator[None]:
+    """The ranks joined (gloo on CPU, NCCL on CUDA) for as long as the context lasts; nothing to join for one rank."""
+    if ranks.world_size == 1:
+        yield
+        return
+    import torch.distributed as dist
+    from torch._C._distributed_c10d import FileStore
+
+    store = FileStore(ranks.store_file, ranks.world_size) if ranks.store_file else None
+    dist.init_process_group(
+        "nccl" if device.type == "cuda" else "gloo",
+        store=store,
+        rank=ranks.rank if store else -1,
+        world_size=ranks.world_size if store else -1,
+        timeout=timedelta(seconds=timeout_s),
+    )
+    try:
+        yield
+    finally:
+        # A DDP wrapper that is left for the interpreter's end aborts the process there in about every third run: gloo's
+        # threads still hold its tensors (seen with torch 2.13; https://github.com/pytorch/pytorch/pull/179291).
+        gc.collect()
+        dist.destroy_process_group()
+
+
+def num_cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,254 @@
+"""A whole run on one rank: data, model, training, test, record, registration."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from workloads.config import TrainConfig
+from workloads.data.datasets import Dataset, find, load
+from workloads.data.splits import stratified_sample, stratified_split
+from workloads.environment import PlatformEnvironment
+from workloads.errors import RankLost, WorkloadError
+from workloads.models.build import ModelSpec
+from workloads.registry.evaluate import record_test
+from workloads.registry.model_form import register
+from workloads.registry.versions import STAGING, VALIDATION_ACCURACY
+from workloads.tracking.connection import check_server, requests_to
+from workloads.tracking.tracker import MlflowTracker, NoTracking
+from workloads.training.devices import resolve_device, set_threads
+from workloads.training.evaluation import Evaluation, evaluate
+from workloads.training.ranks import Ranks, process_group
+from workloads.training.trainer import EpochReport, Trainer
+
+TRAIN_LOSS = "train/loss"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """What is done around training."""
+
+    run_name: str
+    tracking: bool = True
+    register: bool = True
+    test: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainResult:
+    """What a run gave; None where it was not asked for."""
+
+    run_name: str
+    run_id: str | None
+    experiment_id: str | None
+    dataset: str
+    num_train: int
+    val_accuracy: float
+    test_accuracy: float | None
+    seconds: float
+    """Of all epochs, their evaluation included."""
+    images_per_second: float
+    ranks: int
+    model_name: str | None
+    model_version: int | None
+    alias: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedModel:
+    """A model after its last step."""
+
+    module: nn.Module
+    spec: ModelSpec
+    num_train: int
+    reports: list[EpochReport]
+
+    @property
+    def validation(self) -> Evaluation:
+        """Results on the validation split after the last step."""
+        return self.reports[-1].validation
+
+
+def new_run_name(config: TrainConfig) -> str:
+    """`<config>-<utc>-<4 hex>`, for the launcher to make and pass on."""
+    return f"{config.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def check_ranks(config: TrainConfig, num_ranks: int) -> None:
+    """Raise WorkloadError unless every rank can have an image of a full batch."""
+    if not 1 <= num_ranks <= config.global_batch_size:
+        raise WorkloadError(
+            f"ranks is {num_ranks}; it must be at least 1 and at most global_batch_size, {config.global_batch_size}"
+        )
+
+
+def preflight(config: TrainConfig, options: TrainOptions, environment: PlatformEnvironment, *, num_ranks: int) -> None:
+    """Raise WorkloadError, within seconds and before any process is started, where the run could not go well."""
+    check_ranks(config, num_ranks)
+    find(config.data.name, environment)
+    if options.tracking:
+        check_server(environment, can_go_without=True)
+
+
+def run(
+    config: TrainConfig,
+    options: TrainOptions,
+    environment: PlatformEnvironment,
+    ranks: Ranks,
+    on_epoch: Callable[[EpochReport], None],
+) -> TrainResult | None:
+    """Train, test, record and register as told. The result on rank 0, None on the others; raises WorkloadError."""
+    check_ranks(config, ranks.world_size)
+    dataset = load(config.data.name, environment)
+    device = resolve_device(config.device, ranks)
+    num_threads = set_threads(config.num_threads, ranks)
+    with ExitStack() as stack:
+        tracker: MlflowTracker | NoTracking = NoTracking()
+        if ranks.is_first and options.tracking:
+            resolved = {"device": device.type, "num_threads": num_threads, "ranks": ranks.world_size}
+            params = config.flattened() | resolved
+            tracker = stack.enter_context(_start_tracker(config, options, environment, dataset, params))
+
+        def on_epoch_of_first_rank(report: EpochReport) -> None:
+            if ranks.is_first:
+                log_epoch(tracker, report)
+                on_epoch(report)
+
+        with _joined(ranks, device, config.timeout_s):
+            trained = train_model(config, dataset, ranks, device, on_epoch_of_first_rank)
+            num_classes = len(dataset.class_names)
+            test = None
+            if options.test:
+                test = evaluate(trained.module, dataset.test, num_classes=num_classes, device=device, ranks=ranks)
+        if not ranks.is_first:
+            return None
+        version, alias = None, None
+        if isinstance(tracker, MlflowTracker):
+            if test:
+                record_test(tracker, test, dataset.class_names, trained.reports[-1].step)
+            if options.register:
+                version, alias = _register(tracker, config, trained, dataset, environment)
+    return TrainResult(
+        run_name=options.run_name,
+        run_id=tracker.run_id,
+        experiment_id=tracker.experiment_id,
+        dataset=dataset.name,
+        num_train=trained.num_train,
+        val_accuracy=trained.validation.accuracy,
+        test_accuracy=test.accuracy if test else None,
+        seconds=sum(report.seconds for report in trained.reports),
+        images_per_second=sum(report.num_images for report in trained.reports)
+        / sum(report.train_seconds for report in trained.reports),
+        ranks=ranks.world_size,
+        model_name=config.registry.model_name if version else None,
+        model_version=version,
+        alias=alias,
+    )
+
+
+def train_model(
+    config: TrainConfig,
+    dataset: Dataset,
+    ranks: Ranks,
+    device: torch.device,
+    on_epoch: Callable[[EpochReport], None],
+) -> TrainedModel:
+    """A model trained as the config says, the same on every rank; raises DataError or TrainingDiverged."""
+    train, validation = stratified_split(dataset.train, config.data.validation_fraction, seed=config.seed)
+    if config.data.num_train is not None:
+        train = stratified_sample(train, config.data.num_train, seed=config.seed)
+    num_classes = len(dataset.class_names)
+    spec = ModelSpec.of(config.model, train, num_classes)
+    trainer = Trainer(
+        config,
+        model=spec.build(config.seed),
+        train=train,
+        validation=validation,
+        num_classes=num_classes,
+        device=device,
+        ranks=ranks,
+        on_epoch=on_epoch,
+    )
+    reports = trainer.fit()
+    return TrainedModel(module=trainer.module, spec=spec, num_train=len(train), reports=reports)
+
+
+def log_epoch(tracker: MlflowTracker | NoTracking, report: EpochReport) -> None:
+    """Record what an epoch gave, at its last optimizer step."""
+    metrics = {
+        TRAIN_LOSS: report.train_loss,
+        VALIDATION_ACCURACY: report.validation.accuracy,
+        "val/loss": report.validation.loss,
+        "epoch": report.epoch,
+        "images_per_second": report.images_per_second,
+    }
+    tracker.log_metrics(metrics, report.step)
+
+
+def version_tags(dataset: Dataset, environment: PlatformEnvironment) -> dict[str, str]:
+    """By which a run and a model version say what they came from."""
+    tags = {"dataset": dataset.name, "data_version": dataset.version}
+    if environment.code_version:
+        tags["code_version"] = environment.code_version
+    if environment.image_digest:
+        tags["image_digest"] = environment.image_digest
+    return tags
+
+
+def _start_tracker(
+    config: TrainConfig,
+    options: TrainOptions,
+    environment: PlatformEnvironment,
+    dataset: Dataset,
+    params: dict[str, object],
+) -> MlflowTracker:
+    tracker = MlflowTracker.start(
+        environment,
+        experiment=config.name,
+        run_name=options.run_name,
+        params=params,
+        tags=version_tags(dataset, environment),
+    )
+    tracker.log_text(config.as_yaml(), "config.yaml")
+    return tracker
+
+
+@contextmanager
+def _joined(ranks: Ranks, device: torch.device, timeout_s: float) -> Iterator[None]:
+    """Within it the ranks are joined; a collective that fails because another is gone raises RankLost."""
+    try:
+        with process_group(ranks, device, timeout_s):
+            yield
+    except RuntimeError as error:
+        names_transport = any(word in str(error) for word in ("gloo", "NCCL", "closed by peer", "Connection reset"))
+        if ranks.world_size == 1 or not (isinstance(error, dist.DistError) or names_transport):
+            raise
+        first_line = str(error).partition("\n")[0]
+        raise RankLost(f"Rank {ranks.rank} lost another rank of {ranks.world_size}: {first_line}") from error
+
+
+def _register(
+    tracker: MlflowTracker,
+    config: TrainConfig,
+    trained: TrainedModel,
+    dataset: Dataset,
+    environment: PlatformEnvironment,
+) -> tuple[int, str | None]:
+    """The new version and its alias: `staging` if its validation accuracy is high enough, else None."""
+    model_name = config.registry.model_name
+    version = register(tracker, trained.module, trained.spec, dataset, model_name)
+    tags = version_tags(dataset, environment) | {"val_accuracy": f"{trained.validation.accuracy:.4f}"}
+    stages = trained.validation.accuracy >= config.registry.staging_minimum
+    with requests_to(tracker.uri):
+        for key, value in tags.items():
+            tracker.client.set_model_version_tag(model_name, version, key, value)
+        if stages:
+            tracker.client.set_registered_model_alias(model_name, STAGING, version)
+    return int(version), STAGING if stages else None
