@@ -34,7 +34,7 @@ def load_credentials(home: Home) -> Credentials:
     path = home.credentials_file
     try:
         values = read_json(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise PlatformError(f"no platform at {home.path}; run `mlp up`") from None
     except ValueError as error:
         raise PlatformError(f"{path} is damaged ({error}); {_MENDING.format(home=home.path)}") from None

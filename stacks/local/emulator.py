@@ -28,7 +28,7 @@ class Emulator(Service):
 
     def prepare(self) -> None:
         """Check that moto is there."""
-        require_package("moto", self.name)
+        require_package("moto")
 
     def launch(self, ports: Mapping[str, int]) -> Launch:
         """Moto's own server, on loopback."""

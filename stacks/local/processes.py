@@ -84,7 +84,7 @@ def start(launch: Launch, *, service: str, home: Path, log: Path) -> psutil.Proc
                 extra_groups=[] if account else None,
             )
         except OSError as error:
-            raise PlatformError(f"{service} could not be started: {launch.command[0]}: {error.strerror}") from error
+            raise PlatformError(f"{launch.command[0]} could not be started: {error.strerror}") from error
     _children[child.pid] = child
     return psutil.Process(child.pid)
 

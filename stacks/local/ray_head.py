@@ -40,12 +40,12 @@ class RayHead(Service):
 
     def prepare(self) -> None:
         """Make an empty folder that no other user can have put things into."""
-        require_package("ray", self.name)
+        require_package("ray")
         self.tidy()
         try:
             self.folder.mkdir(mode=0o700)
         except FileExistsError:
-            raise PlatformError(f"ray needs the folder {self.folder}, which is another user's; remove it") from None
+            raise PlatformError(f"it needs the folder {self.folder}, which is another user's; remove it") from None
 
     def launch(self, ports: Mapping[str, int]) -> Launch:
         """The head with all CPUs that this process may use; what is not named takes any free port."""

@@ -81,10 +81,10 @@ def ask(
     return answer
 
 
-def require_package(name: str, service: str) -> None:
+def require_package(name: str) -> None:
     """Raise PlatformError unless a Python package is installed here; nothing is imported."""
     if importlib.util.find_spec(name) is None:
         raise PlatformError(
-            f"{service} needs the package {name}, which is not installed; "
+            f"it needs the package {name}, which is not installed; "
             "run `pip install -c constraints.txt -e '.[infra,workloads]'`"
         )

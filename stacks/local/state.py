@@ -56,7 +56,7 @@ def load_state(home: Home) -> Loaded:
     empty = PlatformState(home=str(home.path))
     try:
         values = read_json(home.state_file)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return Loaded(empty)
     except ValueError as error:
         return Loaded(empty, f"{home.state_file} is damaged ({error})")

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext, suppress
 from dataclasses import replace
+from pathlib import Path
 
 import psutil
 
@@ -106,9 +107,11 @@ class Supervisor:
             pids = [str(process.pid) for one in left.values() for process in one.processes]
             if pids:
                 raise PlatformError(f"processes {', '.join(pids)} could not be ended; end them by hand (kill -9)")
-            for name in state.services:
+            unsaved = loaded.damage is not None
+            for name, record in state.services.items():
+                unsaved |= record.phase != "stopped"
                 self._mark_stopped(state, name)
-            if loaded.damage or state.services:
+            if unsaved:
                 self._save(state)
             return [name for name, one in found.items() if one.processes]
 
@@ -175,18 +178,28 @@ class Supervisor:
             self._stop(service, found)
         began = time.monotonic()
         with during(self._progress, f"{service.name}: starting"):
-            service.prepare()
-            self._stop_if_cancelled()
-            leader, log_from = self._start(service, state)
-            try:
-                self._await_check(service, leader, state.ports)
-                service.settle(state.ports)
-            except (UnhealthyError, OSError) as error:
-                raise self._failure(service, str(error), log_from) from error
-            except PlatformError as error:
-                raise PlatformError(f"{service.name}: {error}") from error
+            self._bring_up(service, state)
         self._record(state, service.name, replace(state.services[service.name], phase="ready"))
         self._progress.say(f"{service.name}: running at {service.url(state.ports)} ({time.monotonic() - began:.1f} s)")
+
+    def _bring_up(self, service: Service, state: PlatformState) -> None:
+        log = self._home.log(service.name)
+        log_from = log.stat().st_size if log.exists() else 0
+        try:
+            service.prepare()
+            self._stop_if_cancelled()
+            leader = self._start(service, state, log)
+            self._await_check(service, leader, state.ports)
+            service.settle(state.ports)
+        except UnhealthyError as error:
+            raise self._failure(service, str(error), log, log_from) from error
+        except PlatformError as error:
+            raise PlatformError(f"{service.name}: {error}") from error
+        except OSError as error:
+            place = error.filename or self._home.path
+            raise PlatformError(
+                f"{service.name}: {error.strerror or error} ({place}); mend that and run it again"
+            ) from error
 
     def _is_well(self, service: Service, leader: psutil.Process, ports: Mapping[str, int]) -> bool:
         deadline = time.monotonic() + _SECOND_THOUGHT_S
@@ -202,10 +215,8 @@ class Supervisor:
                 return True
         return False
 
-    def _start(self, service: Service, state: PlatformState) -> tuple[psutil.Process, int]:
-        log = self._home.log(service.name)
+    def _start(self, service: Service, state: PlatformState, log: Path) -> psutil.Process:
         launch = service.launch(state.ports)  # prepare may have moved what it names
-        log_from = log.stat().st_size if log.exists() else 0
         leader = start(launch, service=service.name, home=self._home.path, log=log)
         self._started.append((service, leader))
         record = ServiceRecord(
@@ -217,7 +228,7 @@ class Supervisor:
             phase="starting",
         )
         self._record(state, service.name, record)
-        return leader, log_from
+        return leader
 
     def _await_check(self, service: Service, leader: psutil.Process, ports: Mapping[str, int]) -> None:
         deadline = time.monotonic() + service.start_patience_s
@@ -234,8 +245,7 @@ class Supervisor:
             else:
                 return
 
-    def _failure(self, service: Service, reason: str, log_from: int) -> PlatformError:
-        log = self._home.log(service.name)
+    def _failure(self, service: Service, reason: str, log: Path, log_from: int) -> PlatformError:
         lines = "".join(f"\n  {line}" for line in last_lines(log, _LOG_LINES_SHOWN, start=log_from))
         return PlatformError(f"{service.name} did not start: {reason}\nthe end of {log}:{lines or ' (empty)'}")
 

@@ -60,7 +60,7 @@ def promote(client: MlflowClient, model_name: str, number: int, *, to: str, mini
     with requests_to(client.tracking_uri):
         holder = client.get_registered_model(model_name).aliases.get(to)
         if to == PRODUCTION and holder is not None:  # first, so that a crash before the next line loses no trace
-            client.set_registered_model_alias(model_name, archived(int(holder)), holder)
+            client.set_registered_model_alias(model_name, archived(int(holder)), str(holder))
         client.set_registered_model_alias(model_name, to, str(number))
         if archived(number) in version.aliases and to == PRODUCTION:
             client.delete_registered_model_alias(model_name, archived(number))

@@ -60,7 +60,9 @@ def check_server(environment: PlatformEnvironment, *, can_go_without: bool = Fal
             f"{TRACKING_PASSWORD}, or {LOGIN_STEP}{instead}"
         )
     if status != http.client.OK:
-        raise TrackingError(f"Tracking server {uri} answered {status} to {user}: {message}; check {TRACKING_URI}{instead}")
+        raise TrackingError(
+            f"Tracking server {uri} answered {status} to {user}: {message}; check {TRACKING_URI}{instead}"
+        )
 
 
 def connect(environment: PlatformEnvironment, *, can_go_without: bool = False) -> MlflowClient:

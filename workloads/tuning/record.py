@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,6 +18,7 @@ from workloads.errors import Stopped
 from workloads.registry.versions import VALIDATION_ACCURACY
 from workloads.tracking.tracker import MlflowTracker, NoTracking
 from workloads.training.run import TRAIN_LOSS
+from workloads.tuning.states import FAILED, FINISHED, RUNNING, STOPPED
 from workloads.tuning.trial import EPOCH, STEP
 
 if TYPE_CHECKING:
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FINISHED, STOPPED, FAILED, RUNNING = "finished", "stopped", "failed", "running"
 STATE_TAG = "trial_state"
 
 
@@ -38,7 +39,6 @@ class TrialRecord:
     epochs: int = 0
     val_accuracy: float | None = None
     state: str = RUNNING
-    """`stopped` is the scheduler's doing: other trials were better at that epoch."""
     error: str | None = None
 
 
@@ -46,10 +46,16 @@ class SearchRecord(tune.Callback):
     """Keeps one `TrialRecord` a trial, and its run; when the context ends, no run is left open."""
 
     def __init__(
-        self, num_epochs: int, open_run: Callable[[str, Mapping[str, object]], MlflowTracker | NoTracking]
+        self,
+        num_epochs: int,
+        open_run: Callable[[str, Mapping[str, object]], MlflowTracker | NoTracking],
+        raise_if_stopped: Callable[[], None],
     ) -> None:
-        """`open_run` starts the record of a trial with that name and those parameters."""
-        self.num_epochs, self.open_run = num_epochs, open_run
+        """`open_run` starts the record of a trial with that name and those parameters.
+
+        `raise_if_stopped` is called at each step of the search, and ends it by what it raises.
+        """
+        self.num_epochs, self.open_run, self.raise_if_stopped = num_epochs, open_run, raise_if_stopped
         self.by_id: dict[str, TrialRecord] = {}
 
     def __enter__(self) -> Self:
@@ -67,6 +73,10 @@ class SearchRecord(tune.Callback):
     def trials(self) -> list[TrialRecord]:
         """In the order in which they started."""
         return list(self.by_id.values())
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:  # noqa: ARG002  Ray's signature
+        """End the search here if that was asked for."""
+        self.raise_if_stopped()
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002  Ray's signature
         """Open the trial's run."""
@@ -114,6 +124,7 @@ class SearchRecord(tune.Callback):
 
 
 def _last_line(trial: Trial) -> str:
-    error = trial.get_error()
-    text = str(error).strip() if error else ""
-    return text.rpartition("\n")[2].strip() or type(error).__name__
+    """What the trial raised: the last line of the trace that Tune just wrote."""
+    path = Path(trial.error_file) if trial.error_file else None
+    lines = path.read_text(encoding="utf-8").strip().splitlines() if path and path.is_file() else []
+    return lines[-1].strip() if lines else "the reason is not known"

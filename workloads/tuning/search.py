@@ -5,12 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import signal
 import socket
 import tempfile
-import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +23,8 @@ from workloads.tracking.connection import check_server
 from workloads.tracking.tracker import PARENT_TAG, MlflowTracker, NoTracking
 from workloads.training.run import new_run_name
 from workloads.tuning.space import Dimension
+from workloads.tuning.states import FAILED
+from workloads.tuning.stop_request import StopRequest
 
 CONNECT_TIMEOUT_S = 5
 LOCAL_CPUS = 2
@@ -87,17 +87,29 @@ def search(config: TrainConfig, options: SearchOptions, environment: PlatformEnv
                 )
             )
             parent.log_text(config.as_yaml(), "config.yaml")
+        stop = stack.enter_context(StopRequest())
         stack.enter_context(connected_to_ray(environment))
-        trials = _run_trials(config, options, environment, parent, name)
-        ranked = sorted((t for t in trials if t.val_accuracy is not None and t.state != "failed"), key=_accuracy)
-        if not ranked:
-            raise SearchError(f"No trial of {name} ended well: see the errors above; lower the bounds of optim.lr?")
-        best = ranked[-1]
+        stop.listen()  # Ray has a handler of its own, which would end the process with the record left open
+        stop.raise_if_made()
+        trials = _run_trials(config, options, environment, parent, name, stop)
+        best, accuracy = best_of(trials)
         if isinstance(parent, MlflowTracker):
             parent.log_params({f"best.{key}": value for key, value in best.params.items()})
-            parent.log_metrics({"best/val/accuracy": _accuracy(best)}, step=0)
+            parent.log_metrics({"best/val/accuracy": accuracy}, step=0)
             parent.set_tags({"best_run_id": best.run_id or "", "best_trial": best.name})
     return SearchResult(run_id=parent.run_id, trials=trials, best=best, seconds=time.perf_counter() - started)
+
+
+def best_of(trials: Sequence[TrialResult]) -> tuple[TrialResult, float]:
+    """The trial with the highest validation accuracy, and that; a failed one never is. Raises SearchError if all are."""
+    ended_well = [(t.val_accuracy, t) for t in trials if t.val_accuracy is not None and t.state != FAILED]
+    if not ended_well:
+        raise SearchError(
+            f"None of {len(trials)} trials ended well; what each raised is above and in its record: "
+            "narrow search.space, optim.lr first"
+        )
+    accuracy, best = max(ended_well, key=lambda pair: pair[0])
+    return best, accuracy
 
 
 def check(config: TrainConfig, options: SearchOptions, environment: PlatformEnvironment) -> None:
@@ -133,8 +145,6 @@ def connected_to_ray(environment: PlatformEnvironment) -> Iterator[None]:
         arguments["address"] = environment.ray_address
     else:
         arguments |= {"address": "local", "num_cpus": LOCAL_CPUS, "include_dashboard": False}
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGTERM)
     try:
         try:
             ray.init(**arguments)
@@ -142,13 +152,9 @@ def connected_to_ray(environment: PlatformEnvironment) -> Iterator[None]:
             where = environment.ray_address or "on this machine"
             first_line = str(error).strip().partition("\n")[0]
             raise SearchError(f"Ray {where} could not be used: {first_line}; start it with `mlp up`") from error
-        if in_main_thread:  # Ray's own handler would end the process without the record being closed
-            signal.signal(signal.SIGTERM, handler)
         yield
     finally:
         ray.shutdown()
-        if in_main_thread:
-            signal.signal(signal.SIGTERM, handler)
 
 
 def _run_trials(
@@ -157,6 +163,7 @@ def _run_trials(
     environment: PlatformEnvironment,
     parent: MlflowTracker | NoTracking,
     name: str,
+    stop: StopRequest,
 ) -> list[TrialResult]:
     from ray import tune
     from ray.tune.schedulers import ASHAScheduler
@@ -177,7 +184,7 @@ def _run_trials(
         )
 
     with ExitStack() as stack:
-        record = stack.enter_context(SearchRecord(config.epochs, open_run))
+        record = stack.enter_context(SearchRecord(config.epochs, open_run, stop.raise_if_made))
         own_folder = tempfile.TemporaryDirectory(prefix="workloads-search-")
         storage = environment.checkpoints or stack.enter_context(own_folder)
         trainable = tune.with_resources(tune.with_parameters(run_trial, config=config), {"cpu": 1})
@@ -227,10 +234,6 @@ def _domain(dimension: Dimension) -> Any:
 
 def _space_params(config: TrainConfig) -> dict[str, object]:
     return {f"search.{key}": str(dimension.as_data()) for key, dimension in config.search.space.items()}
-
-
-def _accuracy(trial: TrialResult) -> float:
-    return trial.val_accuracy if trial.val_accuracy is not None else -1.0
 
 
 def _check_head(address: str) -> None:

@@ -1,0 +1,159 @@
+"""From `train` to `predict`, through the command line, on a tracking store of the test's own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+import torch
+from mlflow import MlflowClient
+from safetensors.torch import load_file
+from typer.testing import CliRunner
+
+from workloads.cli import app
+from workloads.data.datasets import load
+from workloads.environment import PlatformEnvironment
+from workloads.errors import DataError, RegistryError, TrainingDiverged
+from workloads.models.build import ModelSpec
+from workloads.tracking.connection import connect
+
+MODEL = "vision-classifier"
+Call = Callable[..., str]
+
+
+@pytest.fixture
+def call(environment: PlatformEnvironment) -> Call:
+    """Run one command; what it wrote to stdout. Its error is raised."""
+
+    def run(*arguments: str) -> str:
+        result = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    return run
+
+
+def train(call: Call, *arguments: str) -> dict[str, Any]:
+    last_line = call("train", "digits", "--set", "num_threads=1", "--json", *arguments).splitlines()[-1]
+    result: dict[str, Any] = json.loads(last_line)
+    return result
+
+
+def test_a_run_is_recorded_whole_and_its_model_loads_back_the_same(
+    call: Call, environment: PlatformEnvironment
+) -> None:
+    result = train(call, "--set", "epochs=4", "--set", "registry.staging_minimum=0.5", "--run-name", "the-run")
+    assert set(result) == {
+        "run_name", "run_id", "experiment_id", "dataset", "num_train", "val_accuracy", "test_accuracy", "seconds",
+        "images_per_second", "ranks", "model_name", "model_version", "alias",
+    }  # fmt: skip
+    assert (result["run_name"], result["model_version"], result["alias"]) == ("the-run", 1, "staging")
+
+    client = connect(environment)
+    run = client.get_run(result["run_id"])
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "the-run"
+    assert run.data.params["optim.lr"] == "0.1"
+    assert run.data.params["ranks"] == "1"
+    assert run.data.metrics["test/accuracy"] == result["test_accuracy"] > 0.8
+    for key in ("train/loss", "val/accuracy"):
+        steps = [point.step for point in client.get_metric_history(result["run_id"], key)]
+        assert steps == [21, 42, 63, 84]  # 1,295 images in batches of 64 make 21 optimizer steps
+    artifacts = {file.path for folder in ("", "weights", "evaluation") for file in files(client, result, folder)}
+    assert {"config.yaml", "weights/model.safetensors", "weights/model.json", "evaluation/test.json"} <= artifacts
+
+    version = client.get_model_version_by_alias(MODEL, "staging")
+    dataset = load("digits", environment)
+    assert version.run_id == result["run_id"]
+    assert version.tags["data_version"] == dataset.version
+
+    program = mlflow.pytorch.load_model(f"models:/{MODEL}@staging")
+    folder = Path(client.download_artifacts(result["run_id"], "weights"))
+    description = json.loads((folder / "model.json").read_text())
+    module = ModelSpec(name=description["name"], arguments=description["arguments"]).build(seed=99).eval()
+    module.load_state_dict(load_file(folder / "model.safetensors"))
+    for size in (1, 2, 7):
+        with torch.no_grad():
+            assert torch.allclose(program(dataset.test.images[:size]), module(dataset.test.images[:size]), atol=1e-5)
+    assert description["class_names"] == [str(digit) for digit in range(10)]
+
+
+def aliases(client: MlflowClient) -> dict[str, int]:
+    return {alias: int(number) for alias, number in client.get_registered_model(MODEL).aliases.items()}
+
+
+def files(client: MlflowClient, result: dict[str, Any], folder: str) -> list[Any]:
+    return list(client.list_artifacts(result["run_id"], folder))
+
+
+def test_versions_are_judged_promoted_archived_and_asked(call: Call, environment: PlatformEnvironment) -> None:
+    first = train(call, "--no-test", "--set", "epochs=4")
+    assert first["test_accuracy"] is None
+    weak = train(call, "--no-test", "--max-steps", "3")
+    assert weak["alias"] is None
+
+    with pytest.raises(RegistryError, match=r"Version 1 of .* has no test/accuracy; run `python -m workloads evaluate"):
+        call("registry", "promote", MODEL, "1", "--to", "production")
+
+    judged = json.loads(call("evaluate", "--model", MODEL, "--version", "1", "--json"))
+    assert judged["num_samples"] == 359
+    assert judged["test_accuracy"] > 0.85
+    client = connect(environment)
+    assert client.get_run(first["run_id"]).data.metrics["test/accuracy"] == judged["test_accuracy"]
+    assert client.get_model_version(MODEL, "1").tags["test_accuracy"] == f"{judged['test_accuracy']:.4f}"
+    per_class = json.loads(Path(client.download_artifacts(first["run_id"], "evaluation/test.json")).read_text())
+    assert set(per_class["per_class_accuracy"]) == {str(digit) for digit in range(10)}
+    call("evaluate", "--model", MODEL, "--version", "1")
+    assert len(client.get_metric_history(first["run_id"], "test/accuracy")) == 1
+
+    assert "version 1 is now production" in call("registry", "promote", MODEL, "1", "--to", "production")
+    assert "version 1 is production already" in call("registry", "promote", MODEL, "1", "--to", "production")
+
+    call("evaluate", "--model", MODEL, "--version", "2")
+    with pytest.raises(RegistryError, match=r"has test/accuracy 0\.\d{4}; the minimum is 0\.85"):
+        call("registry", "promote", MODEL, "2", "--to", "production")
+    said = call("registry", "promote", MODEL, "2", "--to", "production", "--minimum", "0")
+    assert "version 1 was, and is now archived-1" in said
+    assert aliases(client) == {"production": 2, "archived-1": 1, "staging": 1}
+
+    call("registry", "promote", MODEL, "1", "--to", "production")  # back again
+    assert aliases(client) == {"production": 1, "archived-2": 2, "staging": 1}
+    listed = json.loads(call("registry", "list", MODEL, "--json"))["versions"]
+    assert [(version["version"], version["aliases"]) for version in listed] == [
+        (2, ["archived-2"]),
+        (1, ["production", "staging"]),
+    ]
+    assert "archived-2" in call("registry", "list", MODEL)
+
+    answer = json.loads(call("predict", "--index", "3", "--json"))
+    label = load("digits", environment).test.labels[3]
+    assert (answer["version"], answer["alias"], answer["label"]) == (1, "production", str(int(label)))
+    assert 0.1 < answer["probability"] <= 1
+    assert f"true class {answer['label']}" in call("predict", "--index", "3")
+
+    with pytest.raises(DataError, match="Test image 359 does not exist; digits has 359, numbered from 0 to 358"):
+        call("predict", "--index", "359")
+    with pytest.raises(RegistryError, match="No version of vision-classifier has the alias shadow; it has archived-2"):
+        call("predict", "--alias", "shadow")
+    with pytest.raises(RegistryError, match="has no version 9; it has 1, 2"):
+        call("evaluate", "--model", MODEL, "--version", "9")
+
+
+def test_a_model_that_was_never_registered_is_named(call: Call) -> None:
+    with pytest.raises(RegistryError, match="No registered model nothing"):
+        call("predict", "--model", "nothing")
+
+
+def test_a_run_that_diverges_is_recorded_as_failed(call: Call, environment: PlatformEnvironment) -> None:
+    with pytest.raises(TrainingDiverged):
+        train(call, "--set", "optim.lr=1e12")
+    client = connect(environment)
+    experiment = client.get_experiment_by_name("digits")
+    assert experiment is not None
+    [run] = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FAILED"
+    assert "test/accuracy" not in run.data.metrics

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from workloads.config import TrainConfig, config_names, load_config, parse_assignments
+from workloads.data.datasets import DATASETS
+from workloads.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        pytest.param({"epochs": 0}, "epochs: must be a whole number at least 1 (got 0)", id="too small"),
+        pytest.param({"epochs": 2.5}, "epochs: must be a whole number at least 1 (got 2.5)", id="not whole"),
+        pytest.param(
+            {"epochs": True}, "epochs: must be a whole number at least 1 (got True)", id="a truth is no number"
+        ),
+        pytest.param({"optim.lr": "fast"}, "optim.lr: must be a number above 0 (got 'fast')", id="text for a number"),
+        pytest.param({"optim.lr": float("nan")}, "optim.lr: must be a number above 0 (got nan)", id="not finite"),
+        pytest.param(
+            {"model.dropout": 1}, "model.dropout: must be a number at least 0 and below 1 (got 1)", id="bound"
+        ),
+        pytest.param(
+            {"data.name": "cifar"}, "data.name: must be one of fashion_mnist, digits (got 'cifar')", id="choice"
+        ),
+        pytest.param({"optim.lrr": 1}, "optim.lrr: no such key; did you mean optim.lr? (got 1)", id="misspelt"),
+        pytest.param({"width": 8}, "width: no such key; did you mean model.width? (got 8)", id="section forgotten"),
+        pytest.param({"model": 4}, "model: must be a section of keys and values (got 4)", id="value for a section"),
+        pytest.param({"epochs.x": 4}, "epochs.x: epochs is no section", id="section for a value"),
+        pytest.param({"registry.model_name": "a b"}, "registry.model_name: must be text of letters", id="pattern"),
+        pytest.param({"search.space": 3}, "search.space: must be dotted keys", id="space is no mapping"),
+        pytest.param(
+            {"search.space.optim.lr": {"loguniform": [1, 0.1]}},
+            "search.space.optim.lr: loguniform takes two numbers, 0 < low < high",
+            id="bounds in the wrong order",
+        ),
+        pytest.param(
+            {"search.space.optim.lr": {"normal": [0, 1]}},
+            "search.space.optim.lr: must be one of {loguniform",
+            id="kind",
+        ),
+        pytest.param(
+            {"search.space.model.width": {"choice": [8, 2]}},
+            "search.space.model.width: must be a whole number at least 4 and at most 512 (got 2)",
+            id="a value that no run could have",
+        ),
+        pytest.param(
+            {"search.space.model.depth": {"choice": [8]}}, "search.space.model.depth: no such key", id="space key"
+        ),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named_with_what_is_allowed(values: dict[str, object], told: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load_config("digits", values)
+    assert told in str(raised.value)
+
+
+def test_all_faults_are_told_at_once() -> None:
+    with pytest.raises(ConfigError) as raised:
+        load_config("digits", {"epochs": 0, "optim.lr": -1, "data.nam": "digits"})
+    lines = str(raised.value).splitlines()
+    assert lines[0] == "Config digits cannot be used until 3 keys are corrected:"
+    assert len(lines) == 4
+
+
+def test_a_dotted_key_changes_that_value_alone() -> None:
+    before = load_config("digits")
+    after = before.with_values({"optim.lr": 0.025})
+    assert after.optim.lr == 0.025
+    changed = {key for key, value in after.flattened().items() if before.flattened()[key] != value}
+    assert changed == {"optim.lr"}
+
+
+def test_assignments_are_read_as_yaml_with_exponents_as_numbers() -> None:
+    assert parse_assignments(["optim.lr=1e-3", "max_steps=null", "data.name=digits", "epochs=3"]) == {
+        "optim.lr": 0.001,
+        "max_steps": None,
+        "data.name": "digits",
+        "epochs": 3,
+    }
+
+
+@pytest.mark.parametrize("text", ["epochs", "=3", "epochs=[1"])
+def test_an_assignment_without_key_or_readable_value_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="--set"):
+        parse_assignments([text])
+
+
+@pytest.mark.parametrize("name", config_names())
+def test_every_committed_config_loads_under_its_own_name_and_can_be_searched(name: str) -> None:
+    config = load_config(name)
+    assert config.name == name
+    assert {"optim.lr", "model.width"} <= set(config.search.space)
+
+
+def test_the_resolved_config_as_yaml_loads_as_the_same_config(tmp_path: Path) -> None:
+    config = load_config("fashion_mnist", {"optim.lr": 1e-5})
+    path = tmp_path / "resolved.yaml"
+    path.write_text(config.as_yaml())
+    assert load_config(str(path)) == config
+
+
+def test_a_config_that_does_not_exist_names_those_that_do() -> None:
+    with pytest.raises(ConfigError, match=r"did you mean fashion_mnist\?.*digits, fashion_mnist, minitest"):
+        load_config("fashion-mnist")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        pytest.param("epochs: [1", "line", id="broken"),
+        pytest.param("- epochs", "must be keys and values", id="a list"),
+        pytest.param(b"\xff\xfe\x00", "not a yaml text file", id="not text"),
+    ],
+)
+def test_a_file_that_is_not_a_config_is_named(tmp_path: Path, content: str | bytes, told: str) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(ConfigError) as raised:
+        load_config(str(path))
+    assert str(path) in str(raised.value)
+    assert told in str(raised.value)
+
+
+def test_an_empty_file_is_a_run_with_every_default(tmp_path: Path) -> None:
+    path = tmp_path / "plain.yaml"
+    path.touch()
+    assert load_config(str(path)) == TrainConfig(name="plain")
+
+
+def test_what_is_searched_is_not_among_the_parameters_of_a_run() -> None:
+    assert not [key for key in load_config("digits").flattened() if key.startswith("search")]
+
+
+def test_each_data_set_that_a_config_may_name_can_be_looked_up() -> None:
+    assert DATASETS == ("fashion_mnist", "digits")

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from workloads.cli import app
+from workloads.config import read_config
+from workloads.environment import PlatformEnvironment
+from workloads.errors import WorkloadError
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_help_loads_neither_torch_nor_ray_nor_mlflow() -> None:
+    program = """
+import sys
+from workloads.cli import main
+sys.argv = ["workloads", "--help"]
+try:
+    main()
+finally:
+    print(sorted({"torch", "ray", "mlflow", "sklearn", "numpy"} & set(sys.modules)))
+"""
+    done = run("-c", program)
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["train", "fashion"], id="unknown config"),
+        pytest.param(["data", "find", "cifar"], id="unknown data set"),
+        pytest.param(["registry", "promote", "m", "1", "--to", "champion"], id="unknown alias"),
+    ],
+)
+def test_a_fault_of_the_users_is_one_line_and_exit_code_1(arguments: list[str]) -> None:
+    done = run("-m", "workloads", *arguments)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("workloads: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--ranks", "0"], "ranks is 0; it must be at least 1 and at most global_batch_size, 64"),
+        (["--ranks", "65"], "ranks is 65; it must be at least 1"),
+        (["--launcher", "local", "--ranks", "2"], "--launcher local trains in one process; --ranks is 2"),
+        (["--launcher", "ray"], "--launcher is ray; it must be one of local, torchrun"),
+        (["--max-steps", "0"], "max_steps: must be a whole number at least 1"),
+    ],
+)
+def test_a_run_that_could_not_go_well_is_refused_before_it_starts(arguments: list[str], told: str) -> None:
+    with pytest.raises(WorkloadError) as raised:
+        CliRunner().invoke(app, ["train", "digits", "--no-tracking", *arguments], catch_exceptions=False)
+    assert told in str(raised.value)
+
+
+def test_the_printed_config_is_the_one_that_the_run_would_have() -> None:
+    done = CliRunner().invoke(app, ["train", "digits", "--print-config", "--max-steps", "3", "--set", "optim.lr=1e-2"])
+    import yaml
+
+    config = read_config(yaml.safe_load(done.stdout), {}, source="printed")
+    assert (config.name, config.max_steps, config.optim.lr) == ("digits", 3, 0.01)
+
+
+def test_a_run_without_tracking_ends_with_its_accuracy(environment: PlatformEnvironment) -> None:
+    arguments = ["train", "minitest", "--no-tracking", "--set", "num_threads=1"]
+    tested = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    untested = CliRunner().invoke(app, [*arguments, "--no-test"], catch_exceptions=False)
+    assert tested.stdout.startswith("test accuracy 0.")
+    assert untested.stdout.startswith("val accuracy 0.")
+    assert tested.stderr.startswith("epoch  1/1  train/loss ")
+
+
+def test_tracking_without_a_server_is_refused_before_it_starts(
+    environment: PlatformEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    with pytest.raises(WorkloadError, match=r"MLFLOW_TRACKING_URI is not set.*mlp env.*--no-tracking"):
+        CliRunner().invoke(app, ["train", "digits"], catch_exceptions=False)
+
+
+def test_data_find_prints_the_folder() -> None:
+    assert CliRunner().invoke(app, ["data", "find", "digits"]).stdout.strip().endswith("data")

@@ -1,0 +1,112 @@
+"""Ranks as real processes, started by the command line."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from mlflow import MlflowClient
+from safetensors.torch import load_file
+from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
+
+from workloads.environment import PlatformEnvironment
+from workloads.errors import RankLost, TrainingDiverged
+from workloads.tracking.connection import connect
+from workloads.training.launch import ERROR_FILE, explain, report_to_agent
+from workloads.training.ranks import STORE_FILE
+
+TIMEOUT_S = 90
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "workloads", "train", "digits", "--set", "num_threads=1", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def final_weights(client: MlflowClient, run_name: str) -> dict[str, object]:
+    experiment = client.get_experiment_by_name("digits")
+    assert experiment is not None
+    [run] = client.search_runs([experiment.experiment_id], f"attributes.run_name = '{run_name}'")
+    assert run.info.status == "FINISHED"
+    return dict(load_file(Path(client.download_artifacts(run.info.run_id, "weights/model.safetensors"))))
+
+
+def test_two_ranks_train_the_model_that_one_process_does(environment: PlatformEnvironment) -> None:
+    # 100 images in batches of 33: shares of 17 and 16, and a last batch of one image, of which rank 1 has none.
+    settings = {"model.norm": "group", "global_batch_size": 33, "epochs": 3, "data.num_train": 100}
+    changes = [text for key, value in settings.items() for text in ("--set", f"{key}={value}")]
+    for name, ranks in (("one", "1"), ("two", "2")):
+        process = start("--ranks", ranks, "--run-name", name, *changes)
+        stdout, stderr = process.communicate(timeout=TIMEOUT_S)
+        assert process.returncode == 0, stderr
+        assert re.fullmatch(r"test accuracy 0\.\d{4}", stdout.splitlines()[-1])
+        assert len(re.findall("^epoch ", stderr, re.MULTILINE)) == 3  # told once, not by every rank
+    client = connect(environment)
+    one, two = final_weights(client, "one"), final_weights(client, "two")
+    assert one.keys() == two.keys()
+    assert max(float((one[name] - two[name]).abs().max()) for name in one) <= 1e-5  # type: ignore[operator]  # tensors
+
+
+@pytest.mark.parametrize("victim", ["rank 1", "launcher"])
+def test_when_a_process_of_the_run_is_ended_all_end_and_the_record_says_so(
+    environment: PlatformEnvironment, victim: str
+) -> None:
+    launcher = start("--ranks", "2", "--set", "epochs=1000000", "--run-name", "ended")
+    assert launcher.stderr is not None
+    while not launcher.stderr.readline().startswith("epoch"):
+        assert launcher.poll() is None
+    ranks = psutil.Process(launcher.pid).children()
+    rank_1 = next(rank for rank in ranks if rank.environ()["RANK"] == "1")
+    os.kill(*((rank_1.pid, signal.SIGKILL) if victim == "rank 1" else (launcher.pid, signal.SIGTERM)))
+    _, stderr = launcher.communicate(timeout=TIMEOUT_S)
+
+    told = [line for line in stderr.splitlines() if not line.startswith("epoch")]
+    if victim == "rank 1":
+        assert launcher.returncode == 1
+        assert len(told) == 1
+        assert told[0].startswith(f"workloads: Rank 1 (process {rank_1.pid}) was killed by SIGKILL")
+    else:
+        assert launcher.returncode == 128 + signal.SIGTERM
+        assert told == ["workloads: ended by SIGTERM"]
+    assert not [rank for rank in ranks if rank.is_running() and rank.status() != psutil.STATUS_ZOMBIE]
+    client = connect(environment)
+    experiment = client.get_experiment_by_name("digits")
+    assert experiment is not None
+    [run] = client.search_runs([experiment.experiment_id])
+    assert run.info.status == ("FAILED" if victim == "rank 1" else "KILLED")
+
+
+def failure(folder: Path, rank: int, *, exitcode: int, error: Exception | None = None) -> ProcessFailure:
+    """What the agent knows of a rank that failed, and left a report if it had an error."""
+    path = folder / f"{rank}.json"
+    if isinstance(error, RankLost | TrainingDiverged):
+        assert report_to_agent(error, {ERROR_FILE: str(path), STORE_FILE: "x"})
+    return ProcessFailure(local_rank=rank, pid=100 + rank, exitcode=exitcode, error_file=str(path))
+
+
+def test_the_rank_to_blame_is_not_one_that_only_lost_another(tmp_path: Path) -> None:
+    lost = failure(tmp_path, 0, exitcode=1, error=RankLost("Rank 0 lost another"))
+    time.sleep(1.1)  # the agent's time stamps are whole seconds
+    killed = failure(tmp_path, 1, exitcode=-signal.SIGKILL)
+    assert explain({0: lost, 1: killed}).startswith("Rank 1 (process 101) was killed by SIGKILL")
+
+
+def test_an_error_of_the_users_is_told_in_its_own_words(tmp_path: Path) -> None:
+    ended = failure(tmp_path, 0, exitcode=-signal.SIGTERM)
+    diverged = failure(tmp_path, 1, exitcode=1, error=TrainingDiverged("The loss is not finite"))
+    assert explain({0: ended, 1: diverged}) == "The loss is not finite"
+
+
+def test_a_fault_without_a_report_points_at_the_output_above(tmp_path: Path) -> None:
+    assert explain({0: failure(tmp_path, 0, exitcode=3)}) == "Rank 0 ended with exit code 3; what it said is above"
+
+
+def test_a_process_that_no_agent_watches_has_nobody_to_report_to() -> None:
+    assert not report_to_agent(TrainingDiverged("x"), {})

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import pytest
+
+from workloads.errors import WorkloadError
+from workloads.training.devices import default_threads, resolve_device
+from workloads.training.ranks import STORE_FILE, Ranks, num_cores
+
+TORCHRUN = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
+
+
+def test_a_process_that_torchrun_did_not_start_is_the_only_rank() -> None:
+    assert Ranks.from_environment({}) == Ranks(rank=0, world_size=1)
+
+
+def test_what_torchrun_set_is_read_once() -> None:
+    ranks = Ranks.from_environment(TORCHRUN | {STORE_FILE: "/meet"})
+    assert (ranks.rank, ranks.world_size, ranks.local_rank, ranks.local_world_size) == (3, 4, 1, 2)
+    assert ranks.store_file == "/meet"
+    assert ranks.started_by_torchrun
+    assert not ranks.is_first
+
+
+def test_half_an_environment_is_an_error_that_shows_it() -> None:
+    with pytest.raises(WorkloadError, match=r"RANK=0, WORLD_SIZE=, .*unset RANK"):
+        Ranks.from_environment({"RANK": "0"})
+
+
+def test_cores_are_shared_among_the_ranks_of_a_machine() -> None:
+    assert default_threads(1) == num_cores()
+    assert default_threads(10 * num_cores()) == 1
+
+
+def test_more_ranks_than_gpus_cannot_have_cuda() -> None:
+    with pytest.raises(WorkloadError, match=r"device is cuda; this machine has .* GPUs for 1000 ranks"):
+        resolve_device("cuda", Ranks(world_size=1000, local_world_size=1000))
+
+
+def test_a_machine_without_enough_gpus_trains_on_its_cpu() -> None:
+    assert resolve_device("auto", Ranks(world_size=1000, local_world_size=1000)).type == "cpu"

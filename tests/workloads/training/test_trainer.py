@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+import torch
+
+from workloads.config import TrainConfig
+from workloads.data.datasets import Dataset, load
+from workloads.data.splits import stratified_sample, stratified_split
+from workloads.environment import PlatformEnvironment
+from workloads.errors import TrainingDiverged
+from workloads.training.evaluation import evaluate
+from workloads.training.ranks import Ranks
+from workloads.training.run import TrainedModel, train_model
+from workloads.training.trainer import EpochReport
+
+ConfigBuilder = Callable[..., TrainConfig]
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return load("digits", PlatformEnvironment())
+
+
+def train(
+    config: TrainConfig, dataset: Dataset, on_epoch: Callable[[EpochReport], None] = lambda report: None
+) -> TrainedModel:
+    torch.set_num_threads(1)
+    return train_model(config, dataset, Ranks(), torch.device("cpu"), on_epoch)
+
+
+def weights(trained: TrainedModel) -> torch.Tensor:
+    return torch.cat([tensor.flatten().double() for tensor in trained.module.state_dict().values()])
+
+
+def test_the_loss_of_a_tiny_set_falls(digits_config: ConfigBuilder, digits: Dataset) -> None:
+    config = digits_config({"epochs": 15, "data.num_train": 30, "optim.warmup_fraction": 0.0})
+    losses = [report.train_loss for report in train(config, digits).reports]
+    assert losses[-1] < losses[0] / 4
+    assert sum(after < before for before, after in pairwise(losses)) > 10
+
+
+@pytest.mark.parametrize("augmentation", ["none", "flip_shift"])
+def test_the_same_seed_gives_the_same_weights_bit_for_bit_and_another_does_not(
+    digits_config: ConfigBuilder, digits: Dataset, augmentation: str
+) -> None:
+    config = digits_config({"data.augmentation": augmentation, "model.dropout": 0.2, "epochs": 1})
+    first, again, other = (weights(train(config.with_values({"seed": seed}), digits)) for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_a_run_ends_at_its_last_step_with_the_rate_near_zero(digits_config: ConfigBuilder, digits: Dataset) -> None:
+    reports = train(digits_config({"max_steps": 25, "epochs": 9}), digits).reports
+    assert [report.step for report in reports] == [21, 25]  # 1,295 images in batches of 64 make 21 steps
+    assert [report.num_epochs for report in reports] == [2, 2]
+    assert [report.num_images for report in reports] == [1295, 4 * 64]
+
+
+def test_each_epoch_is_told_as_it_ends(digits_config: ConfigBuilder, digits: Dataset) -> None:
+    told: list[EpochReport] = []
+    trained = train(digits_config(), digits, told.append)
+    assert told == trained.reports
+    assert [report.epoch for report in told] == [1, 2]
+    assert all(report.validation.num_samples == 143 for report in told)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_with_step_and_rate(
+    digits_config: ConfigBuilder, digits: Dataset
+) -> None:
+    with pytest.raises(TrainingDiverged, match=r"not finite at step \d+ of 42, learning rate .*; lower optim.lr"):
+        train(digits_config({"optim.lr": 1e12}), digits)
+
+
+def test_the_mean_loss_counts_every_image_once(digits_config: ConfigBuilder, digits: Dataset) -> None:
+    # With a rate of almost nothing the model stays as it was, so that its loss over the epoch can be computed apart.
+    config = digits_config({"epochs": 1, "optim.lr": 1e-30, "model.norm": "group", "data.num_train": 70})
+    trained = train(config, digits)
+    rest, _ = stratified_split(digits.train, config.data.validation_fraction, seed=config.seed)
+    expected = evaluate(trained.module, stratified_sample(rest, 70, seed=config.seed), num_classes=10).loss
+    assert trained.reports[0].train_loss == pytest.approx(expected, rel=1e-5)
