@@ -8,7 +8,7 @@ import signal
 import sys
 from dataclasses import asdict
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -244,15 +244,23 @@ def main() -> None:
             typer.echo(f"workloads: {error}", err=True)
         sys.exit(1)
     except Stopped as stopped:
-        if not is_rank():  # the launcher says it once
-            typer.echo(f"workloads: ended by {signal.Signals(stopped.signal_number).name}", err=True)
-        sys.exit(128 + stopped.signal_number)
+        _end_by(signal.Signals(stopped.signal_number), told=not is_rank())  # of all ranks' the launcher's word will do
+    except SystemExit as ended:
+        if ended.code != 128 + signal.SIGINT:  # what typer makes of KeyboardInterrupt
+            raise
+        _end_by(signal.SIGINT, told=not is_rank())
     except OSError as error:  # a full or read-only disk, a folder that may not be written
         if error.filename is None and error.errno is None:
             raise
         where = error.filename or "write failed"
         typer.echo(f"workloads: {error.strerror}: {where}; free or unlock it and try again", err=True)
         sys.exit(1)
+
+
+def _end_by(signal_: signal.Signals, *, told: bool) -> NoReturn:
+    if told:
+        typer.echo(f"workloads: ended by {signal_.name}", err=True)
+    sys.exit(128 + signal_)
 
 
 def _stop(signal_number: int, frame: FrameType | None) -> None:  # noqa: ARG001  a signal handler's signature

@@ -18,7 +18,7 @@ from workloads.errors import Stopped
 from workloads.registry.versions import VALIDATION_ACCURACY
 from workloads.tracking.tracker import MlflowTracker, NoTracking
 from workloads.training.run import TRAIN_LOSS
-from workloads.tuning.states import FAILED, FINISHED, RUNNING, STOPPED
+from workloads.tuning.states import FAILED, FINISHED, KILLED, RUNNING, STOPPED
 from workloads.tuning.trial import EPOCH, STEP
 
 if TYPE_CHECKING:
@@ -64,10 +64,10 @@ class SearchRecord(tune.Callback):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        status = "KILLED" if isinstance(error, KeyboardInterrupt | Stopped) else "FAILED"
+        by_signal = isinstance(error, KeyboardInterrupt | Stopped)
         for record in self.trials:
             if record.state == RUNNING:
-                self._end(record, FAILED, status)
+                self._end(record, *((KILLED, "KILLED") if by_signal else (FAILED, "FAILED")))
 
     @property
     def trials(self) -> list[TrialRecord]:

@@ -27,6 +27,10 @@ from workloads.tuning.states import FAILED
 from workloads.tuning.stop_request import StopRequest
 
 CONNECT_TIMEOUT_S = 5
+# How a gRPC client begins, with an empty SETTINGS frame, and the type of the frame by which a server replies to it
+# (https://www.rfc-editor.org/rfc/rfc9113#section-3.4).
+HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+HTTP2_SETTINGS = bytes((4,))
 LOCAL_CPUS = 2
 # Set before Ray is imported: no usage reports, no log files and no tables of Tune's own (stdout is for our results).
 RAY_DEFAULTS = {
@@ -101,7 +105,7 @@ def search(config: TrainConfig, options: SearchOptions, environment: PlatformEnv
 
 
 def best_of(trials: Sequence[TrialResult]) -> tuple[TrialResult, float]:
-    """The trial with the highest validation accuracy, and that; a failed one never is. Raises SearchError if all are."""
+    """The trial with the highest validation accuracy, and that; raises SearchError if every trial failed."""
     ended_well = [(t.val_accuracy, t) for t in trials if t.val_accuracy is not None and t.state != FAILED]
     if not ended_well:
         raise SearchError(
@@ -237,12 +241,15 @@ def _space_params(config: TrainConfig) -> dict[str, object]:
 
 
 def _check_head(address: str) -> None:
-    """Raise SearchError unless something listens at a `host:port` address: Ray itself would wait for minutes."""
+    """Raise SearchError unless a gRPC server answers at a `host:port` address: Ray itself would wait for minutes."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon:
         return  # `auto` and `local`, which Ray resolves
     try:
-        socket.create_connection((host, int(port)), CONNECT_TIMEOUT_S).close()
+        with socket.create_connection((host, int(port)), CONNECT_TIMEOUT_S) as connection:
+            connection.sendall(HTTP2_GREETING)
+            if connection.recv(4)[3:] != HTTP2_SETTINGS:
+                raise ConnectionError("what listens there is no Ray head")
     except (OSError, ValueError) as error:
         raise SearchError(
             f"{RAY_ADDRESS} is {address} and no Ray head answers there ({error}); start it with `mlp up`, "

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import socket
+from contextlib import suppress
+from threading import Thread
 
 import pytest
 from typer.testing import CliRunner
@@ -11,7 +13,7 @@ from workloads.config import load_config
 from workloads.environment import PlatformEnvironment
 from workloads.errors import SearchError
 from workloads.tracking.connection import connect
-from workloads.tuning.search import SearchOptions, check
+from workloads.tuning.search import SearchOptions, TrialResult, best_of, check
 
 BAD_RATE = 1e12
 
@@ -59,13 +61,48 @@ def test_a_search_leaves_a_nested_run_for_each_trial_and_goes_on_after_a_failed_
     assert parent.data.params["best.optim.lr"] == str(result["best"]["params"]["optim.lr"])
 
 
-def test_without_a_head_at_its_address_the_search_does_not_start() -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{unused.getsockname()[1]}"
+@pytest.mark.parametrize(
+    "answer", [None, b"", b"HTTP/1.0 400 Bad request"], ids=["nothing", "hangs up", "another server"]
+)
+def test_without_a_head_at_its_address_the_search_does_not_start(answer: bytes | None) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        if answer is None:
+            server.close()
+        thread = Thread(target=answer_once, args=(server, answer or b""))
+        thread.start()
         here = PlatformEnvironment(ray_address=address)
         with pytest.raises(SearchError, match=rf"RAY_ADDRESS is {address} and no Ray head answers .* `mlp up`"):
             check(load_config("digits"), SearchOptions(tracking=False), here)
+        thread.join()
+
+
+def answer_once(server: socket.socket, answer: bytes) -> None:
+    with suppress(OSError):  # the server that is closed has nobody to answer
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(100)
+            connection.sendall(answer)
+
+
+def test_of_the_trials_that_did_not_fail_the_most_accurate_is_the_best() -> None:
+    trials = [
+        trial("a", 0.8, "finished"),
+        trial("b", 0.9, "stopped"),
+        trial("c", 0.99, "failed"),
+        trial("d", None, "failed"),
+    ]
+    best, accuracy = best_of(trials)
+    assert (best.name, accuracy) == ("b", 0.9)
+
+
+def test_a_search_in_which_every_trial_failed_has_no_best() -> None:
+    with pytest.raises(SearchError, match="None of 1 trials ended well"):
+        best_of([trial("a", None, "failed")])
+
+
+def trial(name: str, val_accuracy: float | None, state: str) -> TrialResult:
+    return TrialResult(name=name, run_id=None, params={}, val_accuracy=val_accuracy, epochs=1, state=state)
 
 
 @pytest.mark.parametrize(
