@@ -68,6 +68,7 @@ dataset:
 .venv/installed: pyproject.toml constraints.txt
 	@if [ -z "$(PYTHON)" ]; then echo "Python 3.11 or 3.12 is needed and neither was found; set PYTHON=/path/to/python" >&2; exit 1; fi
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	@echo "installing the pinned dependencies into .venv: about 3 GB, a few minutes"
+	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt \
 		--editable '.[infra,workloads,dev]'
 	@touch $@

@@ -35,6 +35,7 @@ app.add_typer(data_app, name="data")
 
 LAUNCHERS = ("local", "torchrun")
 PROMOTABLE = ("production", "staging")
+WIDTH_WITHOUT_TERMINAL = 160
 
 Config = Annotated[str, typer.Argument(metavar="CONFIG", help="A committed config's name, or the path of a yaml file.")]
 Assignments = Annotated[
@@ -292,7 +293,8 @@ def _print_table(header: list[str], rows: list[list[str]]) -> None:
     table = Table(*header, box=box.SIMPLE)
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    # Where nobody looks, lines are not to be broken.
+    Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL).print(table)
 
 
 def _accuracy(value: float | None) -> str:

@@ -17,7 +17,9 @@ DATASET = "fashion_mnist"
 FALLBACK = "digits"
 _NUM_STEPS = 7
 _RANKS = 2
-_TRIALS = 6
+# Short, so that a first look takes minutes: few images, few epochs.
+_SEARCH = ("--trials", "6", "--epochs", "3", "--set", "data.num_train=15000")
+_SEARCH_FALLBACK = ("--trials", "6", "--epochs", "10")
 _STOP_GRACE_S = 30
 
 
@@ -65,8 +67,9 @@ class Quickstart:
             )
 
         trained = self._train(config, {})
-        self._tell(f"searching, {_TRIALS} trials")
-        best = _value(self._steps.run("tune", config, "--trials", str(_TRIALS), "--json"), "best")
+        self._tell("searching, 6 short trials")
+        search = _SEARCH if config == DATASET else _SEARCH_FALLBACK
+        best = _value(self._steps.run("tune", config, *search, "--json"), "best")
         better = _value(best, "val_accuracy") > _value(trained, "val_accuracy")
         if better:
             again = self._train(config, _value(best, "params"))
