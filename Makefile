@@ -26,7 +26,7 @@ down: ## Stop the platform on this machine; its data stay in .mlp
 .PHONY: test
 test: .venv/installed ## Check and test everything that needs no account and no GPU; quick tests only
 	$(MAKE) --no-print-directory check
-	$(BIN)/pytest --cov --cov-report=term
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --cov --cov-report=term
 
 .PHONY: test-slow
 test-slow: .venv/installed ## Run the tests that take longer

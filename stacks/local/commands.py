@@ -76,7 +76,7 @@ def logs(
     """Show the log of a service."""
     from stacks.errors import PlatformError
     from stacks.local.home import find_home
-    from stacks.local.logs import last_lines, new_lines
+    from stacks.local.logs import last_lines, lines_from, size
     from stacks.local.operations import SERVICE_NAMES
 
     if service not in SERVICE_NAMES:
@@ -84,11 +84,11 @@ def logs(
     log = find_home().log(service)
     if not log.exists() and not follow:
         raise PlatformError(f"no log at {log} yet; `mlp up` starts {service}")
-    added = new_lines(log)
-    for line in last_lines(log, lines):
+    end = size(log)
+    for line in last_lines(log, lines, end=end):
         typer.echo(line)
     if follow:
-        for line in added:
+        for line in lines_from(log, end):
             typer.echo(line)
 
 

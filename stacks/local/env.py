@@ -61,7 +61,7 @@ def _platform(home: Home, credentials: Credentials, state: PlatformState) -> Pla
         ray_address=ray_head.address(state.ports),
         data=str(home.data),
         checkpoints=str(home.checkpoints),
-        code_version=_code_version(),
+        code_version=code_version(),
     )
 
 
@@ -73,7 +73,7 @@ def _region(home: Home) -> str:
     return region if isinstance(region, str) and region else _DEFAULT_REGION
 
 
-def _code_version(folder: Path | None = None) -> str | None:
+def code_version(folder: Path | None = None) -> str | None:
     """The commit of the checkout, if there is one and git knows it."""
     root = folder or find_checkout()
     if root is None:

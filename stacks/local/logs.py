@@ -11,27 +11,32 @@ from pathlib import Path
 _FOLLOW_POLL_S = 0.3
 
 
-def last_lines(log: Path, count: int, *, start: int = 0) -> list[str]:
-    """The last `count` lines of a log, from byte `start` on; none where there is no file."""
-    if count <= 0 or not log.exists():
+def size(log: Path) -> int:
+    """The length of a log in bytes; 0 where there is no file."""
+    return log.stat().st_size if log.exists() else 0
+
+
+def last_lines(log: Path, count: int, *, start: int = 0, end: int | None = None) -> list[str]:
+    """The last `count` lines of a log, from byte `start` to byte `end` (default: all); none where there is no file."""
+    if not log.exists():
         return []
     with log.open("rb") as file:
         file.seek(start)
-        lines = deque(file, maxlen=count)
-    return [line.decode(errors="replace").rstrip("\n") for line in lines]
+        text = file.read(-1 if end is None else end - start)
+    lines = deque(text.splitlines(), maxlen=count)
+    return [line.decode(errors="replace") for line in lines]
 
 
-def new_lines(log: Path) -> Iterator[str]:
-    """Lines as they are added to a log, without end; a log that is replaced is read from its beginning."""
-    position = log.stat().st_size if log.exists() else 0
-    inode = log.stat().st_ino if log.exists() else None
-    pending = b""
+def lines_from(log: Path, start: int) -> Iterator[str]:
+    """Whole lines of a log from byte `start` on, as they come, without end; a log that is replaced is read anew."""
+    position, inode, pending = start, None, b""
     while True:
         if log.exists():
             with log.open("rb") as file:
                 status = os.fstat(file.fileno())
-                if status.st_ino != inode or status.st_size < position:
-                    inode, position, pending = status.st_ino, 0, b""
+                if status.st_size < position or inode not in (None, status.st_ino):
+                    position, pending = 0, b""
+                inode = status.st_ino
                 file.seek(position)
                 added = file.read()
                 position += len(added)

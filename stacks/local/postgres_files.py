@@ -31,10 +31,14 @@ _NEW = "postgres.new-"
 
 
 class PostgresFiles:
-    """The files of one platform's PostgreSQL. `outside` is the parent of the folder for root's unreachable homes."""
+    """The files of one platform's PostgreSQL.
 
-    def __init__(self, home: Home, outside: Path = Path("/var/lib")) -> None:
+    `outside` is the parent of the folder for root's unreachable homes; `site_packages` has the wheel.
+    """
+
+    def __init__(self, home: Home, *, outside: Path = Path("/var/lib"), site_packages: Path | None = None) -> None:
         self._home = home
+        self._wheel = site_packages
         self._outside = outside / f"mlp-{hashlib.sha256(str(home.path).encode()).hexdigest()[:10]}"
         self.user = _USER if os.geteuid() == 0 else None
 
@@ -57,7 +61,7 @@ class PostgresFiles:
     def binaries(self) -> Path:
         """The folder with `postgres` and `initdb`: the wheel's, or a copy that the server's user can reach."""
         copied = _binaries_below(self._copy)
-        return copied if copied.is_dir() else _binaries_below(_site_packages())
+        return copied if copied.is_dir() else _binaries_below(self._site_packages)
 
     def ensure(self, superuser: str, password: str) -> None:
         """Create what is missing; PlatformError where that cannot be, with what PostgreSQL said."""
@@ -78,6 +82,10 @@ class PostgresFiles:
                 f"{self.data} is no data folder of PostgreSQL {VERSION} (its version is {version}); "
                 "restore it from a copy, or move it away to start with empty databases"
             )
+
+    @property
+    def _site_packages(self) -> Path:
+        return self._wheel or _site_packages()
 
     @property
     def _copy(self) -> Path:
@@ -142,13 +150,13 @@ class PostgresFiles:
         except (OSError, subprocess.SubprocessError):
             beside = Path(tempfile.mkdtemp(dir=self.base, prefix=_NEW))
             try:
-                _copy_programs(_site_packages(), beside)
+                _copy_programs(self._site_packages, beside)
                 shutil.rmtree(self._copy, ignore_errors=True)
                 beside.rename(self._copy)
             except OSError as error:
                 shutil.rmtree(beside, ignore_errors=True)
                 raise PlatformError(
-                    f"user {user} cannot run the programs in {_binaries_below(_site_packages())}, "
+                    f"user {user} cannot run the programs in {_binaries_below(self._site_packages)}, "
                     f"and they could not be copied to {self._copy}: {error}"
                 ) from error
 

@@ -31,7 +31,15 @@ _MAX_LOG_BYTES = 10 * 1024 * 1024
 _POLL_S = 0.05
 _KILL_GRACE_S = 5.0
 
-_children: dict[int, subprocess.Popen[bytes]] = {}
+
+class _Child(subprocess.Popen[bytes]):
+    """A child that is meant to outlive this process, which is therefore no fault to warn about."""
+
+    def __del__(self) -> None:
+        """Let go of it."""
+
+
+_children: dict[int, _Child] = {}
 """What this process started: a dead child stays in the process table until its parent asks for it."""
 
 
@@ -71,7 +79,7 @@ def start(launch: Launch, *, service: str, home: Path, log: Path) -> psutil.Proc
     account = pwd.getpwnam(launch.user) if launch.user else None
     with os.fdopen(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as output:
         try:
-            child = subprocess.Popen(
+            child = _Child(
                 launch.command,
                 cwd=launch.folder,
                 env={**inherited_environment(), **launch.environment, **marks},

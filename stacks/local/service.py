@@ -7,7 +7,7 @@ import importlib.util
 import signal
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from stacks.errors import PlatformError
 from stacks.local.processes import Launch
@@ -29,13 +29,13 @@ class Service(ABC):
     `ports` of a platform are given by name; a service's own names are in `port_names`, that of its address first.
     """
 
-    name: ClassVar[str]
-    port_names: ClassVar[tuple[str, ...]]
-    needs: ClassVar[tuple[str, ...]] = ()
+    name: str
+    port_names: tuple[str, ...]
+    needs: tuple[str, ...] = ()
     """Services that must be ready before this one starts and may stop only after it."""
-    stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
-    stop_grace_s: ClassVar[float] = 15.0
-    start_patience_s: ClassVar[float] = 120.0
+    stop_signal: signal.Signals = signal.SIGTERM
+    stop_grace_s: float = 15.0
+    start_patience_s: float = 120.0
 
     @abstractmethod
     def launch(self, ports: Mapping[str, int]) -> Launch:

@@ -67,7 +67,7 @@ def load_state(home: Home) -> Loaded:
         )
     try:
         state = _parse(values)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         return Loaded(empty, f"{home.state_file} is damaged ({type(error).__name__}: {error})")
     if state.home != str(home.path) and Path(state.home, home.state_file.name).exists():
         return Loaded(PlatformState(home=str(home.path)))

@@ -15,10 +15,10 @@ import psutil
 
 from stacks.errors import PlatformError
 from stacks.local.home import Home, locked
-from stacks.local.logs import last_lines
+from stacks.local.logs import last_lines, size
 from stacks.local.observe import Found, ServiceStatus, find, statuses
 from stacks.local.ports import choose_ports
-from stacks.local.processes import alive, end, how_it_ended, start
+from stacks.local.processes import alive, end, how_it_ended, marked, start
 from stacks.local.progress import Progress, during
 from stacks.local.service import Service, UnhealthyError
 from stacks.local.state import PlatformState, ServiceRecord, load_state, save_state
@@ -77,12 +77,7 @@ class Supervisor:
                 self._ensure_all(state, found)
             except BaseException:
                 self._cancelled.set()
-                for service, leader in reversed(self._started):
-                    self._progress.say(f"{service.name}: stopping, since not all could be started")
-                    self._end(service, leader, [leader])
-                    self._mark_stopped(state, service.name)
-                with suppress(PlatformError):  # the first fault is the one to tell
-                    self._save(state)
+                self._take_back(state)
                 raise
             return statuses(self._services, state, find(self._home, self._services, state))
 
@@ -114,6 +109,16 @@ class Supervisor:
             if unsaved:
                 self._save(state)
             return [name for name, one in found.items() if one.processes]
+
+    def _take_back(self, state: PlatformState) -> None:
+        """End what this call started, the last first."""
+        found = find(self._home, self._services, state)
+        for service, leader in reversed(self._started):
+            self._progress.say(f"{service.name}: stopping, since not all could be started")
+            self._end(service, leader, [leader, *found[service.name].processes])
+            self._mark_stopped(state, service.name)
+        with suppress(PlatformError):  # the first fault is the one to tell
+            self._save(state)
 
     def _end_unusable(self, state: PlatformState, found: dict[str, Found], fixed_ports: Mapping[str, int]) -> None:
         """End what is left of services that lost their leader, never finished starting, or are to move."""
@@ -184,7 +189,7 @@ class Supervisor:
 
     def _bring_up(self, service: Service, state: PlatformState) -> None:
         log = self._home.log(service.name)
-        log_from = log.stat().st_size if log.exists() else 0
+        log_from = size(log)
         try:
             service.prepare()
             self._stop_if_cancelled()
@@ -257,8 +262,8 @@ class Supervisor:
 
     def _end(self, service: Service, leader: psutil.Process | None, processes: list[psutil.Process]) -> None:
         left = end(processes, leader=leader, stop_signal=service.stop_signal, grace_s=service.stop_grace_s)
-        # What was born while the others were ended, or hides from its parents, is found by its marks.
-        left += [process for process in service.unmarked_processes() if process not in left]
+        # What was born while the others were ended.
+        left += marked({str(self._home.path)}).get(service.name, []) + service.unmarked_processes()
         if left and end(left, leader=None, stop_signal=service.stop_signal, grace_s=0):
             logger.error("some processes survived", extra={"service": service.name})
 
@@ -267,7 +272,8 @@ class Supervisor:
             raise _CancelledError
 
     def _mark_stopped(self, state: PlatformState, name: str) -> None:
-        state.services[name] = replace(state.services[name], phase="stopped")
+        if name in state.services:
+            state.services[name] = replace(state.services[name], phase="stopped")
 
     def _record(self, state: PlatformState, name: str, record: ServiceRecord) -> None:
         with self._saving:

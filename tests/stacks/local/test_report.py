@@ -1,0 +1,39 @@
+from rich.console import Console
+
+from stacks.local.home import Home
+from stacks.local.observe import ServiceStatus
+from stacks.local.quickstart import Summary
+from stacks.local.report import summary_table, table
+
+
+def running(service, port, **more):
+    values = {"service": service, "condition": "running", "pid": 7, "port": port, "url": f"http://127.0.0.1:{port}"}
+    return ServiceStatus(**{**values, **more})
+
+
+def shown(rendered):
+    console = Console(width=200)
+    with console.capture() as capture:
+        console.print(rendered)
+    return capture.get()
+
+
+def test_the_reason_is_shown_only_where_something_is_not_well():
+    assert "why" not in shown(table([running("web", 2000)]))
+    ill = running("web", 2000, condition="dead", pid=None, url=None, detail="it ended")
+    assert "it ended" in shown(table([running("store", 2001), ill]))
+
+
+def test_the_last_table_has_all_that_the_main_job_came_to(tmp_path):
+    summary = Summary(
+        dataset="digits (fallback)", test_accuracy=0.98765, train_seconds=12.34, model_name="vision-classifier",
+        version=3, alias="production", predicted="4", probability=0.9876, label="4",
+    )  # fmt: skip
+    statuses = [running(name, 2000 + n) for n, name in enumerate(("emulator", "postgres", "mlflow", "ray"))]
+    text = shown(summary_table(summary, statuses, Home(tmp_path)))
+    for expected in (
+        "http://127.0.0.1:2002", "http://127.0.0.1:2003", "admin", str(tmp_path / "credentials.json"),
+        "digits (fallback)", "0.9877", "12.3 s", "vision-classifier version 3, alias production",
+        "4 (probability 0.988; true class 4)",
+    ):  # fmt: skip
+        assert expected in text
