@@ -29,6 +29,7 @@ _LOCK_WAIT_S = 180.0
 _SECOND_THOUGHT_S = 5.0
 _POLL_S = 0.2
 _LOG_LINES_SHOWN = 15
+_DOWN_ROUNDS = 3  # a process that is born while its parent is ended is found in the next
 
 
 class _CancelledError(Exception):
@@ -90,15 +91,12 @@ class Supervisor:
         with lock if self._home.lock_file.exists() else nullcontext():
             loaded = load_state(self._home)
             state = replace(loaded.state, home=str(self._home.path))
-            found = find(self._home, self._services, loaded.state)
-            needed = {name for service in self._services for name in service.needs}
-            for level in (
-                [service for service in self._services if service.name not in needed],
-                [service for service in self._services if service.name in needed],
-            ):
-                with ThreadPoolExecutor(max_workers=max(1, len(level))) as pool:
-                    list(pool.map(lambda service: self._stop(service, found[service.name]), level))
-            left = find(self._home, self._services, loaded.state)
+            found = left = find(self._home, self._services, loaded.state)
+            for _ in range(_DOWN_ROUNDS):
+                self._stop_all(left)
+                left = find(self._home, self._services, loaded.state)
+                if not any(one.processes for one in left.values()):
+                    break
             pids = [str(process.pid) for one in left.values() for process in one.processes]
             if pids:
                 raise PlatformError(f"processes {', '.join(pids)} could not be ended; end them by hand (kill -9)")
@@ -119,6 +117,16 @@ class Supervisor:
             self._mark_stopped(state, service.name)
         with suppress(PlatformError):  # the first fault is the one to tell
             self._save(state)
+
+    def _stop_all(self, found: Mapping[str, Found]) -> None:
+        """End every service, those that others need last; `tidy` runs for each, also where nothing was found."""
+        needed = {name for service in self._services for name in service.needs}
+        for level in (
+            [service for service in self._services if service.name not in needed],
+            [service for service in self._services if service.name in needed],
+        ):
+            with ThreadPoolExecutor(max_workers=max(1, len(level))) as pool:
+                list(pool.map(lambda service: self._stop(service, found[service.name]), level))
 
     def _end_unusable(self, state: PlatformState, found: dict[str, Found], fixed_ports: Mapping[str, int]) -> None:
         """End what is left of services that lost their leader, never finished starting, or are to move."""

@@ -76,7 +76,7 @@ def find(name: str, environment: PlatformEnvironment, *, system_folder: Path | N
     for folder in candidates:
         if fashion_mnist.is_in(folder):
             return folder
-    searched = " and ".join(map(str, candidates))
+    searched = " nor in ".join(map(str, candidates))
     raise DataError(
         f"Data set {name} is neither in {searched}; run `apt-get install {fashion_mnist.DEBIAN_PACKAGE}`, or "
         f"`python -m workloads data fetch {name}`, or set {DATA} to a folder that holds {name}/"

@@ -199,3 +199,12 @@ def test_a_stack_file_with_three_faults_is_refused_with_all_of_them(changed_dev)
     assert "until 3 settings are corrected" in message
     for part in ("settings.region", "settings.artifacts.retention_days", "settings.databse"):
         assert f"ml-platform:{part}: " in message
+
+
+def test_what_uses_the_cluster_depends_on_the_control_plane_itself(prod):
+    [control_plane] = wanted(prod[0], "aws:eks/cluster:Cluster").values()
+    groups = wanted(prod[0], "aws:eks/nodeGroup:NodeGroup").values()
+    assert groups
+    assert all(control_plane.urn in group.dependencies for group in groups)
+    [oidc] = wanted(prod[0], "aws:iam/openIdConnectProvider:OpenIdConnectProvider").values()
+    assert oidc.urn in wanted(prod[0], "aws:iam/role:Role")["mlflow-identity-role"].dependencies
