@@ -92,8 +92,6 @@ class PlatformSettings(StackSettings):
     node_pools: dict[str, NodePoolSettings] = Field(default_factory=_default_node_pools, min_length=1)
     database: DatabaseSettings = DatabaseSettings()
     artifacts: ArtifactSettings = ArtifactSettings()
-    images: tuple[str, ...] = Field(default=("mlflow", "training"), min_length=1)
-    """The images that this platform keeps a repository for."""
     services: bool = True
     """Whether MLflow runs in the cluster; off where there is no cluster to run it in."""
     aws: EmulatorSettings = EmulatorSettings()

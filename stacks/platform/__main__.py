@@ -81,7 +81,9 @@ artifacts = ArtifactStore(
 )
 registry = ImageRegistry(
     "images",
-    ImageRegistryArgs(environment=settings.environment, images=settings.images, deletable=settings.artifacts.deletable),
+    ImageRegistryArgs(
+        environment=settings.environment, images=("mlflow", "training"), deletable=settings.artifacts.deletable
+    ),
     on_aws,
 )
 
