@@ -56,7 +56,7 @@ def holder(port: int) -> str:
         for one in psutil.net_connections(kind="tcp"):
             if one.laddr and one.laddr.port == port and one.status == psutil.CONN_LISTEN and one.pid:
                 return f"by process {one.pid} ({psutil.Process(one.pid).name()})"
-    except psutil.Error:
+    except (psutil.Error, OSError):
         pass
     return "by another program"
 

@@ -13,7 +13,7 @@ import psutil
 from stacks.local.credentials import Credentials
 from stacks.local.home import Home
 from stacks.local.postgres_files import PostgresFiles
-from stacks.local.processes import Launch, alive
+from stacks.local.processes import GONE, Launch, alive
 from stacks.local.service import CHECK_TIMEOUT_S, HOST, Service, UnhealthyError, require_package
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _forget_stale_lock(data: Path) -> None:
     pid = _postmaster_pid(data)
     if pid is None:
         return
-    with suppress(psutil.NoSuchProcess):
+    with suppress(*GONE):
         if not psutil.Process(pid).name().startswith("postgres"):
             (data / "postmaster.pid").unlink()
 

@@ -24,6 +24,8 @@ from stacks.errors import PlatformError
 from stacks.local.home import HOME_VARIABLE, write_private
 
 SERVICE_VARIABLE = "MLP_SERVICE"
+GONE = (psutil.NoSuchProcess, FileNotFoundError)
+"""How psutil says that a process has ended: the second while the kernel is still taking it out of /proc."""
 # What a shell may hold for other platforms, accounts and measurements is not for the services.
 _NOT_INHERITED = ("AWS_", "COV_CORE_", "COVERAGE_", "MLFLOW_", "MLP_", "MOTO_", "PG", "RAY_")
 _START_TIME_TOLERANCE_S = 2.0  # the clock that start times are counted from may be set; a number is not reused so soon
@@ -104,7 +106,7 @@ def alive(process: psutil.Process) -> bool:
         return False
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
+    except GONE:
         return False
 
 
@@ -125,7 +127,7 @@ def recorded(pid: int, created: float) -> psutil.Process | None:
         process = psutil.Process(pid)
         if abs(process.create_time() - created) <= _START_TIME_TOLERANCE_S and alive(process):
             return process
-    except psutil.NoSuchProcess:
+    except GONE:
         pass
     return None
 
@@ -161,7 +163,7 @@ def family(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
     members = {process.pid: process for process in processes}
     sessions = {_session(pid) for pid in members} - {None, os.getsid(0)}
     for process in list(members.values()):
-        with suppress(psutil.NoSuchProcess):
+        with suppress(*GONE):
             members.update({child.pid: child for child in process.children(recursive=True)})
     members.update({p.pid: p for p in psutil.process_iter() if _session(p.pid) in sessions})
     return [process for process in members.values() if process.pid != os.getpid() and alive(process)]
@@ -188,7 +190,9 @@ def end(
 
 def _signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
     for process in processes:
-        with suppress(psutil.Error):  # psutil looks at the start time first: a reused number is left alone
+        with suppress(
+            psutil.Error, FileNotFoundError
+        ):  # psutil looks at the start time first: a reused number is left alone
             process.send_signal(number)
 
 

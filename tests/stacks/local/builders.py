@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from stacks.local.processes import Launch
+from stacks.local.processes import GONE, Launch, alive
 from stacks.local.service import Service, UnhealthyError, ask
 
 SERVER = """
@@ -90,14 +90,21 @@ def wait_until(condition: Callable[[], object], *, seconds: float = 20) -> None:
         time.sleep(0.02)
 
 
+def kill(pid: int) -> None:
+    """End the process by SIGKILL and wait until it is gone."""
+    process = psutil.Process(pid)
+    process.kill()
+    wait_until(lambda: not alive(process))
+
+
 def running_with(environment: Mapping[str, str]) -> list[psutil.Process]:
     """All living processes that have these variables."""
     found = []
     for process in psutil.process_iter():
         try:
             values = process.environ()
-            if process.status() != psutil.STATUS_ZOMBIE and environment.items() <= values.items():
+            if alive(process) and environment.items() <= values.items():
                 found.append(process)
-        except psutil.Error:
+        except (psutil.AccessDenied, *GONE):
             continue
     return found

@@ -4,7 +4,6 @@ import base64
 import http.client
 import json
 import os
-import signal
 import stat
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from stacks.local.home import Home
 from stacks.local.postgres import Postgres
 from stacks.local.processes import marked
 from stacks.local.state import load_state
-from tests.stacks.local.builders import Told, wait_until
+from tests.stacks.local.builders import Told, kill, wait_until
 
 pytestmark = [pytest.mark.timeout(400)]
 
@@ -96,12 +95,6 @@ def run_ids(home):
     )
     assert status == 200
     return {run["info"]["run_id"] for run in json.loads(answer).get("runs", [])}
-
-
-def kill(pid):
-    process = psutil.Process(pid)
-    process.send_signal(signal.SIGKILL)
-    wait_until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
 
 
 def test_mlflow_refuses_who_has_no_login_or_a_wrong_one(platform):

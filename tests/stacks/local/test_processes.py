@@ -123,6 +123,17 @@ def test_a_dead_child_that_nobody_asked_for_does_not_count_as_alive():
         assert processes.how_it_ended(process) == "ended"
 
 
+@pytest.mark.parametrize(
+    "fault", [psutil.NoSuchProcess(1), FileNotFoundError(2, "No such file")], ids=["gone", "going"]
+)
+def test_a_process_that_vanishes_while_it_is_looked_at_is_not_alive(fault):
+    class Vanishing(psutil.Process):
+        def status(self):
+            raise fault
+
+    assert not processes.alive(Vanishing())
+
+
 def test_ending_takes_children_that_hide_with_it(home):
     process = started(home, HIDING)
     [hidden] = process.children()

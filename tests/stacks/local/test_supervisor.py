@@ -15,7 +15,7 @@ from stacks.local.observe import ServiceStatus
 from stacks.local.processes import marked
 from stacks.local.state import load_state, save_state
 from stacks.local.supervisor import Supervisor
-from tests.stacks.local.builders import DEAF, FAILING, LEAVING_A_CHILD, WITH_CHILD, Told, Web, wait_until
+from tests.stacks.local.builders import DEAF, FAILING, LEAVING_A_CHILD, WITH_CHILD, Told, Web, kill, wait_until
 
 
 def supervisor(home, *services, told=None):
@@ -28,12 +28,6 @@ def conditions(statuses: list[ServiceStatus]) -> dict[str, str]:
 
 def pids(statuses: list[ServiceStatus]) -> dict[str, int]:
     return {status.service: status.pid for status in statuses if status.pid is not None}
-
-
-def kill(pid):
-    process = psutil.Process(pid)
-    process.kill()
-    wait_until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
 
 
 def left(home):

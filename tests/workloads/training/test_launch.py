@@ -16,6 +16,7 @@ from mlflow import MlflowClient
 from safetensors.torch import load_file
 from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
+from stacks.local.processes import alive
 from workloads.environment import PlatformEnvironment
 from workloads.errors import RankLost, TrainingDiverged
 from workloads.tracking.connection import connect
@@ -75,7 +76,7 @@ def test_when_a_process_of_the_run_is_ended_all_end_and_the_record_says_so(
     else:
         assert launcher.returncode == 128 + signal.SIGTERM
         assert told == ["workloads: ended by SIGTERM"]
-    assert not [rank for rank in ranks if rank.is_running() and rank.status() != psutil.STATUS_ZOMBIE]
+    assert not [rank for rank in ranks if alive(rank)]
     client = connect(environment)
     experiment = client.get_experiment_by_name("digits")
     assert experiment is not None
