@@ -7,7 +7,9 @@ from ipaddress import IPv4Network
 
 NUM_ZONES = 3
 SMALLEST_NETWORK = 22
-"""Prefix length: 1,024 addresses, which leaves each private subnet 256."""
+"""Prefix length: 1,024 addresses, which leaves each private subnet 256 and each isolated one 16."""
+_NEEDED = NUM_ZONES * (256 + 64 + 16)
+"""Addresses of the subnets of such a network."""
 LARGEST_NETWORK = 16
 """Prefix length: AWS admits no larger VPC
 (https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html)."""
@@ -19,6 +21,7 @@ class SubnetLayout:
 
     public: tuple[IPv4Network, ...]
     private: tuple[IPv4Network, ...]
+    isolated: tuple[IPv4Network, ...]
 
 
 def check_network(network: IPv4Network) -> IPv4Network:
@@ -26,7 +29,7 @@ def check_network(network: IPv4Network) -> IPv4Network:
     if network.prefixlen > SMALLEST_NETWORK:
         raise ValueError(
             f"Network {network} has {network.num_addresses} addresses and {NUM_ZONES} zones need "
-            f"{2 ** (32 - SMALLEST_NETWORK) * 3 // 4}; use a /{SMALLEST_NETWORK} or larger"
+            f"{_NEEDED}; use a /{SMALLEST_NETWORK} or larger"
         )
     if network.prefixlen < LARGEST_NETWORK:
         raise ValueError(f"Network {network} is larger than AWS admits for a VPC; use a /{LARGEST_NETWORK} or smaller")
@@ -40,8 +43,10 @@ def check_network(network: IPv4Network) -> IPv4Network:
 def subnet_layout(network: IPv4Network) -> SubnetLayout:
     """Three quarters of `network` become one private subnet a zone, for nodes and pods.
 
-    Of the last quarter, three quarters become one public subnet a zone; the rest stays free.
+    Of the last quarter, three quarters become one public subnet a zone; of the last sixteenth, three quarters become
+    one isolated subnet a zone, for the database; a sixty-fourth of the network stays free.
     """
     *private, last_quarter = network.subnets(prefixlen_diff=2)
-    *public, _free = last_quarter.subnets(prefixlen_diff=2)
-    return SubnetLayout(public=tuple(public), private=tuple(private))
+    *public, last_sixteenth = last_quarter.subnets(prefixlen_diff=2)
+    *isolated, _free = last_sixteenth.subnets(prefixlen_diff=2)
+    return SubnetLayout(public=tuple(public), private=tuple(private), isolated=tuple(isolated))

@@ -45,11 +45,22 @@ class PlatformOutputs(_Outputs):
     """Secret. Logs in through the `aws` command, which must be installed."""
     oidc_provider_arn: pulumi.Input[str]
     oidc_issuer: pulumi.Input[str]
+    role_arns: pulumi.Input[Mapping[str, pulumi.Input[str]]]
+    """Roles of service accounts, by what they are for."""
     artifact_bucket: pulumi.Input[str]
+    dataset_bucket: pulumi.Input[str]
+    log_bucket: pulumi.Input[str]
+    backup_bucket: pulumi.Input[str]
     database_host: pulumi.Input[str]
     database_secret_arn: pulumi.Input[str]
+    """Holds the administrator's login as JSON."""
+    database_owner_secret_arns: pulumi.Input[Mapping[str, pulumi.Input[str]]]
+    """The same for the owner of each service's database, by its name."""
     repository_urls: pulumi.Input[Mapping[str, pulumi.Input[str]]]
     """By image name."""
+    alert_topic_arn: pulumi.Input[str]
+    edge: pulumi.Input[Mapping[str, pulumi.Input[str]]]
+    """What an ingress must know of the entrance; empty where it is off."""
     service_urls: pulumi.Input[Mapping[str, pulumi.Input[str]]]
     """By service name, as seen inside the cluster; empty where services are off."""
     tracking_secret_arn: pulumi.Input[str]

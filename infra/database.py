@@ -9,87 +9,167 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_random as random
 
+from infra.identity import RoleDefaults, ServiceRole, ServiceRoleArgs
+from infra.naming import database_log_group, database_name
+from infra.secrets import StoredSecret, StoredSecretArgs, generated_password
 from infra.settings import DatabaseSettings
 
 POSTGRES_MAJOR = "17"
+"""The newest one that every service supports: Airflow 3 is tested on 13 to 17
+(https://airflow.apache.org/docs/apache-airflow/stable/installation/prerequisites.html)."""
 POSTGRES_PORT = 5432
 DATABASE_NAME = "mlflow"
 ADMIN_USERNAME = "platform"
+OWNERS = ("mlflow", "mlflow_auth", "airflow", "optuna")
+"""Each has a login and, under the same name, a database of its own."""
+EXPORTED_LOGS = ("postgresql", "upgrade")
+MONITORING_INTERVAL_S = 60
+FREE_INSIGHTS_DAYS = 7
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseArgs:
     """Inputs of `Database`. It admits connections from `client_security_group_id` alone."""
 
+    environment: str
     vpc_id: pulumi.Input[str]
     subnet_ids: Sequence[pulumi.Input[str]]
     client_security_group_id: pulumi.Input[str]
     settings: DatabaseSettings
+    log_retention_days: int
+    deletable: bool
+    roles: RoleDefaults
 
 
 class Database(pulumi.ComponentResource):
-    """An encrypted PostgreSQL in private subnets; its login lies in Secrets Manager."""
+    """An encrypted PostgreSQL without a way out of the VPC, spoken to over TLS alone.
+
+    Its logins, the administrator's and one for each of `OWNERS`, are generated and lie in Secrets Manager.
+    """
 
     host: pulumi.Output[str]
     username: pulumi.Output[str]
     password: pulumi.Output[str]
     secret_arn: pulumi.Output[str]
+    owner_secret_arns: dict[str, pulumi.Output[str]]
 
     def __init__(self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:database:Database", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         settings = args.settings
+        self._args, self._child = args, child
         subnets = aws.rds.SubnetGroup(f"{name}-subnets", subnet_ids=list(args.subnet_ids), opts=child)
+        parameters = aws.rds.ParameterGroup(
+            f"{name}-parameters",
+            family=f"postgres{POSTGRES_MAJOR}",
+            parameters=[
+                {"name": "rds.force_ssl", "value": "1"},
+                {"name": "log_min_duration_statement", "value": "1000"},  # ms
+            ],
+            opts=child,
+        )
+        monitoring = ServiceRole(
+            f"{name}-monitoring",
+            ServiceRoleArgs(
+                roles=args.roles,
+                service="monitoring.rds.amazonaws.com",
+                managed_policies=("service-role/AmazonRDSEnhancedMonitoringRole",),
+            ),
+            child,
+        )
+        log_groups = [
+            aws.cloudwatch.LogGroup(
+                f"{name}-{log}-log",
+                name=database_log_group(args.environment, log),
+                retention_in_days=args.log_retention_days,
+                opts=child,
+            )
+            for log in EXPORTED_LOGS
+        ]
+        password = generated_password(f"{name}-password", generation=settings.password_generation, opts=child)
+        suffix = random.RandomId(f"{name}-final-snapshot", byte_length=4, opts=child)
+        final_snapshot = pulumi.Output.format("{0}-final-{1}", database_name(args.environment), suffix.hex)
+        instance = aws.rds.Instance(
+            f"{name}-instance",
+            identifier=database_name(args.environment),
+            engine="postgres",
+            engine_version=POSTGRES_MAJOR,
+            engine_lifecycle_support="open-source-rds-extended-support-disabled",
+            auto_minor_version_upgrade=True,
+            instance_class=settings.instance_class,
+            storage_type="gp3",
+            allocated_storage=settings.storage_gib,
+            max_allocated_storage=settings.max_storage_gib,
+            storage_encrypted=True,
+            db_name=DATABASE_NAME,
+            username=ADMIN_USERNAME,
+            password=password,
+            multi_az=settings.multi_az,
+            db_subnet_group_name=subnets.name,
+            parameter_group_name=parameters.name,
+            vpc_security_group_ids=[self._firewall(name).id],
+            publicly_accessible=False,
+            backup_retention_period=settings.backup_retention_days,
+            backup_window=settings.backup_window,
+            maintenance_window=settings.maintenance_window,
+            copy_tags_to_snapshot=True,
+            delete_automated_backups=args.deletable,
+            monitoring_interval=MONITORING_INTERVAL_S,
+            monitoring_role_arn=monitoring.role.arn,
+            performance_insights_enabled=True,
+            performance_insights_retention_period=FREE_INSIGHTS_DAYS,
+            enabled_cloudwatch_logs_exports=list(EXPORTED_LOGS),
+            apply_immediately=args.deletable,
+            deletion_protection=not args.deletable,
+            skip_final_snapshot=args.deletable,
+            final_snapshot_identifier=None if args.deletable else final_snapshot,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                protect=not args.deletable,
+                # The identifier is fixed: systems and people look for it.
+                delete_before_replace=True,
+                # RDS would make the log groups itself, and keep their content for ever.
+                depends_on=[*log_groups, *monitoring.attachments],
+            ),
+        )
+
+        self.host, self.username, self.password = instance.address, instance.username, password
+        self.secret_arn = self._login(f"{name}-login", ADMIN_USERNAME, password, DATABASE_NAME)
+        self.owner_secret_arns = {}
+        for owner in OWNERS:
+            login = f"{name}-{owner.replace('_', '-')}"
+            own = generated_password(f"{login}-password", generation=settings.password_generation, opts=child)
+            self.owner_secret_arns[owner] = self._login(login, owner, own, owner)
+        self.register_outputs({"host": self.host, "secret_arn": self.secret_arn})
+
+    def _firewall(self, name: str) -> aws.ec2.SecurityGroup:
         firewall = aws.ec2.SecurityGroup(
-            f"{name}-access", vpc_id=args.vpc_id, description="PostgreSQL from the cluster", opts=child
+            f"{name}-access", vpc_id=self._args.vpc_id, description="PostgreSQL from the cluster", opts=self._child
         )
         aws.vpc.SecurityGroupIngressRule(
             f"{name}-from-cluster",
             security_group_id=firewall.id,
-            referenced_security_group_id=args.client_security_group_id,
+            referenced_security_group_id=self._args.client_security_group_id,
             ip_protocol="tcp",
             from_port=POSTGRES_PORT,
             to_port=POSTGRES_PORT,
-            opts=child,
+            opts=self._child,
         )
-        # Letters and digits only: the password travels through connection URLs and ini files.
-        password = random.RandomPassword(f"{name}-password", length=32, special=False, opts=child)
-        suffix = random.RandomId(f"{name}-final-snapshot", byte_length=4, opts=child)
-        protected = settings.deletion_protection
-        instance = aws.rds.Instance(
-            f"{name}-instance",
-            engine="postgres",
-            engine_version=POSTGRES_MAJOR,
-            instance_class=settings.instance_class,
-            storage_type="gp3",
-            allocated_storage=settings.storage_gib,
-            storage_encrypted=True,
-            db_name=DATABASE_NAME,
-            username=ADMIN_USERNAME,
-            password=password.result,
-            multi_az=settings.multi_az,
-            db_subnet_group_name=subnets.name,
-            vpc_security_group_ids=[firewall.id],
-            publicly_accessible=False,
-            backup_retention_period=settings.backup_retention_days,
-            deletion_protection=protected,
-            skip_final_snapshot=not protected,
-            final_snapshot_identifier=pulumi.Output.format("{0}-final-{1}", name, suffix.hex) if protected else None,
-            opts=pulumi.ResourceOptions(parent=self, protect=protected),
-        )
-        # A deleted secret keeps its name for the recovery window; without protection it is gone at once.
-        secret = aws.secretsmanager.Secret(f"{name}-login", recovery_window_in_days=30 if protected else 0, opts=child)
-        login = {
-            "username": instance.username,
-            "password": password.result,
-            "host": instance.address,
-            "port": instance.port,
-            "dbname": instance.db_name,
-        }
-        aws.secretsmanager.SecretVersion(
-            f"{name}-login", secret_id=secret.id, secret_string=pulumi.Output.json_dumps(login), opts=child
-        )
+        return firewall
 
-        self.host, self.username, self.password = instance.address, instance.username, password.result
-        self.secret_arn = secret.arn
-        self.register_outputs({"host": self.host, "secret_arn": self.secret_arn})
+    def _login(self, name: str, username: str, password: pulumi.Input[str], database: str) -> pulumi.Output[str]:
+        value = {
+            "username": username,
+            "password": password,
+            "host": self.host,
+            "port": POSTGRES_PORT,
+            "dbname": database,
+        }
+        secret = StoredSecret(
+            name,
+            StoredSecretArgs(
+                environment=self._args.environment, recovery_days=0 if self._args.deletable else 30, value=value
+            ),
+            self._child,
+        )
+        return secret.arn

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import pulumi
+
+ANYONE = "*"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """One test of a statement: `operator` compares the request's `key` with any of `values`."""
+
+    operator: str
+    key: str
+    values: tuple[pulumi.Input[str], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,17 +27,40 @@ class Allow:
 
     actions: tuple[str, ...]
     resources: tuple[pulumi.Input[str], ...]
+    conditions: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResourceStatement:
+    """What a resource's own policy says of `principal`: `*`, or a mapping such as `{"Service": "..."}`."""
+
+    effect: Literal["Allow", "Deny"] = "Allow"
+    principal: str | Mapping[str, str]
+    actions: tuple[str, ...]
+    resources: tuple[pulumi.Input[str], ...]
+    conditions: tuple[Condition, ...] = ()
 
 
 def policy_document(allow: Sequence[Allow]) -> pulumi.Output[str]:
     """The policy that grants all of `allow`."""
-    statements = [{"Effect": "Allow", "Action": list(one.actions), "Resource": list(one.resources)} for one in allow]
-    return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": statements})
+    return pulumi.Output.json_dumps(_document([_grant(one) for one in allow]))
 
 
-def service_trust(service: str) -> str:
+def plain_policy_document(allow: Sequence[Allow]) -> str:
+    """The same for grants whose resources and conditions are plain text, outside of a Pulumi program."""
+    return json.dumps(_document([_grant(one) for one in allow]))
+
+
+def resource_policy(statements: Sequence[ResourceStatement]) -> pulumi.Output[str]:
+    """The policy of a resource, such as a bucket or a topic."""
+    return pulumi.Output.json_dumps(
+        _document([{"Effect": one.effect, "Principal": one.principal, **_body(one)} for one in statements])
+    )
+
+
+def service_trust(service: str, *, actions: tuple[str, ...] = ("sts:AssumeRole",)) -> str:
     """The trust policy of a role that an AWS service assumes, for example `ec2.amazonaws.com`."""
-    return _trust({"Service": service}, "sts:AssumeRole", None)
+    return _trust({"Service": service}, actions, ())
 
 
 def service_account_trust(*, provider_arn: str, issuer: str, namespace: str, service_account: str) -> str:
@@ -35,12 +70,49 @@ def service_account_trust(*, provider_arn: str, issuer: str, namespace: str, ser
     (https://docs.aws.amazon.com/eks/latest/userguide/associate-service-account-role.html).
     """
     subject = f"system:serviceaccount:{namespace}:{service_account}"
-    condition = {"StringEquals": {f"{issuer}:sub": subject, f"{issuer}:aud": "sts.amazonaws.com"}}
-    return _trust({"Federated": provider_arn}, "sts:AssumeRoleWithWebIdentity", condition)
+    return _federated_trust(provider_arn, issuer, (subject,))
 
 
-def _trust(principal: dict[str, str], action: str, condition: dict[str, dict[str, str]] | None) -> str:
-    statement: dict[str, object] = {"Effect": "Allow", "Principal": principal, "Action": action}
-    if condition:
-        statement["Condition"] = condition
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+def github_trust(*, provider_arn: str, subjects: tuple[str, ...]) -> str:
+    """The trust policy of a role that GitHub's workflows assume, for tokens with one of `subjects` alone.
+
+    A subject is exact, for example `repo:owner/name:environment:prod`
+    (https://docs.github.com/en/actions/reference/security/oidc).
+    """
+    return _federated_trust(provider_arn, "token.actions.githubusercontent.com", subjects)
+
+
+def _federated_trust(provider_arn: str, issuer: str, subjects: tuple[str, ...]) -> str:
+    conditions = (
+        Condition(operator="StringEquals", key=f"{issuer}:sub", values=subjects),
+        Condition(operator="StringEquals", key=f"{issuer}:aud", values=("sts.amazonaws.com",)),
+    )
+    return _trust({"Federated": provider_arn}, ("sts:AssumeRoleWithWebIdentity",), conditions)
+
+
+def _trust(principal: Mapping[str, str], actions: tuple[str, ...], conditions: tuple[Condition, ...]) -> str:
+    statement: dict[str, Any] = {"Effect": "Allow", "Principal": principal, "Action": _one_or_many(actions)}
+    return json.dumps(_document([statement | _conditions(conditions)]))
+
+
+def _grant(allow: Allow) -> dict[str, Any]:
+    return {"Effect": "Allow", **_body(allow)}
+
+
+def _body(one: Allow | ResourceStatement) -> dict[str, Any]:
+    return {"Action": list(one.actions), "Resource": list(one.resources), **_conditions(one.conditions)}
+
+
+def _conditions(conditions: Sequence[Condition]) -> dict[str, Any]:
+    tests: dict[str, dict[str, Any]] = {}
+    for one in conditions:
+        tests.setdefault(one.operator, {})[one.key] = _one_or_many(one.values)
+    return {"Condition": tests} if tests else {}
+
+
+def _one_or_many(values: tuple[pulumi.Input[str], ...]) -> Any:
+    return values[0] if len(values) == 1 else list(values)
+
+
+def _document(statements: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": statements}

@@ -10,6 +10,31 @@ def cluster_name(environment: str) -> str:
     return f"{PROJECT}-{environment}"
 
 
+def cluster_log_group(environment: str) -> str:
+    """The log group that EKS writes to: it takes the one of this name and makes it if there is none."""
+    return f"/aws/eks/{cluster_name(environment)}/cluster"
+
+
+def database_name(environment: str) -> str:
+    """The RDS instance's identifier; at most 63 characters."""
+    return f"{PROJECT}-{environment}"
+
+
+def database_log_group(environment: str, log: str) -> str:
+    """The log group that RDS exports a database's `log` to; it takes the one of this name as EKS does."""
+    return f"/aws/rds/instance/{database_name(environment)}/{log}"
+
+
+def role_path(environment: str) -> str:
+    """The path of an environment's IAM roles: the deploy role may make and change those below it alone."""
+    return f"/{PROJECT}/{environment}/"
+
+
+def secret_prefix(environment: str) -> str:
+    """What the names of an environment's secrets begin with; External Secrets may read those alone."""
+    return f"{PROJECT}/{environment}/"
+
+
 def repository_name(environment: str, image: str) -> str:
     """An ECR repository's name; environments that share an account keep their images apart.
 

@@ -2,12 +2,48 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pulumi
 import pulumi_aws as aws
 
 from infra.tags import standard_tags
 
-_EMULATED_SERVICES = ("ec2", "ecr", "eks", "iam", "rds", "s3", "secretsmanager", "sts")
+_EMULATED_SERVICES = (
+    "acm",
+    "autoscaling",
+    "budgets",
+    "ec2",
+    "ecr",
+    "eks",
+    "iam",
+    "kms",
+    "logs",
+    "rds",
+    "route53",
+    "s3",
+    "secretsmanager",
+    "sns",
+    "sts",
+    "wafv2",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AwsPlace:
+    """Where a provider makes things: the parts of an ARN that are not the resource's own."""
+
+    partition: pulumi.Output[str]
+    account: pulumi.Output[str]
+
+
+def aws_place(provider: aws.Provider) -> AwsPlace:
+    """The partition and account that `provider` works in."""
+    options = pulumi.InvokeOutputOptions(provider=provider)
+    return AwsPlace(
+        partition=aws.get_partition_output(opts=options).partition,
+        account=aws.get_caller_identity_output(opts=options).account_id,
+    )
 
 
 def aws_provider(

@@ -11,6 +11,8 @@ import pulumi_aws as aws
 from infra.naming import repository_name
 
 KEPT_IMAGES = 50
+UNTAGGED_DAYS = 7
+"""What a build's cache leaves behind: its tag moves on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,21 +41,31 @@ class ImageRegistry(pulumi.ComponentResource):
                 image_tag_mutability="IMMUTABLE_WITH_EXCLUSION",
                 image_tag_mutability_exclusion_filters=[{"filter": "cache*", "filter_type": "WILDCARD"}],
                 image_scanning_configuration={"scan_on_push": True},
+                encryption_configurations=[{"encryption_type": "KMS"}],
                 force_delete=args.deletable,
                 opts=child,
             )
-            aws.ecr.LifecyclePolicy(
-                f"{name}-{image}-expiry", repository=repository.name, policy=_keep_newest(KEPT_IMAGES), opts=child
-            )
+            aws.ecr.LifecyclePolicy(f"{name}-{image}-expiry", repository=repository.name, policy=_expiry(), opts=child)
             self.repository_urls[image] = repository.repository_url
         self.register_outputs({"repository_urls": self.repository_urls})
 
 
-def _keep_newest(count: int) -> str:
-    rule = {
+def _expiry() -> str:
+    untagged = {
         "rulePriority": 1,
-        "description": f"keep the newest {count} images",
-        "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": count},
+        "description": f"expire what has had no tag for {UNTAGGED_DAYS} days",
+        "selection": {
+            "tagStatus": "untagged",
+            "countType": "sinceImagePushed",
+            "countUnit": "days",
+            "countNumber": UNTAGGED_DAYS,
+        },
         "action": {"type": "expire"},
     }
-    return json.dumps({"rules": [rule]})
+    old = {
+        "rulePriority": 2,
+        "description": f"keep the newest {KEPT_IMAGES} images",
+        "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": KEPT_IMAGES},
+        "action": {"type": "expire"},
+    }
+    return json.dumps({"rules": [untagged, old]})

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import pulumi
 from pydantic import BaseModel, Field, ValidationError
 
 
-class SettingsModel(BaseModel, frozen=True, extra="forbid"):
+class SettingsModel(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
     """What all settings share: they do not change after loading, and a misspelt key is a fault."""
 
 
@@ -26,7 +26,14 @@ class StackSettings(SettingsModel):
         Raises pulumi.RunError that lists every fault with its key and the value found.
         """
         config = pulumi.Config()
-        return cls.parse(pulumi.get_stack(), config.get_object("settings"), key=config.full_key("settings"))
+        settings = cls.parse(pulumi.get_stack(), config.get_object("settings"), key=config.full_key("settings"))
+        for warning in settings.warnings():
+            pulumi.log.warn(warning)
+        return settings
+
+    def warnings(self) -> tuple[str, ...]:
+        """What is allowed and probably not meant; `load` tells the user."""
+        return ()
 
     @classmethod
     def parse(cls, stack: str, values: object, *, key: str) -> Self:
@@ -37,7 +44,8 @@ class StackSettings(SettingsModel):
         try:
             return cls.model_validate({**values, "environment": stack})
         except ValidationError as error:
-            faults = [_fault(key, dict(one)) for one in error.errors(include_url=False)]
+            errors = [dict(one) for one in error.errors(include_url=False)]
+            faults = [_fault(key, one) for one in errors if not _echoes(one, errors)]
             count = "1 setting is" if len(faults) == 1 else f"{len(faults)} settings are"
             lines = [f"Stack {stack} cannot be deployed until {count} corrected:", *faults]
             raise pulumi.RunError("\n  ".join(lines)) from None
@@ -49,3 +57,10 @@ def _fault(key: str, error: dict[str, Any]) -> str:
     # What is missing has no value; a fault between fields names their values itself.
     has_value = error["type"] != "missing" and not isinstance(error["input"], Mapping)
     return f"{path}: {message} (got {error['input']!r})" if has_value else f"{path}: {message}"
+
+
+def _echoes(error: dict[str, Any], errors: Sequence[dict[str, Any]]) -> bool:
+    """Whether a list is called too short only because items of it have faults of their own."""
+    depth = len(error["loc"])
+    deeper = (one["loc"] for one in errors if len(one["loc"]) > depth)
+    return error["type"] == "too_short" and any(loc[:depth] == error["loc"] for loc in deeper)

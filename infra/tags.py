@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from infra.naming import PROJECT
 
+COST_TAG = "Platform"
+"""The tag that tells one environment's costs from all others in the account."""
+
 
 def standard_tags(environment: str) -> dict[str, str]:
     """What the provider puts on all it makes; the keys are the ones cost reports group by."""
-    return {"Project": PROJECT, "Environment": environment, "ManagedBy": "pulumi"}
+    return {
+        "Project": PROJECT,
+        "Environment": environment,
+        COST_TAG: f"{PROJECT}-{environment}",
+        "ManagedBy": "pulumi",
+    }

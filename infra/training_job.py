@@ -17,6 +17,7 @@ def training_job(
     *,
     name: str,
     namespace: str,
+    service_account: str,
     image: str,
     command: str,
     environment: Mapping[str, str],
@@ -53,6 +54,7 @@ def training_job(
     }
     worker_pod = {
         "restartPolicy": "Never",
+        "serviceAccountName": service_account,
         "containers": [worker_container],
         "tolerations": [{"key": GPU_TAINT, "operator": "Exists", "effect": "NoSchedule"}],
         "volumes": [{"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": "2Gi"}}],
@@ -74,7 +76,7 @@ def training_job(
                 "rayVersion": RAY_VERSION,
                 "headGroupSpec": {
                     "rayStartParams": {"num-cpus": "0"},
-                    "template": {"spec": {"containers": [head_container]}},
+                    "template": {"spec": {"serviceAccountName": service_account, "containers": [head_container]}},
                 },
                 "workerGroupSpecs": [
                     {

@@ -6,17 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import pulumi
-import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 import pulumi_random as random
 
 from infra.database import DATABASE_NAME, POSTGRES_PORT
+from infra.identity import ServiceAccount
 from infra.image import Image
+from infra.secrets import StoredSecret, StoredSecretArgs, generated_password
 
 CHART_REPOSITORY = "https://community-charts.github.io/helm-charts"
 CHART_VERSION = "1.11.5"
 NAMESPACE = "mlflow"
-SERVICE_ACCOUNT = "mlflow"
+SERVICE_ACCOUNT = ServiceAccount(namespace=NAMESPACE, name="mlflow")
 SERVICE_URL = f"http://mlflow.{NAMESPACE}.svc.cluster.local"
 ADMIN_USERNAME = "admin"
 DATABASE_SECRET = "mlflow-database"  # noqa: S105  the name of a Secret
@@ -27,6 +28,7 @@ ADMIN_SECRET = "mlflow-admin"  # noqa: S105  the name of a Secret
 class MlflowArgs:
     """Inputs of `Mlflow`. Artifacts go through the server to `bucket`, with the rights of `role_arn`."""
 
+    environment: str
     database_host: pulumi.Input[str]
     database_username: pulumi.Input[str]
     database_password: pulumi.Input[str]
@@ -34,8 +36,8 @@ class MlflowArgs:
     role_arn: pulumi.Input[str]
     region: str
     image: Image
-    secret_recovery_days: int
-    """How long a deleted login can be recovered; 0 deletes at once."""
+    deletable: bool
+    """Whether a deleted login is gone at once."""
 
 
 class Mlflow(pulumi.ComponentResource):
@@ -48,8 +50,7 @@ class Mlflow(pulumi.ComponentResource):
         super().__init__("mlplatform:services:Mlflow", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         namespace = kubernetes.core.v1.Namespace(f"{name}-namespace", metadata={"name": NAMESPACE}, opts=child)
-        # Letters and digits only: the chart writes passwords into an ini file with sed.
-        password = random.RandomPassword(f"{name}-admin-password", length=32, special=False, opts=child)
+        password = generated_password(f"{name}-admin-password", opts=child)
         flask_secret = random.RandomPassword(f"{name}-flask-secret", length=48, special=False, opts=child)
         database = kubernetes.core.v1.Secret(
             f"{name}-database",
@@ -60,17 +61,17 @@ class Mlflow(pulumi.ComponentResource):
         admin = kubernetes.core.v1.Secret(
             f"{name}-admin",
             metadata={"name": ADMIN_SECRET, "namespace": namespace.metadata.name},
-            string_data={"username": ADMIN_USERNAME, "password": password.result},
+            string_data={"username": ADMIN_USERNAME, "password": password},
             opts=child,
         )
-        login = aws.secretsmanager.Secret(
-            f"{name}-login", recovery_window_in_days=args.secret_recovery_days, opts=child
-        )
-        aws.secretsmanager.SecretVersion(
+        login = StoredSecret(
             f"{name}-login",
-            secret_id=login.id,
-            secret_string=pulumi.Output.json_dumps({"username": ADMIN_USERNAME, "password": password.result}),
-            opts=child,
+            StoredSecretArgs(
+                environment=args.environment,
+                recovery_days=0 if args.deletable else 30,
+                value={"username": ADMIN_USERNAME, "password": password},
+            ),
+            child,
         )
         kubernetes.helm.v3.Release(
             f"{name}-release",
@@ -134,7 +135,7 @@ def _values(
         "serverAllowedHosts": ["mlflow", f"mlflow.{NAMESPACE}", f"mlflow.{NAMESPACE}.svc.cluster.local", "localhost:*"],
         "serviceAccount": {
             "create": True,
-            "name": SERVICE_ACCOUNT,
+            "name": SERVICE_ACCOUNT.name,
             "annotations": {"eks.amazonaws.com/role-arn": args.role_arn},
         },
         # RDS refuses a connection without TLS.

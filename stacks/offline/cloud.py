@@ -72,6 +72,12 @@ def physical_name(wanted: Registration) -> str:
     return f"{wanted.name}-{hex_digits(wanted.urn, 7)}"
 
 
+def prefixed_name(wanted: Registration, inputs: Mapping[str, Any]) -> str:
+    """The name of what is asked for by `namePrefix`, if at all: the provider adds 26 digits of its own."""
+    prefix = inputs.get("namePrefix")
+    return f"{prefix}{hex_digits(wanted.urn, 26)}" if prefix else physical_name(wanted)
+
+
 def hex_digits(seed: str, count: int) -> str:
     """The first `count` (up to 64) hex digits that stand for `seed`."""
     return hashlib.sha256(seed.encode()).hexdigest()[:count]

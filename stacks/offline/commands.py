@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from stacks.offline.engine import Deployment
 
 POLICY_EXIT_CODE = 3
 
@@ -31,6 +35,7 @@ def plan(
     from stacks.offline import plan as planning
 
     deployments = planning.plan(stack)
+    _warn(deployments)
     if json_file is None:
         Console().print(planning.rendered(deployments))
         return
@@ -47,6 +52,7 @@ def policy(stack: Stack) -> None:
     from stacks.offline import plan as planning
 
     deployments = planning.plan(stack)
+    _warn(deployments)
     broken = planning.violations(deployments)
     for violation in broken:
         typer.echo(f"{violation.rule}: {violation.message}")
@@ -54,6 +60,12 @@ def policy(stack: Stack) -> None:
     typer.echo(f"{stack}: {len(RULES)} rules, {count} resources, {len(broken)} violations")
     if broken:
         raise typer.Exit(POLICY_EXIT_CODE)
+
+
+def _warn(deployments: Sequence[Deployment]) -> None:
+    """Tell on stderr what the programs warned of."""
+    for message in dict.fromkeys(message for one in deployments for message in one.warnings):
+        typer.echo(f"mlp: warning: {message}", err=True)
 
 
 def _write(path: Path, text: str) -> None:

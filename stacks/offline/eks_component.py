@@ -2,20 +2,19 @@
 
 The component runs in its provider's own process, so nothing of it is seen in a program. Both clouds expand it here into
 the children that pulumi-eks registers for the arguments this platform uses, so that plans, rules and prices see them.
-Source: pulumi/pulumi-eks v4.3.0, nodejs/eks/cluster/cluster.ts (`createCore`, `createCluster`), servicerole.ts,
-addons/cni-addon.ts. The versions of add-ons, which the component looks up, are left out.
+Source: pulumi/pulumi-eks v4.3.0, nodejs/eks/cluster/cluster.ts (`createCore`, `createCluster`),
+addons/cni-addon.ts.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from stacks.errors import PlatformError
-from stacks.offline.cloud import PARTITION, Created, Registration
+from stacks.offline.cloud import Created, Registration
 from stacks.offline.values import ResourceReference, revealed
 
 TYPE = "eks:index:Cluster"
@@ -23,22 +22,28 @@ _EXPANDED = {
     "authenticationMode",
     "corednsAddonOptions",
     "createOidcProvider",
+    "deletionProtection",
+    "enabledClusterLogTypes",
+    "encryptionConfigKeyArn",
     "endpointPrivateAccess",
     "endpointPublicAccess",
+    "kubeProxyAddonOptions",
     "name",
     "privateSubnetIds",
     "providerCredentialOpts",
     "publicAccessCidrs",
     "publicSubnetIds",
+    "serviceRole",
     "skipDefaultNodeGroup",
     "skipDefaultSecurityGroups",
+    "upgradePolicy",
     "version",
     "vpcCniOptions",
     "vpcId",
 }
-_CLUSTER_POLICY = "AmazonEKSClusterPolicy"
 
 Make = Callable[[Registration], Created]
+Made = Callable[[str], Created]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +54,8 @@ class Expanded:
     sources: Mapping[str, tuple[str, ...]]
 
 
-def expand(component: Registration, make: Make) -> Expanded:
-    """Make the children of `component` through `make`.
+def expand(component: Registration, make: Make, made: Made) -> Expanded:
+    """Make the children of `component` through `make`; `made` tells by URN of what the program made before.
 
     Raises PlatformError for an argument whose children are not in this table, so that none passes unnoticed.
     """
@@ -61,47 +66,21 @@ def expand(component: Registration, make: Make) -> Expanded:
             f"{TYPE} {component.name}: argument {', '.join(strangers)} is not expanded offline; "
             "add what it creates to stacks/offline/eks_component.py"
         )
-    if not (args.get("skipDefaultNodeGroup") and args.get("skipDefaultSecurityGroups")):
+    role = component.inputs.get("serviceRole")
+    if not (args.get("skipDefaultNodeGroup") and args.get("skipDefaultSecurityGroups") and role):
         raise PlatformError(
-            f"{TYPE} {component.name}: its default node group and security groups are not expanded offline; "
-            "skip them, or add them to stacks/offline/eks_component.py"
+            f"{TYPE} {component.name}: its default node group, security groups and service role are not expanded "
+            "offline; skip them and give a role, or add them to stacks/offline/eks_component.py"
         )
-    name = component.name
+    name, key = component.name, args.get("encryptionConfigKeyArn")
     child = _Children(component)
-
-    role_parent = child("eks:index:ServiceRole", f"{name}-eksRole", {}, custom=False)
-    make(role_parent)
-    in_role = _Children(role_parent)
-    trust = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Action": ["sts:AssumeRole", "sts:TagSession"],
-                "Effect": "Allow",
-                "Principal": {"Service": ["eks.amazonaws.com"]},
-            }
-        ],
-    }
-    role = in_role(
-        "aws:iam/role:Role",
-        f"{name}-eksRole-role",
-        {"assumeRolePolicy": json.dumps(trust), "description": "Allows EKS to manage clusters on your behalf."},
-    )
-    created_role = make(role)
-    attachment = in_role(
-        "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
-        f"{name}-eksRole-{_short_hash(f'arn:aws:iam::aws:policy/{_CLUSTER_POLICY}')}",
-        {"policyArn": f"arn:{PARTITION}:iam::aws:policy/{_CLUSTER_POLICY}", "role": created_role.id},
-        depends_on=(role,),
-    )
-    make(attachment)
 
     cluster = child(
         "aws:eks/cluster:Cluster",
         f"{name}-eksCluster",
         {
             "name": args.get("name"),
-            "roleArn": created_role.outputs["arn"],
+            "roleArn": made(role.urn).outputs["arn"],
             "bootstrapSelfManagedAddons": True,
             "vpcConfig": {
                 "subnetIds": [*args.get("publicSubnetIds", []), *args.get("privateSubnetIds", [])],
@@ -110,13 +89,16 @@ def expand(component: Registration, make: Make) -> Expanded:
                 "publicAccessCidrs": args.get("publicAccessCidrs"),
             },
             "version": args.get("version"),
+            "enabledClusterLogTypes": args.get("enabledClusterLogTypes"),
+            "encryptionConfig": {"provider": {"keyArn": key}, "resources": ["secrets"]} if key else None,
+            "upgradePolicy": args.get("upgradePolicy"),
+            "deletionProtection": args.get("deletionProtection"),
             "tags": {"Name": f"{name}-eksCluster"},
             "accessConfig": {
                 "authenticationMode": args.get("authenticationMode"),
                 "bootstrapClusterCreatorAdminPermissions": True,
             },
         },
-        depends_on=(role, attachment),
         also_depends_on=component.dependencies,
     )
     created = make(cluster)
@@ -195,7 +177,11 @@ def _addons(
         "resolveConflictsOnCreate": "OVERWRITE",
         "resolveConflictsOnUpdate": "OVERWRITE",
     }
-    kube_proxy = {**common, "addonName": "kube-proxy"}
+    kube_proxy = {
+        **common,
+        "addonName": "kube-proxy",
+        "addonVersion": (args.get("kubeProxyAddonOptions") or {}).get("version"),
+    }
     yield child("aws:eks/addon:Addon", f"{component.name}-kube-proxy", kube_proxy, depends_on=(cluster,))
 
     cni_parent = child("eks:index:VpcCniAddon", f"{component.name}-vpc-cni", {}, custom=False)
@@ -208,7 +194,12 @@ def _addons(
     yield _Children(cni_parent)(
         "aws:eks/addon:Addon",
         f"{component.name}-vpc-cni",
-        {**common, "addonName": "vpc-cni", "configurationValues": json.dumps(configuration)},
+        {
+            **common,
+            "addonName": "vpc-cni",
+            "addonVersion": options.get("addonVersion"),
+            "configurationValues": json.dumps(configuration),
+        },
         depends_on=(cluster,),
     )
     if (args.get("corednsAddonOptions") or {}).get("enabled"):
@@ -240,8 +231,3 @@ def _kubeconfig(cluster: Created, login: Mapping[str, Any], region: str) -> str:
             "users": [{"name": "aws", "user": user}],
         }
     )
-
-
-def _short_hash(text: str) -> str:
-    """How pulumi-eks names a role's attachments (nodejs/eks/servicerole.ts)."""
-    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:8]

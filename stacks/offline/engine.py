@@ -223,11 +223,8 @@ class _Monitor(mocks.MockMonitor):
 
     def _state(self, urn: str) -> Mapping[str, Any]:
         """What the SDK asks for when an output is a whole resource."""
-        resource = self.made.get(urn)
-        if resource is None or resource.created is None:
-            raise PlatformError(f"{urn} is referred to and was not made")
-        state = {**resource.wanted.inputs, **resource.created.outputs}
-        return {"urn": urn, "id": resource.created.id, "state": state}
+        created = self._made(urn)
+        return {"urn": urn, "id": created.id, "state": {**self.made[urn].wanted.inputs, **created.outputs}}
 
     def _registration(self, request: Any, inputs: Mapping[str, Any], *, parent: str, custom: bool) -> Registration:
         return Registration(
@@ -268,7 +265,7 @@ class _Monitor(mocks.MockMonitor):
                 raise PlatformError(f"{wanted.type} is a remote component that the offline engine cannot expand")
         self._make(wanted)
         with self._keeping_faults():
-            expanded = eks_component.expand(wanted, self._make_child)
+            expanded = eks_component.expand(wanted, self._make_child, self._made)
         sources = {
             output: resource_pb2.RegisterResourceResponse.PropertyDependencies(urns=urns)
             for output, urns in expanded.sources.items()
@@ -279,6 +276,12 @@ class _Monitor(mocks.MockMonitor):
 
     def _make_child(self, wanted: Registration) -> Created:
         return self._make(wanted) or Created(id="")
+
+    def _made(self, urn: str) -> Created:
+        resource = self.made.get(urn)
+        if resource is None or resource.created is None:
+            raise PlatformError(f"{urn} is referred to and was not made")
+        return resource.created
 
     def _place(self, provider: str | None) -> Place:
         return Place(region=self._regions.get(provider or "", "us-east-1"))

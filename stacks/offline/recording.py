@@ -15,6 +15,7 @@ from stacks.offline.cloud import (
     UnknownToCloudError,
     hex_digits,
     physical_name,
+    prefixed_name,
 )
 from stacks.offline.values import Secret
 
@@ -79,6 +80,27 @@ def _elastic_ip(wanted: Registration, inputs: Inputs, place: Place) -> Created:
     return Created(id=created.id, outputs={"allocationId": created.id, "publicIp": f"203.0.113.{number}"})
 
 
+def _named_arn(service: str, kind: str) -> Recorder:
+    """A resource that has its name for its id, and an ARN that ends in it."""
+
+    def record(wanted: Registration, inputs: Inputs, place: Place) -> Created:
+        name = inputs.get("name") or physical_name(wanted)
+        return Created(id=name, outputs={"name": name, "arn": place.arn(service, f"{kind}:{name}")})
+
+    return record
+
+
+def _launch_template(wanted: Registration, _inputs: Inputs, place: Place) -> Created:
+    id_ = f"lt-{hex_digits(wanted.urn, 17)}"
+    arn = place.arn("ec2", f"launch-template/{id_}")
+    return Created(id=id_, outputs={"name": physical_name(wanted), "arn": arn, "latestVersion": 1})
+
+
+def _default_security_group(wanted: Registration, inputs: Inputs, place: Place) -> Created:
+    made = _with_ec2_arn("sg", "security-group")(wanted, inputs, place)
+    return Created(id=made.id, outputs={**made.outputs, "name": "default"})
+
+
 def _route(wanted: Registration, inputs: Inputs, _place: Place) -> Created:
     return Created(id=f"r-{inputs['routeTableId']}{hex_digits(wanted.urn, 10)}")
 
@@ -132,7 +154,8 @@ def _repository(wanted: Registration, inputs: Inputs, place: Place) -> Created:
 
 def _role(wanted: Registration, inputs: Inputs, place: Place) -> Created:
     name = inputs.get("name") or physical_name(wanted)
-    return Created(id=name, outputs={"name": name, "arn": place.arn("iam", f"role/{name}", region="")})
+    arn = place.arn("iam", f"role{inputs.get('path', '/')}{name}", region="")
+    return Created(id=name, outputs={"name": name, "arn": arn})
 
 
 def _role_policy(wanted: Registration, inputs: Inputs, _place: Place) -> Created:
@@ -172,11 +195,84 @@ def _cluster(wanted: Registration, inputs: Inputs, place: Place) -> Created:
 def _node_group(wanted: Registration, inputs: Inputs, place: Place) -> Created:
     name = inputs.get("nodeGroupName") or physical_name(wanted)
     arn = place.arn("eks", f"nodegroup/{inputs['clusterName']}/{name}/{hex_digits(wanted.urn, 32)}")
-    return Created(id=f"{inputs['clusterName']}:{name}", outputs={"nodeGroupName": name, "arn": arn})
+    group = {"autoscalingGroups": [{"name": f"eks-{name}-{_uuid(wanted.urn)}"}], "remoteAccessSecurityGroupId": ""}
+    outputs = {"nodeGroupName": name, "arn": arn, "resources": [group], "status": "ACTIVE"}
+    return Created(id=f"{inputs['clusterName']}:{name}", outputs=outputs)
+
+
+def _uuid(seed: str) -> str:
+    digits = hex_digits(seed, 32)
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def _scaling_group_tag(_wanted: Registration, inputs: Inputs, _place: Place) -> Created:
+    return Created(id=f"{inputs['autoscalingGroupName']},{inputs['tag']['key']}")
+
+
+def _access_association(_wanted: Registration, inputs: Inputs, _place: Place) -> Created:
+    return Created(id="#".join(inputs[key] for key in ("clusterName", "principalArn", "policyArn")))
+
+
+def _key(wanted: Registration, _inputs: Inputs, place: Place) -> Created:
+    id_ = _uuid(wanted.urn)
+    return Created(id=id_, outputs={"keyId": id_, "arn": place.arn("kms", f"key/{id_}")})
+
+
+def _topic(wanted: Registration, inputs: Inputs, place: Place) -> Created:
+    name = inputs.get("name") or physical_name(wanted)
+    arn = place.arn("sns", name)
+    return Created(id=arn, outputs={"name": name, "arn": arn})
+
+
+def _subscription(wanted: Registration, inputs: Inputs, _place: Place) -> Created:
+    arn = f"{inputs['topic']}:{_uuid(wanted.urn)}"
+    return Created(id=arn, outputs={"arn": arn})
+
+
+def _budget(wanted: Registration, inputs: Inputs, place: Place) -> Created:
+    name = inputs.get("name") or physical_name(wanted)
+    arn = place.arn("budgets", f"budget/{name}", region="")
+    return Created(id=f"{ACCOUNT}:{name}", outputs={"name": name, "arn": arn, "accountId": ACCOUNT})
+
+
+def _certificate(wanted: Registration, inputs: Inputs, place: Place) -> Created:
+    arn = place.arn("acm", f"certificate/{_uuid(wanted.urn)}")
+    options = [
+        {
+            "domainName": name,
+            "resourceRecordName": f"_{hex_digits(name, 32)}.{name}.",
+            "resourceRecordType": "CNAME",
+            "resourceRecordValue": f"_{hex_digits(name + '/value', 32)}.acm-validations.aws.",
+        }
+        for name in (inputs["domainName"], *inputs.get("subjectAlternativeNames", []))
+    ]
+    return Created(id=arn, outputs={"arn": arn, "domainValidationOptions": options})
+
+
+def _certificate_validation(_wanted: Registration, inputs: Inputs, _place: Place) -> Created:
+    return Created(id=inputs["certificateArn"])
+
+
+def _dns_record(_wanted: Registration, inputs: Inputs, _place: Place) -> Created:
+    name = inputs["name"].rstrip(".")
+    return Created(id=f"{inputs['zoneId']}_{name}_{inputs['type']}", outputs={"fqdn": name})
+
+
+def _web_acl(wanted: Registration, inputs: Inputs, place: Place) -> Created:
+    name, id_ = inputs.get("name") or physical_name(wanted), _uuid(wanted.urn)
+    return Created(id=id_, outputs={"name": name, "arn": place.arn("wafv2", f"regional/webacl/{name}/{id_}")})
+
+
+def _access_entry(_wanted: Registration, inputs: Inputs, place: Place) -> Created:
+    cluster, principal = inputs["clusterName"], inputs["principalArn"]
+    _, _, _, _, account, role = principal.split(":", 5)
+    name = role.rpartition("/")[2]
+    arn = place.arn("eks", f"access-entry/{cluster}/role/{account}/{name}/{_uuid(principal)}")
+    return Created(id=f"{cluster}:{principal}", outputs={"accessEntryArn": arn, "type": "STANDARD"})
 
 
 def _secret(wanted: Registration, inputs: Inputs, place: Place) -> Created:
-    name = inputs.get("name") or physical_name(wanted)
+    name = inputs.get("name") or prefixed_name(wanted, inputs)
     arn = place.arn("secretsmanager", f"secret:{name}-{hex_digits(wanted.urn, 6)}")
     return Created(id=arn, outputs={"name": name, "arn": arn})
 
@@ -216,8 +312,16 @@ def _image(wanted: Registration, inputs: Inputs, _place: Place) -> Created:
 
 
 RECORDERS: dict[str, Recorder] = {
+    "aws:acm/certificate:Certificate": _certificate,
+    "aws:acm/certificateValidation:CertificateValidation": _certificate_validation,
+    "aws:autoscaling/tag:Tag": _scaling_group_tag,
+    "aws:budgets/budget:Budget": _budget,
+    "aws:cloudwatch/logGroup:LogGroup": _named_arn("logs", "log-group"),
+    "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": _default_security_group,
     "aws:ec2/eip:Eip": _elastic_ip,
+    "aws:ec2/flowLog:FlowLog": _with_id("fl"),
     "aws:ec2/internetGateway:InternetGateway": _with_ec2_arn("igw", "internet-gateway"),
+    "aws:ec2/launchTemplate:LaunchTemplate": _launch_template,
     "aws:ec2/natGateway:NatGateway": _with_id("nat"),
     "aws:ec2/route:Route": _route,
     "aws:ec2/routeTable:RouteTable": _with_ec2_arn("rtb", "route-table"),
@@ -225,8 +329,11 @@ RECORDERS: dict[str, Recorder] = {
     "aws:ec2/securityGroup:SecurityGroup": _with_ec2_arn("sg", "security-group"),
     "aws:ec2/subnet:Subnet": _with_ec2_arn("subnet", "subnet"),
     "aws:ec2/vpc:Vpc": _with_ec2_arn("vpc", "vpc"),
+    "aws:ec2/vpcEndpoint:VpcEndpoint": _with_ec2_arn("vpce", "vpc-endpoint"),
     "aws:ecr/lifecyclePolicy:LifecyclePolicy": _named_by("repository"),
     "aws:ecr/repository:Repository": _repository,
+    "aws:eks/accessEntry:AccessEntry": _access_entry,
+    "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": _access_association,
     "aws:eks/addon:Addon": _named_by("clusterName", "addonName"),
     "aws:eks/cluster:Cluster": _cluster,
     "aws:eks/nodeGroup:NodeGroup": _node_group,
@@ -234,20 +341,33 @@ RECORDERS: dict[str, Recorder] = {
     "aws:iam/role:Role": _role,
     "aws:iam/rolePolicy:RolePolicy": _role_policy,
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": _role_attachment,
+    "aws:kms/key:Key": _key,
     "aws:rds/instance:Instance": _database,
+    "aws:rds/parameterGroup:ParameterGroup": _named_arn("rds", "pg"),
     "aws:rds/subnetGroup:SubnetGroup": _subnet_group,
+    "aws:route53/record:Record": _dns_record,
     "aws:s3/bucket:Bucket": _bucket,
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": _named_by("bucket"),
+    "aws:s3/bucketNotification:BucketNotification": _named_by("bucket"),
+    "aws:s3/bucketOwnershipControls:BucketOwnershipControls": _named_by("bucket"),
+    "aws:s3/bucketPolicy:BucketPolicy": _named_by("bucket"),
     "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": _named_by("bucket"),
     "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": _named_by("bucket"),
     "aws:s3/bucketVersioning:BucketVersioning": _named_by("bucket"),
     "aws:secretsmanager/secret:Secret": _secret,
     "aws:secretsmanager/secretVersion:SecretVersion": _secret_version,
+    "aws:sns/topic:Topic": _topic,
+    "aws:sns/topicPolicy:TopicPolicy": _named_by("arn"),
+    "aws:sns/topicSubscription:TopicSubscription": _subscription,
+    "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": _with_id("sgr"),
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": _with_id("sgr"),
+    "aws:wafv2/webAcl:WebAcl": _web_acl,
     "docker-build:index:Image": _image,
     "kubernetes:core/v1:Namespace": _kubernetes_object,
     "kubernetes:core/v1:Secret": _kubernetes_object,
+    "kubernetes:core/v1:ServiceAccount": _kubernetes_object,
     "kubernetes:helm.sh/v3:Release": _release,
+    "kubernetes:storage.k8s.io/v1:StorageClass": _kubernetes_object,
     "random:index/randomId:RandomId": _random_id,
     "random:index/randomPassword:RandomPassword": _random_password,
 }
@@ -268,8 +388,14 @@ def _secret_value(args: Inputs, place: Place) -> Mapping[str, Any]:
     return {"id": args["secretId"], "arn": args["secretId"], "region": place.region, "secretString": Secret(login)}
 
 
+def _caller(_args: Inputs, place: Place) -> Mapping[str, Any]:
+    arn = place.arn("iam", "user/planner", region="")
+    return {"id": ACCOUNT, "accountId": ACCOUNT, "arn": arn, "userId": "AIDAPLANNER"}
+
+
 LOOKUPS: dict[str, Lookup] = {
     "aws:ecr/getAuthorizationToken:getAuthorizationToken": _authorization_token,
+    "aws:index/getCallerIdentity:getCallerIdentity": _caller,
     "aws:index/getPartition:getPartition": _partition,
     "aws:secretsmanager/getSecretVersion:getSecretVersion": _secret_value,
 }

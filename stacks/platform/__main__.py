@@ -3,103 +3,198 @@
 from pathlib import Path
 
 import pulumi
-import pulumi_aws as aws
 
+from infra import training_namespace
+from infra.addons import ClusterAddons, ClusterAddonsArgs, default_storage_class
+from infra.budget import Budget, BudgetArgs
 from infra.cluster import Cluster, ClusterArgs
 from infra.contracts import PlatformOutputs
+from infra.controllers.access import autoscaler_access, load_balancer_access
 from infra.database import Database, DatabaseArgs
-from infra.identity import WorkloadIdentity, WorkloadIdentityArgs
+from infra.edge import Edge, EdgeArgs
+from infra.identity import RoleDefaults, ServiceAccount, WorkloadIdentity, WorkloadIdentityArgs
 from infra.image import Image, ImageArgs
-from infra.naming import cluster_name
+from infra.naming import cluster_name, role_path
 from infra.network import Network, NetworkArgs
 from infra.node_pools import NodePools, NodePoolsArgs
-from infra.provider import aws_provider
+from infra.provider import aws_place, aws_provider
 from infra.registry import ImageRegistry, ImageRegistryArgs
+from infra.secrets import secrets_access
 from infra.services import mlflow
 from infra.settings import PlatformSettings
-from infra.storage import ArtifactStore, ArtifactStoreArgs
+from infra.storage import Archive, ObjectStore, ObjectStoreArgs
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 settings = PlatformSettings.load()
+environment, deletable, kept = settings.environment, not settings.protect_data, settings.storage
 provider = aws_provider(
     region=settings.region,
-    environment=settings.environment,
+    environment=environment,
     deploy_role_arn=settings.deploy_role_arn,
     emulator=settings.aws.endpoint,
 )
 on_aws = pulumi.ResourceOptions(provider=provider)
-partition = aws.get_partition_output(opts=pulumi.InvokeOutputOptions(provider=provider)).partition
+place = aws_place(provider)
+roles = RoleDefaults(
+    partition=place.partition,
+    path=role_path(environment),
+    permissions_boundary=settings.permissions_boundary_arn,
+)
+
+artifacts = ObjectStore(
+    "artifacts",
+    ObjectStoreArgs(
+        deletable=deletable,
+        noncurrent_days=kept.noncurrent_days,
+        # A registered model stays loadable at any age.
+        archive=Archive(after_days=kept.archive_after_days, storage_class="GLACIER_IR"),
+    ),
+    on_aws,
+)
+datasets = ObjectStore("datasets", ObjectStoreArgs(deletable=deletable, noncurrent_days=kept.noncurrent_days), on_aws)
+logs = ObjectStore(
+    "logs",
+    ObjectStoreArgs(
+        deletable=deletable,
+        noncurrent_days=kept.noncurrent_days,
+        archive=Archive(after_days=kept.archive_after_days, storage_class="DEEP_ARCHIVE"),
+        expire_after_days=kept.log_retention_days,
+        log_delivery_account=place.account,
+    ),
+    on_aws,
+)
+backups = ObjectStore(
+    "backups",
+    ObjectStoreArgs(
+        deletable=deletable, noncurrent_days=kept.noncurrent_days, expire_after_days=kept.backup_retention_days
+    ),
+    on_aws,
+)
 
 network = Network(
     "network",
     NetworkArgs(
+        region=settings.region,
         cidr=settings.network.cidr,
         zones=settings.zones,
         nat_gateways=settings.network.nat_gateways,
-        cluster_name=cluster_name(settings.environment),
+        interface_endpoints=settings.network.interface_endpoints,
+        flow_log_bucket_arn=logs.bucket_arn if settings.network.flow_logs else None,
+        cluster_name=cluster_name(environment),
     ),
     on_aws,
 )
 cluster = Cluster(
     "cluster",
     ClusterArgs(
-        name=cluster_name(settings.environment),
-        kubernetes_version=settings.cluster.kubernetes_version,
+        environment=environment,
         vpc_id=network.vpc_id,
-        private_subnet_ids=network.private_subnet_ids,
+        private_subnet_ids=list(network.private_subnet_ids.values()),
         public_subnet_ids=network.public_subnet_ids,
-        public_access_cidrs=settings.cluster.public_access_cidrs,
+        settings=settings.cluster,
+        log_retention_days=settings.log_group_retention_days,
+        deletable=deletable,
         deploy_role_arn=settings.deploy_role_arn,
+        roles=roles,
     ),
     on_aws,
 )
-NodePools(
+nodes = NodePools(
     "nodes",
     NodePoolsArgs(
+        environment=environment,
         cluster_name=cluster.name,
+        kubernetes_version=settings.cluster.kubernetes_version,
         subnet_ids=network.private_subnet_ids,
-        partition=partition,
+        ways_out=network.ways_out,
         pools=settings.node_pools,
+        roles=roles,
+    ),
+    on_aws,
+)
+addons = ClusterAddons(
+    "addons",
+    ClusterAddonsArgs(
+        cluster_name=cluster.name,
+        kubernetes_version=settings.cluster.kubernetes_version,
+        issuer=cluster.issuer,
+        node_groups=nodes.always_there,
+        roles=roles,
     ),
     on_aws,
 )
 database = Database(
     "database",
     DatabaseArgs(
+        environment=environment,
         vpc_id=network.vpc_id,
-        subnet_ids=network.private_subnet_ids,
+        subnet_ids=network.isolated_subnet_ids,
         client_security_group_id=cluster.security_group_id,
         settings=settings.database,
+        log_retention_days=settings.log_group_retention_days,
+        deletable=deletable,
+        roles=roles,
     ),
-    on_aws,
-)
-artifacts = ArtifactStore(
-    "artifacts",
-    ArtifactStoreArgs(retention_days=settings.artifacts.retention_days, deletable=settings.artifacts.deletable),
     on_aws,
 )
 registry = ImageRegistry(
     "images",
-    ImageRegistryArgs(
-        environment=settings.environment, images=("mlflow", "training"), deletable=settings.artifacts.deletable
-    ),
+    ImageRegistryArgs(environment=environment, images=("mlflow", "training"), deletable=deletable),
     on_aws,
 )
+budget = Budget("budget", BudgetArgs(environment=environment, account=place.account, settings=settings.budget), on_aws)
+edge = None
+if settings.edge.enabled:
+    edge = Edge(
+        "edge",
+        EdgeArgs(vpc_id=network.vpc_id, network_cidr=settings.network.cidr, settings=settings.edge),
+        on_aws,
+    )
+
+service_accounts = {
+    "mlflow": (mlflow.SERVICE_ACCOUNT, artifacts.write_access("mlflow/")),
+    "training": (
+        training_namespace.SERVICE_ACCOUNT,
+        (*datasets.read_access(), *artifacts.write_access("checkpoints/")),
+    ),
+    "airflow-worker": (
+        ServiceAccount(namespace="airflow", name="airflow-worker"),
+        (*logs.write_access("airflow/"), *datasets.write_access()),
+    ),
+    "airflow-api-server": (
+        ServiceAccount(namespace="airflow", name="airflow-api-server"),
+        logs.read_access("airflow/"),
+    ),
+    "load-balancer-controller": (
+        ServiceAccount(namespace="kube-system", name="aws-load-balancer-controller"),
+        load_balancer_access(partition=place.partition, cluster_name=cluster_name(environment)),
+    ),
+    "cluster-autoscaler": (
+        ServiceAccount(namespace="kube-system", name="cluster-autoscaler"),
+        autoscaler_access(cluster_name=cluster_name(environment)),
+    ),
+    "external-secrets": (
+        ServiceAccount(namespace="external-secrets", name="external-secrets"),
+        secrets_access(
+            partition=place.partition, region=settings.region, account=place.account, environment=environment
+        ),
+    ),
+}
+identities = {
+    name: WorkloadIdentity(
+        f"{name}-identity",
+        WorkloadIdentityArgs(roles=roles, issuer=cluster.issuer, account=account, allow=allow),
+        on_aws,
+    )
+    for name, (account, allow) in service_accounts.items()
+}
 
 service_urls: dict[str, str] = {}
 tracking_secret_arn: pulumi.Input[str] = ""
 if settings.services:
-    identity = WorkloadIdentity(
-        "mlflow-identity",
-        WorkloadIdentityArgs(
-            oidc_provider_arn=cluster.oidc_provider_arn,
-            oidc_issuer=cluster.oidc_issuer,
-            namespace=mlflow.NAMESPACE,
-            service_account=mlflow.SERVICE_ACCOUNT,
-            allow=artifacts.write_access(),
-        ),
-        on_aws,
+    default_storage_class(
+        "default-storage", volumes=addons.volumes, opts=pulumi.ResourceOptions(provider=cluster.kubernetes)
     )
     mlflow_image = Image(
         "mlflow-image",
@@ -114,14 +209,15 @@ if settings.services:
     service = mlflow.Mlflow(
         "mlflow",
         mlflow.MlflowArgs(
+            environment=environment,
             database_host=database.host,
             database_username=database.username,
             database_password=database.password,
             bucket=artifacts.bucket_name,
-            role_arn=identity.role_arn,
+            role_arn=identities["mlflow"].role_arn,
             region=settings.region,
             image=mlflow_image,
-            secret_recovery_days=30 if settings.database.deletion_protection else 0,
+            deletable=deletable,
         ),
         pulumi.ResourceOptions(providers=[provider, cluster.kubernetes]),
     )
@@ -133,12 +229,19 @@ PlatformOutputs(
     vpc_id=network.vpc_id,
     cluster_name=cluster.name,
     kubeconfig=cluster.kubeconfig,
-    oidc_provider_arn=cluster.oidc_provider_arn,
-    oidc_issuer=cluster.oidc_issuer,
+    oidc_provider_arn=cluster.issuer.provider_arn,
+    oidc_issuer=cluster.issuer.url,
+    role_arns={name: identity.role_arn for name, identity in identities.items()},
     artifact_bucket=artifacts.bucket_name,
+    dataset_bucket=datasets.bucket_name,
+    log_bucket=logs.bucket_name,
+    backup_bucket=backups.bucket_name,
     database_host=database.host,
     database_secret_arn=database.secret_arn,
+    database_owner_secret_arns=database.owner_secret_arns,
     repository_urls=registry.repository_urls,
+    alert_topic_arn=budget.topic_arn,
+    edge=edge.outputs() if edge else {},
     service_urls=service_urls,
     tracking_secret_arn=tracking_secret_arn,
 ).export()

@@ -35,18 +35,23 @@ training_image = Image(
 )
 training = TrainingNamespace(
     "training",
-    TrainingNamespaceArgs(tracking_secret_arn=platform.tracking_secret_arn),
+    TrainingNamespaceArgs(
+        tracking_secret_arn=platform.tracking_secret_arn,
+        role_arn=pulumi.Output.from_input(platform.role_arns)["training"],
+    ),
     pulumi.ResourceOptions(providers=[provider, cluster]),
 )
 job = pulumi.Output.all(
     image=training_image.reference,
     namespace=training.namespace,
+    service_account=training.service_account,
     secret=training.login_secret,
     urls=platform.service_urls,
 ).apply(
     lambda known: training_job(
         name="fashion-mnist",
         namespace=known["namespace"],
+        service_account=known["service_account"],
         image=known["image"],
         command="python -m workloads train fashion_mnist",
         environment={

@@ -1,13 +1,23 @@
+"""Settings: production's defaults, and every fault of a stack file at once, by its key."""
+
+from datetime import date
+
 import pulumi
 import pytest
 
 from infra.settings import PlatformSettings
 
 VALID = {"region": "us-east-1", "zones": ["us-east-1a", "us-east-1b", "us-east-1c"]}
+CORE = {"instance_types": ["m7i.large"], "min_size": 2, "max_size": 4}
+GPU = {"gpu": True, "instance_types": ["g6.xlarge", "g5.xlarge"], "capacity": "spot", "min_size": 0, "max_size": 5}
+ROLE = "arn:aws:iam::123456789012:role/{}"
+EDGE = {"domain": "ml.example.com", "zone_id": "Z0123456789", "allowed_cidrs": ["0.0.0.0/0"], "enabled": True}
+ENTRANCE = "ml-platform:settings.edge.enabled: an entrance needs "
+KEY = "ml-platform:settings"
 
 
 def parse(**changes):
-    return PlatformSettings.parse("dev", {**VALID, **changes}, key="ml-platform:settings")
+    return PlatformSettings.parse("dev", {**VALID, **changes}, key=KEY)
 
 
 def fault(**changes):
@@ -16,49 +26,143 @@ def fault(**changes):
     return str(raised.value)
 
 
+def pools(**changed):
+    return {"node_pools": {"core": CORE, "gpu": GPU | changed}}
+
+
 def test_what_a_stack_leaves_out_is_as_production_needs_it():
     settings = parse()
     assert settings.environment == "dev"
+    assert settings.protect_data
     assert settings.database.multi_az
-    assert settings.database.deletion_protection
     assert settings.network.nat_gateways == "per_zone"
-    assert settings.node_pools["gpu"].min_size == 0
-    assert settings.node_pools["gpu"].capacity == "spot"
+    assert settings.cluster.public_access_cidrs == ()
+    gpu = settings.node_pools["gpu"]
+    assert (gpu.min_size, gpu.capacity, gpu.throughput_mibps) == (0, "spot", 500)
+    assert not settings.edge.enabled
 
 
-def test_three_faults_are_reported_at_once_each_with_key_and_value():
+def test_every_fault_is_reported_at_once_with_key_and_value():
     message = fault(
-        node_pools={"gpu": {"instance_types": ["g6.xlarge"], "min_size": -1, "max_size": 2, "spott": True}},
-        database={"backup_retention_days": 99},
+        zones=["us-east-1a", "eu-west-1b", "us-east-1c"],
+        network={"cidr": "10.0.0.0/26", "nat_gateways": "none"},
+        cluster={"kubernetes_version": "1.31"},
+        node_pools={"core": CORE, "gpu": GPU | {"instance_types": ["m7i.large"], "min_size": 9, "spott": True}},
+        database={"backup_retention_days": -1},
+        storage={"noncurrent_days": -7},
+        budget={"emails": ["nobody"]},
     )
-    assert message.splitlines() == [
-        "Stack dev cannot be deployed until 3 settings are corrected:",
-        "  ml-platform:settings.node_pools.gpu.min_size: Input should be greater than or equal to 0 (got -1)",
-        "  ml-platform:settings.node_pools.gpu.spott: Extra inputs are not permitted (got True)",
-        "  ml-platform:settings.database.backup_retention_days: Input should be less than or equal to 35 (got 99)",
+    first, *faults = message.splitlines()
+    assert first == "Stack dev cannot be deployed until 10 settings are corrected:"
+    assert [line.strip().partition(": ")[0].removeprefix(f"{KEY}.") for line in faults] == [
+        "zones",
+        "network.cidr",
+        "network.nat_gateways",
+        "cluster.kubernetes_version",
+        "node_pools.gpu.instance_types",
+        "node_pools.gpu.max_size",
+        "node_pools.gpu.spott",
+        "database.backup_retention_days",
+        "storage.noncurrent_days",
+        "budget.emails.0",
     ]
+    assert all("(got " in line for line in faults)
 
 
 @pytest.mark.parametrize(
     ("changes", "part"),
     [
-        ({"regoin": "x"}, "ml-platform:settings.regoin: Extra inputs are not permitted (got 'x')"),
-        ({"zones": ["us-east-1a"]}, "ml-platform:settings.zones: Tuple should have at least 3 items"),
+        ({"regoin": "x"}, f"{KEY}.regoin: Extra inputs are not permitted (got 'x')"),
+        ({"region": None}, f"{KEY}.region: Input should be a valid string (got None)"),
+        ({"zones": ["us-east-1a"]}, f"{KEY}.zones: Tuple should have at least 3 items"),
         ({"zones": ["eu-west-1a", "us-east-1b", "us-east-1c"]}, "zones eu-west-1a are not in region us-east-1"),
         ({"zones": ["us-east-1a"] * 3}, "zones us-east-1a, us-east-1a, us-east-1a name one zone twice"),
-        ({"network": {"cidr": "10.0.0.0/26"}}, "3 zones need 768; use a /22 or larger (got '10.0.0.0/26')"),
-        ({"network": {"cidr": 7}}, "ml-platform:settings.network.cidr: "),
+        ({"network": {"cidr": "10.0.0.0/26"}}, "3 zones need 1008; use a /22 or larger (got '10.0.0.0/26')"),
+        ({"network": {"cidr": 7}}, f"{KEY}.network.cidr: "),
         (
-            {"node_pools": {"core": {"instance_types": ["m7i.large"], "min_size": 3, "max_size": 2}}},
-            "ml-platform:settings.node_pools.core: min_size 3 is above max_size 2",
+            {"network": {"cidr": "10.0.0.0/20", "peered_cidrs": ["192.168.0.0/16", "10.0.8.0/24"]}},
+            f"{KEY}.network.peered_cidrs: network.cidr 10.0.0.0/20 overlaps 10.0.8.0/24; choose another range",
         ),
-        ({"aws": {"endpoint": "https://s3.amazonaws.com"}}, "ml-platform:settings.aws.endpoint: "),
-        ({"region": None}, "ml-platform:settings.region: Input should be a valid string (got None)"),
+        (
+            {"network": {"nat_gateways": "none", "interface_endpoints": ["ecr.api", "ecr.dkr", "sts"]}},
+            "without NAT, nodes join through interface_endpoints, which lack ec2, eks; add them (got 'none')",
+        ),
+        (
+            {"network": {"interface_endpoints": ["s4"]}},
+            f"{KEY}.network.interface_endpoints.0: Input should be 'ecr.api'",
+        ),
+        (
+            {"cluster": {"kubernetes_version": "1.33"}},
+            "Kubernetes 1.33 left standard support on 2026-07-29; supported at 2026-11-21: 1.34, 1.35 (got '1.33')",
+        ),
+        ({"cluster": {"kubernetes_version": "1.99"}}, "Kubernetes 1.99 is not in infra/kubernetes_versions.py"),
+        (
+            {"deploy_role_arn": ROLE.format("ci"), "cluster": {"admin_roles": [ROLE.format("ci")]}},
+            f"{KEY}.cluster: {ROLE.format('ci')} deploys and is an administrator by that",
+        ),
+        (
+            {"cluster": {"admin_roles": [ROLE.format("a")], "viewer_roles": [ROLE.format("a")]}},
+            f"{KEY}.cluster.viewer_roles: {ROLE.format('a')} is in admin_roles too",
+        ),
+        ({"cluster": {"admin_roles": ["alice"]}}, f"{KEY}.cluster.admin_roles.0: String should match pattern"),
+        (pools(min_size=6), f"{KEY}.node_pools.gpu.max_size: min_size 6 is above max_size 5 (got 5)"),
+        (
+            pools(instance_types=["g9.xlarge"]),
+            f"{KEY}.node_pools.gpu.instance_types.0: instance type g9.xlarge is not known; known families: c6i, c7i",
+        ),
+        (pools(instance_types=["g6.huge"]), "known sizes of that family: g6.xlarge, g6.2xlarge"),
+        (pools(instance_types=["m7i.xlarge"]), "m7i.xlarge have no GPU; choose g or p types, or set gpu: false"),
+        (pools(gpu=False), "g6.xlarge, g5.xlarge have GPUs; set gpu: true"),
+        (
+            pools(instance_types=["g6.xlarge", "g5.2xlarge"]),
+            "must have one shape, or the autoscaler misjudges it: g6.xlarge 4 vCPU, 16 GiB, 1 GPU; g5.2xlarge 8 vCPU",
+        ),
+        (pools(zones=["us-east-1f"]), "gpu.zones us-east-1f are not among zones us-east-1a, us-east-1b, us-east-1c"),
+        ({"node_pools": {"gpu": GPU}}, "no pool without GPUs has min_size 1 or more"),
+        ({"node_pools": {"Core!": CORE}}, "pool name 'Core!' must be lower-case letters"),
+        ({"node_pools": {}}, f"{KEY}.node_pools: Dictionary should have at least 1 item"),
+        (
+            {"database": {"storage_gib": 100, "max_storage_gib": 105}},
+            "at least a tenth more than storage_gib 100; use 110",
+        ),
+        (
+            {"database": {"backup_window": "23:30-00:30", "maintenance_window": "sun:00:00-sun:01:00"}},
+            f"{KEY}.database.maintenance_window: it overlaps backup_window 23:30-00:30; RDS refuses that",
+        ),
+        ({"database": {"backup_window": "3-4"}}, f"{KEY}.database.backup_window: String should match pattern"),
+        ({"log_group_retention_days": -1}, f"{KEY}.log_group_retention_days: Input should be 1, 3, 5"),
+        ({"edge": {"enabled": True}}, f"{ENTRANCE}domain, allowed_cidrs, zone_id or certificate_arn"),
+        ({"edge": EDGE | {"zone_id": None}}, f"{ENTRANCE}zone_id or certificate_arn"),
+        ({"edge": EDGE | {"domain": "not a domain"}}, f"{KEY}.edge.domain: String should match pattern"),
+        ({"budget": {"emails": ["a@b"]}}, f"{KEY}.budget.emails.0: String should match pattern"),
+        ({"budget": {"monthly_usd": 0}}, f"{KEY}.budget.monthly_usd: Input should be greater than or equal to 1"),
+        ({"aws": {"endpoint": "https://s3.amazonaws.com"}}, f"{KEY}.aws.endpoint: "),
     ],
-    ids=["misspelt", "few zones", "foreign zone", "same zone", "small", "type", "sizes", "endpoint", "no region"],
 )
 def test_a_fault_names_its_key_and_what_was_found(changes, part):
-    assert part in fault(**changes)
+    message = fault(**changes)
+    assert part in message
+    assert message.startswith("Stack dev cannot be deployed until 1 setting is corrected:")
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        (pools(instance_types=["p3.2xlarge"]), "p3.2xlarge have V100 GPUs, which CUDA 13"),
+        (pools(instance_types=["g6.xlarge"]), "node_pools.gpu: spot capacity of g6.xlarge alone runs out easily"),
+        ({"budget": {"emails": []}}, "budget.emails is empty"),
+    ],
+    ids=["V100", "one spot type", "nobody told"],
+)
+def test_what_is_allowed_and_probably_not_meant_is_warned_of(changes, part):
+    assert any(part in warning for warning in parse(**changes).warnings(date(2026, 12, 1)))
+
+
+def test_a_version_whose_support_has_ended_since_is_warned_of():
+    settings = parse(budget={"emails": ["a@b.org"]})
+    assert settings.warnings(date(2027, 3, 27)) == ()
+    [warning] = settings.warnings(date(2027, 3, 28))
+    assert warning.startswith("Kubernetes 1.35 left standard support on 2027-03-27")
 
 
 @pytest.mark.parametrize(
@@ -68,7 +172,7 @@ def test_a_fault_names_its_key_and_what_was_found(changes, part):
 )
 def test_settings_that_are_no_mapping_are_refused(values, part):
     with pytest.raises(pulumi.RunError, match="Stack dev cannot be deployed") as raised:
-        PlatformSettings.parse("dev", values, key="ml-platform:settings")
+        PlatformSettings.parse("dev", values, key=KEY)
     assert part in str(raised.value)
 
 

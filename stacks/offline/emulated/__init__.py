@@ -19,7 +19,23 @@ from botocore.exceptions import (
 
 from stacks.errors import PlatformError
 from stacks.offline.cloud import Created, Place, Registration, UnknownToCloudError
-from stacks.offline.emulated import ec2, ecr, eks, iam, rds, s3, secretsmanager
+from stacks.offline.emulated import (
+    acm,
+    autoscaling,
+    budgets,
+    ec2,
+    ecr,
+    eks,
+    iam,
+    kms,
+    logs,
+    rds,
+    route53,
+    s3,
+    secretsmanager,
+    sns,
+    wafv2,
+)
 from stacks.offline.emulated.request import Clients, Handler, Request
 from stacks.offline.recording import RecordingCloud
 
@@ -27,16 +43,28 @@ EMULATOR_ENVIRONMENT = {iam.MANAGED_POLICIES_VARIABLE: "true"}
 """The environment variables that a moto server must be started with."""
 
 HANDLERS: dict[str, Handler] = {
+    **acm.HANDLERS,
+    **autoscaling.HANDLERS,
+    **budgets.HANDLERS,
     **ec2.HANDLERS,
     **ecr.HANDLERS,
     **eks.HANDLERS,
     **iam.HANDLERS,
+    **kms.HANDLERS,
+    **logs.HANDLERS,
     **rds.HANDLERS,
+    **route53.HANDLERS,
     **s3.HANDLERS,
     **secretsmanager.HANDLERS,
+    **sns.HANDLERS,
+    **wafv2.HANDLERS,
 }
 
-NOT_EMULATED = {"aws:eks/addon:Addon": "moto answers CreateAddon with `Not yet implemented`"}
+NOT_EMULATED = {
+    "aws:eks/accessEntry:AccessEntry": "moto answers CreateAccessEntry with `Not yet implemented`",
+    "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": "it belongs to an access entry",
+    "aws:eks/addon:Addon": "moto answers CreateAddon with `Not yet implemented`",
+}
 """AWS resources that the recording cloud answers for, and why the emulator cannot."""
 
 

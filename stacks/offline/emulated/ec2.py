@@ -6,8 +6,27 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
+from stacks.errors import PlatformError
 from stacks.offline.cloud import Created, physical_name
-from stacks.offline.emulated.request import Handler, Request, pascal
+from stacks.offline.emulated.request import Fields, Handler, Nested, Request, pascal
+
+_LAUNCH_TEMPLATE: Fields = {
+    **pascal("userData"),
+    "blockDeviceMappings": Nested(
+        "BlockDeviceMappings",
+        {
+            **pascal("deviceName"),
+            "ebs": Nested(
+                "Ebs",
+                pascal("deleteOnTermination", "encrypted", "iops", "kmsKeyId", "throughput", "volumeSize", "volumeType"),
+            ),
+        },
+    ),
+    "metadataOptions": Nested(
+        "MetadataOptions", pascal("httpEndpoint", "httpPutResponseHopLimit", "httpTokens", "instanceMetadataTags")
+    ),
+    "tagSpecifications": Nested("TagSpecifications", pascal("resourceType", "tags")),
+}
 
 
 def _tagged(request: Request, kind: str) -> list[dict[str, Any]]:
@@ -93,6 +112,72 @@ def _route_table_association(request: Request) -> Created:
     return Created(id=association["AssociationId"])
 
 
+def _vpc_endpoint(request: Request) -> Created:
+    endpoint = request.client("ec2").create_vpc_endpoint(
+        TagSpecifications=_tagged(request, "vpc-endpoint"),
+        **request.arguments(
+            pascal(
+                "vpcId",
+                "serviceName",
+                "vpcEndpointType",
+                "routeTableIds",
+                "subnetIds",
+                "securityGroupIds",
+                "privateDnsEnabled",
+            )
+        ),
+    )["VpcEndpoint"]
+    id_ = endpoint["VpcEndpointId"]
+    return Created(id=id_, outputs=_owned(request, "vpc-endpoint", id_, endpoint))
+
+
+def _flow_log(request: Request) -> Created:
+    tags = _tagged(request, "vpc-flow-log")
+    vpc = request.take("vpcId")
+    # The emulator takes the options and forgets them.
+    options = pascal("fileFormat", "hiveCompatiblePartitions", "perHourPartition")
+    arguments = request.arguments(
+        {
+            **pascal("trafficType", "logDestination", "logDestinationType", "maxAggregationInterval"),
+            "destinationOptions": Nested("DestinationOptions", options),
+        }
+    )
+    answer = request.client("ec2").create_flow_logs(
+        ResourceIds=[vpc], ResourceType="VPC", TagSpecifications=tags, **arguments
+    )
+    if failed := answer["Unsuccessful"]:  # AWS answers so for a bucket that does not exist
+        fault = failed[0]["Error"]
+        raise PlatformError(
+            f"{request.wanted.type} {request.wanted.name} was refused by the AWS emulator: {fault['Message']}"
+        )
+    return Created(id=answer["FlowLogIds"][0])
+
+
+def _launch_template(request: Request) -> Created:
+    name = request.take("name") or physical_name(request.wanted)
+    tags = _tagged(request, "launch-template")
+    data = request.arguments(_LAUNCH_TEMPLATE)
+    for mapping in data.get("BlockDeviceMappings", []):
+        for switch in ("DeleteOnTermination", "Encrypted"):  # text in Pulumi's provider
+            if switch in mapping.get("Ebs", {}):
+                mapping["Ebs"][switch] = mapping["Ebs"][switch] == "true"
+    for specification in data.get("TagSpecifications", []):
+        specification["Tags"] = [{"Key": key, "Value": value} for key, value in specification["Tags"].items()]
+    # The emulator adds the template's own tags to those of what it starts, under a kind of their own.
+    template = request.client("ec2").create_launch_template(
+        LaunchTemplateName=name, LaunchTemplateData=data, TagSpecifications=tags
+    )["LaunchTemplate"]
+    id_ = template["LaunchTemplateId"]
+    return Created(
+        id=id_,
+        outputs={
+            "name": template["LaunchTemplateName"],
+            "arn": request.place.arn("ec2", f"launch-template/{id_}"),
+            "latestVersion": template["LatestVersionNumber"],
+        },
+    )
+
+
 def _security_group(request: Request) -> Created:
     name = request.take("name") or physical_name(request.wanted)
     ec2 = request.client("ec2")
@@ -109,7 +194,38 @@ def _security_group(request: Request) -> Created:
     return Created(id=id_, outputs={"arn": group["SecurityGroupArn"], "ownerId": made["OwnerId"]})
 
 
+def _default_security_group(request: Request) -> Created:
+    """The group that each VPC has from the start; Pulumi's provider empties it."""
+    rules = [rule for key in ("ingress", "egress") for rule in request.take(key, [])]
+    tags = request.tag_list()
+    vpc = request.arguments(pascal("vpcId"))["VpcId"]
+    if rules:
+        raise PlatformError(
+            f"{request.wanted.type} {request.wanted.name}: rules of a default security group are not emulated; "
+            "leave it empty, or add them to stacks/offline/emulated/ec2.py"
+        )
+    ec2 = request.client("ec2")
+    filters = [{"Name": "vpc-id", "Values": [vpc]}, {"Name": "group-name", "Values": ["default"]}]
+    [group] = ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
+    id_ = group["GroupId"]
+    if group["IpPermissions"]:
+        ec2.revoke_security_group_ingress(GroupId=id_, IpPermissions=group["IpPermissions"])
+    if group["IpPermissionsEgress"]:
+        ec2.revoke_security_group_egress(GroupId=id_, IpPermissions=group["IpPermissionsEgress"])
+    if tags:
+        ec2.create_tags(Resources=[id_], Tags=tags)
+    return Created(id=id_, outputs={"name": "default", **_owned(request, "security-group", id_, group)})
+
+
 def _ingress_rule(request: Request) -> Created:
+    return _rule(request, "authorize_security_group_ingress")
+
+
+def _egress_rule(request: Request) -> Created:
+    return _rule(request, "authorize_security_group_egress")
+
+
+def _rule(request: Request, operation: str) -> Created:
     description = request.take("description")
     sources = {
         "referencedSecurityGroupId": ("UserIdGroupPairs", "GroupId"),
@@ -124,15 +240,18 @@ def _ingress_rule(request: Request) -> Created:
     tags = _tagged(request, "security-group-rule")
     arguments = request.arguments({"securityGroupId": "GroupId", **pascal("ipProtocol", "fromPort", "toPort")})
     group = arguments.pop("GroupId")
-    made = request.client("ec2").authorize_security_group_ingress(
+    made = getattr(request.client("ec2"), operation)(
         GroupId=group, IpPermissions=[{**permission, **arguments}], TagSpecifications=tags
     )
     return Created(id=made["SecurityGroupRules"][0]["SecurityGroupRuleId"])
 
 
 HANDLERS: dict[str, Handler] = {
+    "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": _default_security_group,
     "aws:ec2/eip:Eip": _elastic_ip,
+    "aws:ec2/flowLog:FlowLog": _flow_log,
     "aws:ec2/internetGateway:InternetGateway": _internet_gateway,
+    "aws:ec2/launchTemplate:LaunchTemplate": _launch_template,
     "aws:ec2/natGateway:NatGateway": _nat_gateway,
     "aws:ec2/route:Route": _route,
     "aws:ec2/routeTable:RouteTable": _route_table,
@@ -140,5 +259,7 @@ HANDLERS: dict[str, Handler] = {
     "aws:ec2/securityGroup:SecurityGroup": _security_group,
     "aws:ec2/subnet:Subnet": _subnet,
     "aws:ec2/vpc:Vpc": _vpc,
+    "aws:ec2/vpcEndpoint:VpcEndpoint": _vpc_endpoint,
+    "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": _egress_rule,
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": _ingress_rule,
 }

@@ -9,15 +9,18 @@ _REPOSITORY: Fields = {
     **same("imageTagMutability"),
     "imageScanningConfiguration": Nested("imageScanningConfiguration", same("scanOnPush")),
     "imageTagMutabilityExclusionFilters": Nested("imageTagMutabilityExclusionFilters", same("filter", "filterType")),
+    "encryptionConfigurations": Nested("encryptionConfiguration", same("encryptionType", "kmsKey")),
 }
 
 
 def _repository(request: Request) -> Created:
     request.not_held_by_aws("forceDelete")
     name = request.take("name") or physical_name(request.wanted)
-    repository = request.client("ecr").create_repository(
-        repositoryName=name, tags=request.tag_list(), **request.arguments(_REPOSITORY)
-    )["repository"]
+    tags = request.tag_list()
+    arguments = request.arguments(_REPOSITORY)
+    if encryption := arguments.get("encryptionConfiguration"):
+        [arguments["encryptionConfiguration"]] = encryption  # Pulumi's provider takes a list of one
+    repository = request.client("ecr").create_repository(repositoryName=name, tags=tags, **arguments)["repository"]
     return Created(
         id=repository["repositoryName"],
         outputs={

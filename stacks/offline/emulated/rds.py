@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stacks.offline.cloud import Created, physical_name
-from stacks.offline.emulated.request import Handler, Request, pascal
+from stacks.offline.emulated.request import Handler, Nested, Request, pascal
 
 _INSTANCE = {
     **pascal(
@@ -13,10 +13,14 @@ _INSTANCE = {
         "copyTagsToSnapshot",
         "deletionProtection",
         "engine",
+        "engineLifecycleSupport",
         "engineVersion",
         "iops",
         "kmsKeyId",
         "maxAllocatedStorage",
+        "monitoringInterval",
+        "monitoringRoleArn",
+        "performanceInsightsRetentionPeriod",
         "port",
         "publiclyAccessible",
         "storageEncrypted",
@@ -26,9 +30,14 @@ _INSTANCE = {
     "dbName": "DBName",
     "dbSubnetGroupName": "DBSubnetGroupName",
     "iamDatabaseAuthenticationEnabled": "EnableIAMDatabaseAuthentication",
+    "backupWindow": "PreferredBackupWindow",
+    "enabledCloudwatchLogsExports": "EnableCloudwatchLogsExports",
     "instanceClass": "DBInstanceClass",
+    "maintenanceWindow": "PreferredMaintenanceWindow",
     "multiAz": "MultiAZ",
+    "parameterGroupName": "DBParameterGroupName",
     "password": "MasterUserPassword",
+    "performanceInsightsEnabled": "EnablePerformanceInsights",
     "username": "MasterUsername",
 }
 
@@ -46,8 +55,33 @@ def _subnet_group(request: Request) -> Created:
     )
 
 
+def _parameter_group(request: Request) -> Created:
+    name = request.take("name") or physical_name(request.wanted)
+    tags = request.tag_list()
+    arguments = request.arguments(
+        {
+            "description": "Description",
+            "family": "DBParameterGroupFamily",
+            "parameters": Nested(
+                "Parameters", {"name": "ParameterName", "value": "ParameterValue", "applyMethod": "ApplyMethod"}
+            ),
+        }
+    )
+    parameters = [{"ApplyMethod": "immediate", **one} for one in arguments.pop("Parameters", [])]
+    rds = request.client("rds")
+    group = rds.create_db_parameter_group(DBParameterGroupName=name, Tags=tags, **arguments)["DBParameterGroup"]
+    if parameters:
+        rds.modify_db_parameter_group(DBParameterGroupName=name, Parameters=parameters)
+    return Created(
+        id=group["DBParameterGroupName"],
+        outputs={"name": group["DBParameterGroupName"], "arn": group["DBParameterGroupArn"]},
+    )
+
+
 def _instance(request: Request) -> Created:
-    request.not_held_by_aws("skipFinalSnapshot", "finalSnapshotIdentifier")
+    request.not_held_by_aws(
+        "applyImmediately", "deleteAutomatedBackups", "finalSnapshotIdentifier", "skipFinalSnapshot"
+    )
     identifier = request.take("identifier") or physical_name(request.wanted)
     instance = request.client("rds").create_db_instance(
         DBInstanceIdentifier=identifier, Tags=request.tag_list(), **request.arguments(_INSTANCE)
@@ -67,5 +101,6 @@ def _instance(request: Request) -> Created:
 
 HANDLERS: dict[str, Handler] = {
     "aws:rds/instance:Instance": _instance,
+    "aws:rds/parameterGroup:ParameterGroup": _parameter_group,
     "aws:rds/subnetGroup:SubnetGroup": _subnet_group,
 }

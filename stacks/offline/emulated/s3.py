@@ -74,6 +74,27 @@ def _public_access_block(request: Request) -> Created:
     return _configured(request, "put_public_access_block", {"Bucket": bucket, "PublicAccessBlockConfiguration": block})
 
 
+def _ownership(request: Request) -> Created:
+    arguments = request.arguments({"bucket": "Bucket", "rule": Nested("Rule", pascal("objectOwnership"))})
+    controls = {"Rules": [arguments.pop("Rule")]}
+    return _configured(request, "put_bucket_ownership_controls", {**arguments, "OwnershipControls": controls})
+
+
+def _policy(request: Request) -> Created:
+    """The emulator takes every condition of a Deny for met, and so refuses all objects of a bucket that wants TLS.
+
+    It is spoken to without TLS, so that is even right.
+    """
+    return _configured(request, "put_bucket_policy", request.arguments(pascal("bucket", "policy")))
+
+
+def _notification(request: Request) -> Created:
+    to_eventbridge = request.take("eventbridge", False)
+    configuration = {"EventBridgeConfiguration": {}} if to_eventbridge else {}
+    arguments = {**request.arguments(pascal("bucket")), "NotificationConfiguration": configuration}
+    return _configured(request, "put_bucket_notification_configuration", arguments)
+
+
 def _configured(request: Request, operation: str, arguments: dict[str, Any]) -> Created:
     """Part of a bucket's configuration, which has the bucket's name for its id."""
     getattr(request.client("s3"), operation)(**arguments)
@@ -83,6 +104,9 @@ def _configured(request: Request, operation: str, arguments: dict[str, Any]) -> 
 HANDLERS: dict[str, Handler] = {
     "aws:s3/bucket:Bucket": _bucket,
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": _lifecycle,
+    "aws:s3/bucketNotification:BucketNotification": _notification,
+    "aws:s3/bucketOwnershipControls:BucketOwnershipControls": _ownership,
+    "aws:s3/bucketPolicy:BucketPolicy": _policy,
     "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": _public_access_block,
     "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": _encryption,
     "aws:s3/bucketVersioning:BucketVersioning": _versioning,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from stacks.offline.cloud import Created, physical_name
+from stacks.offline.cloud import Created, prefixed_name
 from stacks.offline.emulated.request import Handler, Request, pascal
 
 
 def _secret(request: Request) -> Created:
     request.not_held_by_aws("recoveryWindowInDays")
-    name = request.take("name") or physical_name(request.wanted)
+    prefix = request.take("namePrefix")
+    name = request.take("name") or prefixed_name(request.wanted, {"namePrefix": prefix})
     secret = request.client("secretsmanager").create_secret(
         Name=name, Tags=request.tag_list(), **request.arguments(pascal("description", "kmsKeyId"))
     )

@@ -63,8 +63,8 @@ def test_a_secret_stays_secret_through_the_engine():
 
 
 def test_an_unknown_type_is_named_with_the_file_that_should_know_it():
-    with pytest.raises(PlatformError, match=r"aws:sns/topic:Topic is not known to the recording cloud; add it to"):
-        deploy(lambda: aws.sns.Topic("topic"))
+    with pytest.raises(PlatformError, match=r"aws:sqs/queue:Queue is not known to the recording cloud; add it to"):
+        deploy(lambda: aws.sqs.Queue("queue"))
 
 
 def test_an_unknown_lookup_is_named():

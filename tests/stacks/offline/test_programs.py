@@ -4,6 +4,7 @@ import json
 import runpy
 from pathlib import Path
 
+import pulumi_aws as aws
 import pulumi_eks as eks
 import pytest
 import yaml
@@ -18,6 +19,9 @@ from stacks.offline.values import Secret, revealed
 from tests.builders import deploy, inputs_of, wanted
 
 
+NOBODY_TOLD = "budget.emails is empty: nobody will be told when the budget is exceeded"
+
+
 @pytest.fixture(scope="module", params=["dev", "prod", "local"])
 def any_plan(request):
     return planning.plan(request.param)
@@ -30,16 +34,23 @@ def prod():
 
 def test_every_committed_stack_runs_and_holds_the_rules(any_plan):
     assert planning.violations(any_plan) == []
-    assert not [message for one in any_plan for message in one.warnings]
+    warnings = [message for one in any_plan for message in one.warnings]
+    assert warnings == ([] if any_plan[0].stack == "local" else [NOBODY_TOLD]), "all that is left to the user to choose"
 
 
 def test_production_has_what_the_platform_promises(prod):
     counts = planning.as_data(prod)["programs"]["platform"]["counts"]
     assert counts["aws:ec2/vpc:Vpc"] == 1
-    assert counts["aws:ec2/subnet:Subnet"] == 6
+    assert counts["aws:ec2/subnet:Subnet"] == 9
+    assert counts["aws:ec2/natGateway:NatGateway"] == 3
+    assert counts["aws:ec2/vpcEndpoint:VpcEndpoint"] == 1
+    assert counts["aws:ec2/flowLog:FlowLog"] == 1
     assert counts["aws:eks/cluster:Cluster"] == 1
     assert counts["aws:rds/instance:Instance"] == 1
-    assert counts["aws:s3/bucket:Bucket"] == 1
+    assert counts["aws:eks/addon:Addon"] == 6
+    assert counts["aws:s3/bucket:Bucket"] == 4
+    assert counts["aws:acm/certificate:Certificate"] == 1
+    assert counts["aws:budgets/budget:Budget"] == 1
     assert counts["aws:ecr/repository:Repository"] == 2
     assert counts["kubernetes:helm.sh/v3:Release"] == 1
 
@@ -127,14 +138,17 @@ def test_nothing_the_programs_are_made_of_knows_of_the_offline_engine():
 
 
 def cluster(**changes):
-    args = {
-        "skip_default_node_group": True,
-        "skip_default_security_groups": True,
-        "private_subnet_ids": ["subnet-1"],
-        "name": "c",
-        **changes,
-    }
-    return lambda: eks.Cluster("cluster", **args)
+    def declare():
+        args = {
+            "skip_default_node_group": True,
+            "skip_default_security_groups": True,
+            "service_role": aws.iam.Role("control-plane", assume_role_policy="{}"),
+            "private_subnet_ids": ["subnet-1"],
+            "name": "c",
+        }
+        eks.Cluster("cluster", **(args | changes))
+
+    return declare
 
 
 def test_the_cluster_component_is_expanded_into_what_pulumi_eks_registers():
@@ -142,14 +156,14 @@ def test_the_cluster_component_is_expanded_into_what_pulumi_eks_registers():
     made = {(one.wanted.type, one.wanted.name) for one in deployment.resources.values()}
     assert made >= {
         ("aws:eks/cluster:Cluster", "cluster-eksCluster"),
-        ("aws:iam/role:Role", "cluster-eksRole-role"),
-        ("aws:iam/rolePolicyAttachment:RolePolicyAttachment", "cluster-eksRole-4b490823"),
         ("aws:iam/openIdConnectProvider:OpenIdConnectProvider", "cluster-oidcProvider"),
         ("aws:eks/addon:Addon", "cluster-vpc-cni"),
         ("aws:eks/addon:Addon", "cluster-kube-proxy"),
     }
     [control_plane] = wanted(deployment, "aws:eks/cluster:Cluster").values()
+    [role] = deployment.of_type("aws:iam/role:Role")
     assert revealed(control_plane.inputs)["version"] == "1.35"
+    assert control_plane.inputs["roleArn"] == role.created.outputs["arn"]
     [component] = wanted(deployment, TYPE).values()
     assert control_plane.parent == component.urn
 
@@ -158,9 +172,13 @@ def test_the_cluster_component_is_expanded_into_what_pulumi_eks_registers():
     ("changes", "message"),
     [
         ({"fargate": True}, "argument fargate is not expanded offline"),
-        ({"skip_default_node_group": None}, "its default node group and security groups are not expanded offline"),
+        (
+            {"skip_default_node_group": None},
+            "its default node group, security groups and service role are not expanded",
+        ),
+        ({"service_role": None}, "its default node group, security groups and service role are not expanded"),
     ],
-    ids=["unknown argument", "default nodes"],
+    ids=["unknown argument", "default nodes", "default role"],
 )
 def test_what_the_expansion_does_not_cover_is_refused(changes, message):
     with pytest.raises(PlatformError, match=message):
@@ -186,18 +204,19 @@ def changed_dev(tmp_path):
 
 
 def test_a_gpu_pool_that_costs_while_idle_breaks_a_rule_in_the_whole_program(changed_dev):
-    pool = {"instance_types": ["g6.xlarge"], "capacity": "on_demand", "min_size": 1, "max_size": 2, "gpu": True}
-    broken = planning.violations([changed_dev(node_pools={"gpu": pool})])
+    core = {"instance_types": ["m7i.large"], "min_size": 2, "max_size": 2}
+    gpu = {"instance_types": ["g6.xlarge"], "capacity": "on_demand", "min_size": 1, "max_size": 2, "gpu": True}
+    broken = planning.violations([changed_dev(node_pools={"core": core, "gpu": gpu})])
     assert {violation.rule for violation in broken} == {"gpu-pools-free-when-idle"}
     assert len(broken) == 2
 
 
 def test_a_stack_file_with_three_faults_is_refused_with_all_of_them(changed_dev):
     with pytest.raises(PlatformError) as raised:
-        changed_dev(region="nowhere", artifacts={"retention_days": 0}, databse={})
+        changed_dev(region="nowhere", storage={"noncurrent_days": 0}, databse={})
     message = str(raised.value)
     assert "until 3 settings are corrected" in message
-    for part in ("settings.region", "settings.artifacts.retention_days", "settings.databse"):
+    for part in ("settings.region", "settings.storage.noncurrent_days", "settings.databse"):
         assert f"ml-platform:{part}: " in message
 
 

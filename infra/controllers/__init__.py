@@ -1,0 +1,1 @@
+"""What the cluster needs first: load balancers, node scaling, secrets."""

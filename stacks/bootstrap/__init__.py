@@ -1,0 +1,1 @@
+"""What an AWS account needs once, before any stack: logins for GitHub's workflows, watched costs, a DNS zone."""

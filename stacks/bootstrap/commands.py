@@ -1,0 +1,91 @@
+"""`mlp bootstrap`: what an AWS account needs once, before any stack."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_WIDTH_WITHOUT_TERMINAL = 240
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("bootstrap")(bootstrap)
+
+
+def bootstrap(
+    repository: Annotated[
+        str, typer.Option(metavar="OWNER/NAME", help="The GitHub repository; OWNER@ID/NAME@ID if its tokens name ids.")
+    ],
+    environment: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ENV", help="A stack to deploy (again for another).  [default: dev, prod]"),
+    ] = None,
+    region: Annotated[str, typer.Option(help="The platform's AWS region.")] = "us-east-1",
+    email: Annotated[
+        list[str] | None, typer.Option(metavar="ADDRESS", help="Who hears of unusual costs (again for another).")
+    ] = None,
+    anomaly_usd: Annotated[float, typer.Option(metavar="USD", help="From which unusual amount on.")] = 50,
+    zone: Annotated[str | None, typer.Option(metavar="DOMAIN", help="A public DNS zone to have.")] = None,
+    state_bucket: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The S3 bucket of Pulumi's state, if it lies in S3.")
+    ] = None,
+    secrets_key: Annotated[
+        str | None, typer.Option(metavar="ARN", help="The KMS key that encrypts secrets in the state, if one does.")
+    ] = None,
+    permissions_boundary: Annotated[
+        str | None, typer.Option(metavar="ARN", help="The policy that bounds all roles made here and by the stacks.")
+    ] = None,
+    json_file: Annotated[
+        str | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON; `-` is stdout.")
+    ] = None,
+) -> None:
+    """Prepare an AWS account, with your own credentials; safe to repeat, deletes nothing.
+
+    Makes GitHub's login provider, a deploy role for each environment, a read-only role for previews, one that pushes
+    images, a monitor of unusual costs, cost-allocation tags and, if asked, a DNS zone.
+    """
+    from stacks.bootstrap import operation, report
+    from stacks.bootstrap.options import BootstrapOptions
+    from stacks.bootstrap.session import UserClients
+    from stacks.local.progress import progress
+
+    options = BootstrapOptions(
+        repository=repository,
+        environments=tuple(environment or ("dev", "prod")),
+        region=region,
+        emails=tuple(dict.fromkeys(email or [])),
+        anomaly_usd=anomaly_usd,
+        zone=zone,
+        state_bucket=state_bucket,
+        secrets_key_arn=secrets_key,
+        permissions_boundary=permissions_boundary,
+    )
+    result = operation.bootstrap(options, UserClients(region), progress())
+    if json_file is not None:
+        _write(json_file, json.dumps(report.as_data(options, result), indent=2) + "\n")
+        return
+    from rich.console import Console
+
+    # Where nobody looks, lines are not to be broken.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL)
+    console.print(report.table(result))
+    typer.echo(report.next_steps(options, result))
+
+
+def _write(target: str, text: str) -> None:
+    """To stdout for `-`; else beside and renamed, so that a reader never sees half a file."""
+    if target == "-":
+        typer.echo(text, nl=False)
+        return
+    path = Path(target)
+    beside = path.with_name(f".{path.name}.new")
+    try:
+        beside.write_text(text)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

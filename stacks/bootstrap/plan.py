@@ -1,0 +1,113 @@
+"""What should be in the account: names, trust and rights, worked out without asking AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from infra.deploy_access import deploy_access, image_push_access, preview_access
+from infra.iam import Allow, github_trust, plain_policy_document
+from infra.naming import PROJECT
+from infra.tags import COST_TAG
+from stacks.bootstrap.options import BootstrapOptions
+
+GITHUB_ISSUER = "token.actions.githubusercontent.com"
+AUDIENCE = "sts.amazonaws.com"
+PREVIEW_ROLE = f"{PROJECT}-preview"
+IMAGES_ROLE = f"{PROJECT}-images"
+POLICY_NAME = "access"
+COST_TAGS = ("Project", "Environment", COST_TAG)
+OWN_TAGS = {"Project": PROJECT, "ManagedBy": "mlp-bootstrap"}
+DEPLOY_SESSION_S = 2 * 3600
+"""A new environment takes half an hour; new nodes after an upgrade of Kubernetes and a change of a Multi-AZ database
+can take an hour each."""
+DEFAULT_SESSION_S = 3600
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """An AWS account, and the region that the platform uses in it."""
+
+    partition: str
+    id: str
+    region: str
+
+    def iam_arn(self, resource: str) -> str:
+        """The ARN of something of IAM's."""
+        return f"arn:{self.partition}:iam::{self.id}:{resource}"
+
+    @property
+    def github_provider_arn(self) -> str:
+        """The ARN of GitHub's OIDC provider; AWS makes it of the issuer's host."""
+        return self.iam_arn(f"oidc-provider/{GITHUB_ISSUER}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """`state` says what was done to `thing`; `waiting` is neither done nor a fault, and `note` says for what."""
+
+    thing: str
+    id: str
+    state: Literal["created", "updated", "kept", "waiting"]
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolePlan:
+    """A role that GitHub's workflows assume. `trust` and `policy` are IAM documents."""
+
+    name: str
+    description: str
+    trust: str
+    policy: str
+    max_session_s: int
+    permissions_boundary: str | None
+
+
+def deploy_role_name(environment: str) -> str:
+    """The role that deploys an environment. It has no path: what the environment's deployer makes has one."""
+    return f"{PROJECT}-deploy-{environment}"
+
+
+def planned_roles(options: BootstrapOptions, account: Account) -> tuple[RolePlan, ...]:
+    """A role for each environment's deployments, one for previews of pull requests, one that pushes images."""
+    repository = f"repo:{options.repository}"
+    in_environment = {environment: f"{repository}:environment:{environment}" for environment in options.environments}
+    place = {"partition": account.partition, "account": account.id, "region": account.region}
+    bucket, key, boundary = options.state_bucket, options.secrets_key_arn, options.permissions_boundary
+
+    def role(name: str, does: str, subjects: Iterable[str], allow: tuple[Allow, ...], session_s: int) -> RolePlan:
+        return RolePlan(
+            name=name,
+            description=f"{does} of {options.repository_name}",
+            trust=github_trust(provider_arn=account.github_provider_arn, subjects=tuple(subjects)),
+            policy=plain_policy_document(allow),
+            max_session_s=session_s,
+            permissions_boundary=boundary,
+        )
+
+    deployers = [
+        role(
+            deploy_role_name(environment),
+            f"Deploys the {environment} stacks",
+            (subject,),
+            deploy_access(
+                **place,
+                environment=environment,
+                state_bucket=bucket,
+                secrets_key_arn=key,
+                permissions_boundary=boundary,
+            ),
+            DEPLOY_SESSION_S,
+        )
+        for environment, subject in in_environment.items()
+    ]
+    preview = preview_access(**place, state_bucket=bucket, secrets_key_arn=key)
+    previews = (f"{repository}:pull_request",)
+    pushes = (f"{repository}:ref:refs/heads/main", *in_environment.values())
+    return (
+        *deployers,
+        role(PREVIEW_ROLE, "Previews pull requests", previews, preview, DEFAULT_SESSION_S),
+        role(IMAGES_ROLE, "Pushes images", pushes, image_push_access(**place), DEFAULT_SESSION_S),
+    )

@@ -1,0 +1,119 @@
+"""The database: who reaches it, what it keeps, and where its logins are."""
+
+import json
+
+import pulumi
+import pytest
+
+from infra.database import OWNERS, Database, DatabaseArgs
+from infra.settings import DatabaseSettings
+from stacks.offline.values import Secret
+from tests.builders import deploy, inputs_of, wanted
+from tests.infra.builders import ROLES
+
+_VERSION = "aws:secretsmanager/secretVersion:SecretVersion"
+
+
+def deploy_database(*, deletable=False, **settings):
+    args = DatabaseArgs(
+        environment="test",
+        vpc_id="vpc-1",
+        subnet_ids=["subnet-1", "subnet-2"],
+        client_security_group_id="sg-cluster",
+        settings=DatabaseSettings(**settings),
+        log_retention_days=90,
+        deletable=deletable,
+        roles=ROLES,
+    )
+
+    def declare():
+        database = Database("database", args)
+        pulumi.export("password", database.password)
+        pulumi.export("secrets", database.owner_secret_arns)
+
+    return deploy(declare)
+
+
+def instance_of(deployment):
+    [instance] = inputs_of(deployment, "aws:rds/instance:Instance").values()
+    return instance
+
+
+def test_it_is_encrypted_private_and_admits_the_cluster_alone():
+    database = deploy_database()
+    instance = instance_of(database)
+    assert instance["storageEncrypted"]
+    assert not instance["publiclyAccessible"]
+    [rule] = inputs_of(database, "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule").values()
+    assert rule["referencedSecurityGroupId"] == "sg-cluster"
+    assert (rule["fromPort"], rule["toPort"]) == (5432, 5432)
+
+
+def test_it_is_spoken_to_over_tls_alone():
+    database = deploy_database()
+    [group] = database.of_type("aws:rds/parameterGroup:ParameterGroup")
+    assert group.wanted.inputs["family"] == f"postgres{instance_of(database)['engineVersion']}"
+    assert {"name": "rds.force_ssl", "value": "1"} in group.wanted.inputs["parameters"]
+    assert instance_of(database)["parameterGroupName"] == group.created.outputs["name"]
+
+
+def test_it_grows_is_watched_and_is_patched_outside_its_backups():
+    instance = instance_of(deploy_database(storage_gib=100, max_storage_gib=500))
+    assert (instance["allocatedStorage"], instance["maxAllocatedStorage"]) == (100, 500)
+    assert instance["monitoringInterval"] == 60
+    assert instance["performanceInsightsEnabled"]
+    assert (instance["backupWindow"], instance["maintenanceWindow"]) == ("03:00-04:00", "sun:04:30-sun:05:30")
+
+
+def test_its_log_groups_end_by_age_and_stand_before_it():
+    database = deploy_database()
+    [instance] = wanted(database, "aws:rds/instance:Instance").values()
+    groups = wanted(database, "aws:cloudwatch/logGroup:LogGroup").values()
+    assert {one.inputs["name"] for one in groups} == {
+        f"/aws/rds/instance/{instance.inputs['identifier']}/{log}"
+        for log in instance.inputs["enabledCloudwatchLogsExports"]
+    }
+    assert {one.inputs["retentionInDays"] for one in groups} == {90}
+    assert {one.urn for one in groups} <= set(instance.dependencies)
+
+
+def test_a_protected_database_leaves_a_snapshot_and_an_unprotected_one_leaves_nothing():
+    database = deploy_database()
+    kept = instance_of(database)
+    assert kept["deletionProtection"]
+    assert not kept["skipFinalSnapshot"]
+    assert not kept["deleteAutomatedBackups"]
+    assert kept["finalSnapshotIdentifier"].startswith("ml-platform-test-final-")
+    assert wanted(database, "aws:rds/instance:Instance")["database-instance"].protect
+    gone = instance_of(deploy_database(deletable=True))
+    assert gone["skipFinalSnapshot"]
+    assert not gone["deletionProtection"]
+    assert "finalSnapshotIdentifier" not in gone
+
+
+def test_every_owner_has_a_password_of_its_own_and_one_secret():
+    database = deploy_database()
+    values = [json.loads(one["secretString"]) for one in inputs_of(database, _VERSION).values()]
+    assert {value["username"] for value in values} == {"platform", *OWNERS}
+    assert {value["username"]: value["dbname"] for value in values if value["username"] != "platform"} == {
+        owner: owner for owner in OWNERS
+    }
+    assert len({value["password"] for value in values}) == len(values)
+    names = {one["namePrefix"] for one in inputs_of(database, "aws:secretsmanager/secret:Secret").values()}
+    assert all(name.startswith("ml-platform/test/database-") for name in names)
+    assert set(database.outputs["secrets"]) == set(OWNERS)
+
+
+def test_its_passwords_are_secret_wherever_they_go():
+    database = deploy_database()
+    assert isinstance(database.outputs["password"], Secret)
+    [instance] = wanted(database, "aws:rds/instance:Instance").values()
+    assert isinstance(instance.inputs["password"], Secret)
+    assert all(isinstance(one.inputs["secretString"], Secret) for one in wanted(database, _VERSION).values())
+
+
+@pytest.mark.parametrize("generation", [1, 2])
+def test_a_new_generation_makes_every_password_anew(generation):
+    passwords = inputs_of(deploy_database(password_generation=generation), "random:index/randomPassword:RandomPassword")
+    assert len(passwords) == 1 + len(OWNERS)
+    assert all(one["keepers"] == {"generation": str(generation)} for one in passwords.values())
