@@ -16,6 +16,8 @@ from infra.naming import cluster_log_group, cluster_name
 from infra.settings import ClusterSettings
 
 _ADMIN_POLICY = "AmazonEKSClusterAdminPolicy"
+_PREVIEW_POLICY = "AmazonEKSAdminViewPolicy"
+"""Reads everything, Secrets too: Helm keeps its releases in them."""
 _VIEW_POLICY = "AmazonEKSViewPolicy"
 """Reads what runs in any namespace, Secrets excepted
 (https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html)."""
@@ -118,6 +120,7 @@ class Cluster(pulumi.ComponentResource):
         for kind, policy, principals in (
             ("admin", _ADMIN_POLICY, settings.admin_roles),
             ("viewer", _VIEW_POLICY, settings.viewer_roles),
+            ("preview", _PREVIEW_POLICY, (settings.preview_role,) if settings.preview_role else ()),
         ):
             for principal in principals:
                 self._access(f"{name}-{kind}-{principal.rpartition('/')[2]}", principal, policy, args.roles.partition)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from infra.iam import Allow, Condition
-from infra.naming import PROJECT, cluster_name, database_name, role_path, secret_prefix
+from infra.naming import PROJECT, bucket_prefix, cluster_name, database_name, deploy_role_name, role_path, secret_prefix
 
 STATE = ".pulumi"
 """The folder that Pulumi keeps in a state bucket."""
@@ -137,11 +137,6 @@ _PUSH = _actions(
 )
 
 
-def bucket_prefix(environment: str) -> str:
-    """How the names of an environment's buckets begin."""
-    return f"{PROJECT}-{environment}-"
-
-
 def deploy_access(
     *,
     partition: str,
@@ -165,6 +160,10 @@ def deploy_access(
     buckets = place.global_arn("s3", f"{bucket_prefix(environment)}*")
     return (
         Allow(actions=_READ_EVERYWHERE, resources=("*",)),
+        # The programs name the role they act as; a workflow that has it already assumes it once more.
+        Allow(
+            actions=("sts:AssumeRole",), resources=(place.account_arn("iam", f"role/{deploy_role_name(environment)}"),)
+        ),
         Allow(actions=(*_READ_REGION, *_CHANGE_NETWORK, *_CHANGE_UNNAMED), resources=("*",), conditions=(place.here,)),
         Allow(actions=("eks:*",), resources=(place.arn("eks", f"cluster/{cluster}"), *parts)),
         Allow(actions=("ecr:*",), resources=(place.arn("ecr", f"repository/{PROJECT}/{environment}/*"),)),
@@ -221,7 +220,8 @@ def preview_access(
     can read: how everything of the services in use is set up in the region; the Pulumi state of all environments and,
     through the secrets key, the secrets in it; the logins in Secrets Manager whose names begin with `ml-platform/` (the
     workloads program looks one up), the database's among them. It reads no object of the platform's buckets. Helm's
-    release secrets it reads through the cluster, once a stack names its role in `cluster.viewer_roles`.
+    release secrets, and all others, it reads through the cluster, once a stack names its role in
+    `cluster.preview_role`.
     """
     place = _Place(partition=partition, account=account, region=region)
     return (

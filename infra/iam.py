@@ -10,6 +10,7 @@ from typing import Any, Literal
 import pulumi
 
 ANYONE = "*"
+_GITHUB_ISSUER = "token.actions.githubusercontent.com"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,7 @@ def resource_policy(statements: Sequence[ResourceStatement]) -> pulumi.Output[st
 
 def service_trust(service: str, *, actions: tuple[str, ...] = ("sts:AssumeRole",)) -> str:
     """The trust policy of a role that an AWS service assumes, for example `ec2.amazonaws.com`."""
-    return _trust({"Service": service}, actions, ())
+    return json.dumps(_document([_trusted({"Service": service}, actions, ())]))
 
 
 def service_account_trust(*, provider_arn: str, issuer: str, namespace: str, service_account: str) -> str:
@@ -79,20 +80,47 @@ def github_trust(*, provider_arn: str, subjects: tuple[str, ...]) -> str:
     A subject is exact, for example `repo:owner/name:environment:prod`
     (https://docs.github.com/en/actions/reference/security/oidc).
     """
-    return _federated_trust(provider_arn, "token.actions.githubusercontent.com", subjects)
+    return _federated_trust(provider_arn, _GITHUB_ISSUER, subjects)
+
+
+def deployer_trust(*, provider_arn: str, subject: str, account_root: str, principals: tuple[str, ...]) -> str:
+    """The trust policy of a role that GitHub's workflows assume, and `principals` of the role's own account.
+
+    The role itself is one of those: AWS lets no role assume itself that does not say so
+    (https://aws.amazon.com/blogs/security/announcing-an-update-to-iam-role-trust-policy-behavior/).
+    """
+    named = Condition(operator="ArnEquals", key="aws:PrincipalArn", values=principals)
+    return json.dumps(
+        _document(
+            [
+                _federated(provider_arn, _GITHUB_ISSUER, (subject,)),
+                _trusted({"AWS": account_root}, ("sts:AssumeRole",), (named,)),
+            ]
+        )
+    )
 
 
 def _federated_trust(provider_arn: str, issuer: str, subjects: tuple[str, ...]) -> str:
+    return json.dumps(_document([_federated(provider_arn, issuer, subjects)]))
+
+
+def _federated(provider_arn: str, issuer: str, subjects: tuple[str, ...]) -> dict[str, Any]:
     conditions = (
         Condition(operator="StringEquals", key=f"{issuer}:sub", values=subjects),
         Condition(operator="StringEquals", key=f"{issuer}:aud", values=("sts.amazonaws.com",)),
     )
-    return _trust({"Federated": provider_arn}, ("sts:AssumeRoleWithWebIdentity",), conditions)
+    return _trusted({"Federated": provider_arn}, ("sts:AssumeRoleWithWebIdentity",), conditions)
 
 
-def _trust(principal: Mapping[str, str], actions: tuple[str, ...], conditions: tuple[Condition, ...]) -> str:
-    statement: dict[str, Any] = {"Effect": "Allow", "Principal": principal, "Action": _one_or_many(actions)}
-    return json.dumps(_document([statement | _conditions(conditions)]))
+def _trusted(
+    principal: Mapping[str, str], actions: tuple[str, ...], conditions: tuple[Condition, ...]
+) -> dict[str, Any]:
+    return {
+        "Effect": "Allow",
+        "Principal": principal,
+        "Action": _one_or_many(actions),
+        **_conditions(conditions),
+    }
 
 
 def _grant(allow: Allow) -> dict[str, Any]:

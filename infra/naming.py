@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 PROJECT = "ml-platform"
+ENVIRONMENT_PATTERN = r"^[a-z][a-z0-9-]{1,11}$"
+"""A stack's name: short enough for the names of an environment's buckets."""
 
 
 def cluster_name(environment: str) -> str:
@@ -25,9 +27,19 @@ def database_log_group(environment: str, log: str) -> str:
     return f"/aws/rds/instance/{database_name(environment)}/{log}"
 
 
+def bucket_prefix(environment: str) -> str:
+    """How the names of an environment's buckets begin; with what the bucket is for, at most 37 characters."""
+    return f"{PROJECT}-{environment}-"
+
+
 def role_path(environment: str) -> str:
     """The path of an environment's IAM roles: the deploy role may make and change those below it alone."""
     return f"/{PROJECT}/{environment}/"
+
+
+def deploy_role_name(environment: str) -> str:
+    """The role that deploys an environment. It has no path: what the environment's deployer makes has one."""
+    return f"{PROJECT}-deploy-{environment}"
 
 
 def secret_prefix(environment: str) -> str:

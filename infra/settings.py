@@ -77,16 +77,19 @@ class ClusterSettings(SettingsModel):
     """ARNs of IAM roles that administer the cluster. The deploy role always does and is not named here."""
     viewer_roles: tuple[RoleArn, ...] = ()
     """ARNs of IAM roles that may look at what runs, but not at secrets."""
+    preview_role: RoleArn | None = None
+    """ARN of the role that previews pull requests; it reads all, Secrets too, where Helm keeps releases."""
     log_types: tuple[LogType, ...] = ("api", "audit", "authenticator")
     """Control-plane logs that go to CloudWatch."""
 
-    @field_validator("viewer_roles")
+    @field_validator("viewer_roles", "preview_role")
     @classmethod
-    def _a_role_has_one_entry(cls, viewers: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        both = [role for role in viewers if role in info.data.get("admin_roles", ())]
-        if both:
-            raise ValueError(f"{', '.join(both)} is in admin_roles too; EKS takes one entry a role")
-        return viewers
+    def _a_role_has_one_entry(cls, given: tuple[str, ...] | str | None, info: ValidationInfo) -> object:
+        before = (*info.data.get("admin_roles", ()), *info.data.get("viewer_roles", ()))
+        twice = [role for role in ((given,) if isinstance(given, str) else given or ()) if role in before]
+        if twice:
+            raise ValueError(f"{', '.join(twice)} is in another list of roles too; EKS takes one entry a role")
+        return given
 
 
 class NodePoolSettings(SettingsModel):
@@ -283,10 +286,8 @@ class PlatformSettings(StackSettings):
     @classmethod
     def _the_deploy_role_has_its_entry(cls, cluster: ClusterSettings, info: ValidationInfo) -> ClusterSettings:
         role = info.data.get("deploy_role_arn")
-        if role and role in (*cluster.admin_roles, *cluster.viewer_roles):
-            raise ValueError(
-                f"{role} deploys and is an administrator by that; take it out of admin_roles, viewer_roles"
-            )
+        if role and role in (*cluster.admin_roles, *cluster.viewer_roles, cluster.preview_role):
+            raise ValueError(f"{role} deploys and is an administrator by that; take it out of the cluster's roles")
         return cluster
 
     @field_validator("node_pools")

@@ -8,6 +8,8 @@ from typing import Any, Self
 import pulumi
 from pydantic import BaseModel, Field, ValidationError
 
+from infra.naming import ENVIRONMENT_PATTERN
+
 
 class SettingsModel(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
     """What all settings share: they do not change after loading, and a misspelt key is a fault."""
@@ -16,7 +18,7 @@ class SettingsModel(BaseModel, frozen=True, extra="forbid", use_attribute_docstr
 class StackSettings(SettingsModel):
     """The settings of one Pulumi project: what its stack files hold under `settings`."""
 
-    environment: str = Field(pattern=r"^[a-z][a-z0-9-]{1,15}$")
+    environment: str = Field(pattern=ENVIRONMENT_PATTERN)
     """The stack's name."""
 
     @classmethod

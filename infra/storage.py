@@ -9,6 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.iam import ANYONE, Allow, Condition, ResourceStatement, resource_policy
+from infra.naming import bucket_prefix
 
 _LOG_DELIVERY = {"Service": "delivery.logs.amazonaws.com"}
 
@@ -33,6 +34,7 @@ class ObjectStoreArgs:
     flow logs here.
     """
 
+    environment: str
     deletable: bool
     noncurrent_days: int
     archive: Archive | None = None
@@ -54,7 +56,13 @@ class ObjectStore(pulumi.ComponentResource):
         super().__init__("mlplatform:storage:ObjectStore", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         keep = pulumi.ResourceOptions(parent=self, protect=not args.deletable)
-        bucket = aws.s3.Bucket(f"{name}-bucket", force_destroy=args.deletable, opts=keep)
+        bucket = aws.s3.Bucket(
+            f"{name}-bucket",
+            # The deploy role reaches the buckets of its environment by how their names begin.
+            bucket_prefix=f"{bucket_prefix(args.environment)}{name}-",
+            force_destroy=args.deletable,
+            opts=keep,
+        )
         closed = aws.s3.BucketPublicAccessBlock(
             f"{name}-private",
             bucket=bucket.id,

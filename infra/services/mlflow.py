@@ -36,6 +36,8 @@ class MlflowArgs:
     role_arn: pulumi.Input[str]
     region: str
     image: Image
+    password_generation: int
+    """A new one starts the server anew, since it reads the database's password when it starts."""
     deletable: bool
     """Whether a deleted login is gone at once."""
 
@@ -130,6 +132,7 @@ def _values(
             "sqliteFile": "/tmp/basic_auth.db",  # noqa: S108  inside the pod
             "existingAdminSecret": {"name": admin_secret, "usernameKey": "username", "passwordKey": "password"},
         },
+        "podAnnotations": {"ml-platform/password-generation": str(args.password_generation)},
         "flaskServerSecretKey": flask_secret,
         # A client's Host header must be one of these; probes reach /health by the pod's address and are exempt.
         "serverAllowedHosts": ["mlflow", f"mlflow.{NAMESPACE}", f"mlflow.{NAMESPACE}.svc.cluster.local", "localhost:*"],

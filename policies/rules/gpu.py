@@ -16,10 +16,12 @@ def _has_gpus(group: PlannedResource) -> bool:
 
 
 def _gpu_pools_free_when_idle(plan: Plan) -> Iterator[Finding]:
-    for group in (one for one in plan if one.type == _NODE_GROUP and _has_gpus(one)):
-        capacity = group.properties.get("capacityType", "ON_DEMAND")
-        if capacity != "SPOT":
-            yield group, f"capacityType of GPU pool {group.name} is {capacity} and must be SPOT"
+    groups = [one for one in plan if one.type == _NODE_GROUP and _has_gpus(one)]
+    bought = {group.urn: group.properties.get("capacityType", "ON_DEMAND") for group in groups}
+    for group in groups:
+        if "SPOT" not in bought.values():
+            found = bought[group.urn]
+            yield group, f"capacityType of GPU pool {group.name} is {found}; SPOT must be tried before it, by some pool"
         minimum = (group.properties.get("scalingConfig") or {}).get("minSize")
         if minimum != 0:
             yield group, f"scalingConfig.minSize of GPU pool {group.name} is {minimum} and must be 0"
@@ -27,6 +29,6 @@ def _gpu_pools_free_when_idle(plan: Plan) -> Iterator[Finding]:
 
 GPU_POOLS_FREE_WHEN_IDLE = Rule(
     name="gpu-pools-free-when-idle",
-    description="GPU node pools are spot capacity and scale to zero: idle GPUs cost nothing.",
+    description="GPU node pools scale to zero, and one is spot capacity: idle GPUs cost nothing, busy ones little.",
     check=_gpu_pools_free_when_idle,
 )

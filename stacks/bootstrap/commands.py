@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from stacks.files import write_whole
+
 _WIDTH_WITHOUT_TERMINAL = 240
 
 
@@ -40,6 +42,10 @@ def bootstrap(
     permissions_boundary: Annotated[
         str | None, typer.Option(metavar="ARN", help="The policy that bounds all roles made here and by the stacks.")
     ] = None,
+    deployer: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ARN", help="A role or user of the account that may deploy too (again for another)."),
+    ] = None,
     json_file: Annotated[
         str | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON; `-` is stdout.")
     ] = None,
@@ -64,6 +70,7 @@ def bootstrap(
         state_bucket=state_bucket,
         secrets_key_arn=secrets_key,
         permissions_boundary=permissions_boundary,
+        deployers=tuple(deployer or ()),
     )
     result = operation.bootstrap(options, UserClients(region), progress())
     if json_file is not None:
@@ -78,14 +85,8 @@ def bootstrap(
 
 
 def _write(target: str, text: str) -> None:
-    """To stdout for `-`; else beside and renamed, so that a reader never sees half a file."""
+    """To stdout for `-`, else to a file."""
     if target == "-":
         typer.echo(text, nl=False)
         return
-    path = Path(target)
-    beside = path.with_name(f".{path.name}.new")
-    try:
-        beside.write_text(text)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_whole(Path(target), text)

@@ -6,18 +6,19 @@ import itertools
 import re
 from dataclasses import dataclass
 
-from infra.deploy_access import bucket_prefix
+from infra.naming import ENVIRONMENT_PATTERN, bucket_prefix
 from stacks.errors import PlatformError
 
 REPOSITORY = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9_-]{0,38}(?P<owner_id>@\d+)?/(?!\.{1,2}(@|$))[A-Za-z0-9._-]{1,100}(?(owner_id)@\d+)"
 )
-ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]{1,15}")
+ENVIRONMENT = re.compile(ENVIRONMENT_PATTERN)
 REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 EMAIL = re.compile(r"[^@\s]{1,64}@([A-Za-z0-9-]+\.)+[A-Za-z]{2,}")
 ZONE = re.compile(r"(?=.{3,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])")
 BUCKET = re.compile(r"(?!.*\.\.)(?!(\d+\.){3}\d+$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 KEY_ARN = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:(?P<account>\d{12}):key/[A-Za-z0-9-]+")
+DEPLOYER_ARN = re.compile(r"arn:aws[a-z-]*:iam::(?P<account>\d{12}):(role|user)/[\w+=,.@/-]+")
 BOUNDARY_ARN = re.compile(r"arn:aws[a-z-]*:iam::(?P<account>\d{12}|aws):policy/[\w+=,.@/-]+")
 
 
@@ -40,6 +41,8 @@ class BootstrapOptions:
     state_bucket: str | None = None
     secrets_key_arn: str | None = None
     permissions_boundary: str | None = None
+    deployers: tuple[str, ...] = ()
+    """ARNs of roles and users that may deploy beside GitHub."""
 
     def __post_init__(self) -> None:
         faults = [*self._malformed(), *self._entangled()]
@@ -57,6 +60,7 @@ class BootstrapOptions:
         arns = (
             ("--secrets-key", KEY_ARN, self.secrets_key_arn),
             ("--permissions-boundary", BOUNDARY_ARN, self.permissions_boundary),
+            *(("--deployer", DEPLOYER_ARN, one) for one in self.deployers),
         )
         strangers = [
             f"{option} {arn} lies in account {found['account']}"
@@ -73,13 +77,14 @@ class BootstrapOptions:
         arn = "an ARN such as arn:aws"
         wanted = [
             ("--repository", REPOSITORY, (self.repository,), "OWNER/NAME, or OWNER@ID/NAME@ID"),
-            ("--environment", ENVIRONMENT, self.environments, "2 to 16 of a-z 0-9 -, a letter first"),
+            ("--environment", ENVIRONMENT, self.environments, "2 to 12 of a-z 0-9 -, a letter first"),
             ("--region", REGION, (self.region,), "a region such as us-east-1"),
             ("--email", EMAIL, self.emails, "an address such as you@example.org"),
             ("--zone", ZONE, (self.zone,), "a domain such as ml.example.org, lower case, no dot at the end"),
             ("--state-bucket", BUCKET, (self.state_bucket,), "a bucket's name: 3 to 63 of a-z 0-9 . -"),
             ("--secrets-key", KEY_ARN, (self.secrets_key_arn,), f"{arn}:kms:REGION:ACCOUNT:key/ID (no alias)"),
             ("--permissions-boundary", BOUNDARY_ARN, (self.permissions_boundary,), f"{arn}:iam::ACCOUNT:policy/NAME"),
+            ("--deployer", DEPLOYER_ARN, self.deployers, f"{arn}:iam::ACCOUNT:role/NAME"),
         ]
         faults = [
             f"{option} {value!r}: must be {form}"

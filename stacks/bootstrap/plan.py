@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from infra.deploy_access import deploy_access, image_push_access, preview_access
-from infra.iam import Allow, github_trust, plain_policy_document
-from infra.naming import PROJECT
+from infra.iam import Allow, deployer_trust, github_trust, plain_policy_document
+from infra.naming import PROJECT, deploy_role_name
 from infra.tags import COST_TAG
 from stacks.bootstrap.options import BootstrapOptions
 
@@ -65,11 +64,6 @@ class RolePlan:
     permissions_boundary: str | None
 
 
-def deploy_role_name(environment: str) -> str:
-    """The role that deploys an environment. It has no path: what the environment's deployer makes has one."""
-    return f"{PROJECT}-deploy-{environment}"
-
-
 def planned_roles(options: BootstrapOptions, account: Account) -> tuple[RolePlan, ...]:
     """A role for each environment's deployments, one for previews of pull requests, one that pushes images."""
     repository = f"repo:{options.repository}"
@@ -77,11 +71,11 @@ def planned_roles(options: BootstrapOptions, account: Account) -> tuple[RolePlan
     place = {"partition": account.partition, "account": account.id, "region": account.region}
     bucket, key, boundary = options.state_bucket, options.secrets_key_arn, options.permissions_boundary
 
-    def role(name: str, does: str, subjects: Iterable[str], allow: tuple[Allow, ...], session_s: int) -> RolePlan:
+    def role(name: str, does: str, trust: str, allow: tuple[Allow, ...], session_s: int) -> RolePlan:
         return RolePlan(
             name=name,
             description=f"{does} of {options.repository_name}",
-            trust=github_trust(provider_arn=account.github_provider_arn, subjects=tuple(subjects)),
+            trust=trust,
             policy=plain_policy_document(allow),
             max_session_s=session_s,
             permissions_boundary=boundary,
@@ -91,7 +85,12 @@ def planned_roles(options: BootstrapOptions, account: Account) -> tuple[RolePlan
         role(
             deploy_role_name(environment),
             f"Deploys the {environment} stacks",
-            (subject,),
+            deployer_trust(
+                provider_arn=account.github_provider_arn,
+                subject=subject,
+                account_root=account.iam_arn("root"),
+                principals=(account.iam_arn(f"role/{deploy_role_name(environment)}"), *options.deployers),
+            ),
             deploy_access(
                 **place,
                 environment=environment,
@@ -104,8 +103,11 @@ def planned_roles(options: BootstrapOptions, account: Account) -> tuple[RolePlan
         for environment, subject in in_environment.items()
     ]
     preview = preview_access(**place, state_bucket=bucket, secrets_key_arn=key)
-    previews = (f"{repository}:pull_request",)
-    pushes = (f"{repository}:ref:refs/heads/main", *in_environment.values())
+    previews = github_trust(provider_arn=account.github_provider_arn, subjects=(f"{repository}:pull_request",))
+    pushes = github_trust(
+        provider_arn=account.github_provider_arn,
+        subjects=(f"{repository}:ref:refs/heads/main", *in_environment.values()),
+    )
     return (
         *deployers,
         role(PREVIEW_ROLE, "Previews pull requests", previews, preview, DEFAULT_SESSION_S),

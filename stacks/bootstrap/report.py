@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from infra.naming import PROJECT
+from infra.naming import PROJECT, deploy_role_name
 from stacks.bootstrap.operation import Bootstrapped
 from stacks.bootstrap.options import BootstrapOptions
-from stacks.bootstrap.plan import IMAGES_ROLE, PREVIEW_ROLE, deploy_role_name
+from stacks.bootstrap.plan import IMAGES_ROLE, PREVIEW_ROLE
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -59,7 +59,7 @@ def stack_settings(options: BootstrapOptions, result: Bootstrapped) -> dict[str,
     files: dict[str, dict[str, str]] = {}
     for environment in options.environments:
         deployer = {"deploy_role_arn": _role_arn(result, deploy_role_name(environment))}
-        platform = {**deployer, "cluster.viewer_roles": f"[{_role_arn(result, PREVIEW_ROLE)}]"}
+        platform = {**deployer, "cluster.preview_role": _role_arn(result, PREVIEW_ROLE)}
         if options.permissions_boundary:
             platform["permissions_boundary_arn"] = options.permissions_boundary
         if result.zone:
@@ -97,7 +97,7 @@ def _remarks(options: BootstrapOptions, result: Bootstrapped) -> list[str]:
     )
     previews = (
         f"{PREVIEW_ROLE} reads Pulumi's state and the secrets named {PROJECT}/*, and so can a pull request from "
-        "a branch of this repository; Helm's release secrets it reads through the cluster, once cluster.viewer_roles "
+        "a branch of this repository; Helm's release secrets it reads through the cluster, once cluster.preview_role "
         "names it."
     )
     remarks = [deploys, previews]

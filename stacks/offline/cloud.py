@@ -73,8 +73,8 @@ def physical_name(wanted: Registration) -> str:
 
 
 def prefixed_name(wanted: Registration, inputs: Mapping[str, Any]) -> str:
-    """The name of what is asked for by `namePrefix`, if at all: the provider adds 26 digits of its own."""
-    prefix = inputs.get("namePrefix")
+    """The name of what is asked for by a prefix, if at all: the provider adds 26 digits of its own."""
+    prefix = inputs.get("namePrefix") or inputs.get("bucketPrefix")
     return f"{prefix}{hex_digits(wanted.urn, 26)}" if prefix else physical_name(wanted)
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stacks.files import write_whole
+
 if TYPE_CHECKING:
     from stacks.offline.engine import Deployment
 
@@ -21,6 +23,7 @@ def register(app: typer.Typer) -> None:
     """Add the offline commands to `app`."""
     app.command("plan")(plan)
     app.command("policy")(policy)
+    app.command("settings")(settings)
 
 
 def plan(
@@ -43,7 +46,7 @@ def plan(
     if json_file == "-":
         typer.echo(text, nl=False)
     else:
-        _write(Path(json_file), text)
+        write_whole(Path(json_file), text)
 
 
 def policy(stack: Stack) -> None:
@@ -62,17 +65,24 @@ def policy(stack: Stack) -> None:
         raise typer.Exit(POLICY_EXIT_CODE)
 
 
+def settings(
+    update: Annotated[
+        Path | None,
+        typer.Option(
+            "--update", metavar="FILE", help="Write the table between its marks in FILE, the README.", dir_okay=False
+        ),
+    ] = None,
+) -> None:
+    """Show every setting of a stack file: what it may be, its default, what it is."""
+    from stacks import settings_table
+
+    if update is None:
+        typer.echo(settings_table.settings_table())
+    else:
+        typer.echo(f"{update}: {'written' if settings_table.update(update) else 'is current'}", err=True)
+
+
 def _warn(deployments: Sequence[Deployment]) -> None:
     """Tell on stderr what the programs warned of."""
     for message in dict.fromkeys(message for one in deployments for message in one.warnings):
         typer.echo(f"mlp: warning: {message}", err=True)
-
-
-def _write(path: Path, text: str) -> None:
-    """Write beside and rename, so that a reader never sees half a file."""
-    beside = path.with_name(f".{path.name}.new")
-    try:
-        beside.write_text(text)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -106,7 +106,7 @@ def _route(wanted: Registration, inputs: Inputs, _place: Place) -> Created:
 
 
 def _bucket(wanted: Registration, inputs: Inputs, place: Place) -> Created:
-    name = inputs.get("bucket") or physical_name(wanted)
+    name = inputs.get("bucket") or prefixed_name(wanted, inputs)
     return Created(
         id=name,
         outputs={

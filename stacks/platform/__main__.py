@@ -45,6 +45,7 @@ roles = RoleDefaults(
 artifacts = ObjectStore(
     "artifacts",
     ObjectStoreArgs(
+        environment=environment,
         deletable=deletable,
         noncurrent_days=kept.noncurrent_days,
         # A registered model stays loadable at any age.
@@ -52,10 +53,15 @@ artifacts = ObjectStore(
     ),
     on_aws,
 )
-datasets = ObjectStore("datasets", ObjectStoreArgs(deletable=deletable, noncurrent_days=kept.noncurrent_days), on_aws)
+datasets = ObjectStore(
+    "datasets",
+    ObjectStoreArgs(environment=environment, deletable=deletable, noncurrent_days=kept.noncurrent_days),
+    on_aws,
+)
 logs = ObjectStore(
     "logs",
     ObjectStoreArgs(
+        environment=environment,
         deletable=deletable,
         noncurrent_days=kept.noncurrent_days,
         archive=Archive(after_days=kept.archive_after_days, storage_class="DEEP_ARCHIVE"),
@@ -67,7 +73,10 @@ logs = ObjectStore(
 backups = ObjectStore(
     "backups",
     ObjectStoreArgs(
-        deletable=deletable, noncurrent_days=kept.noncurrent_days, expire_after_days=kept.backup_retention_days
+        environment=environment,
+        deletable=deletable,
+        noncurrent_days=kept.noncurrent_days,
+        expire_after_days=kept.backup_retention_days,
     ),
     on_aws,
 )
@@ -217,6 +226,7 @@ if settings.services:
             role_arn=identities["mlflow"].role_arn,
             region=settings.region,
             image=mlflow_image,
+            password_generation=settings.database.password_generation,
             deletable=deletable,
         ),
         pulumi.ResourceOptions(providers=[provider, cluster.kubernetes]),

@@ -11,7 +11,8 @@ from tests.infra.builders import ISSUER_URL, ROLES, issuer
 
 def deploy_addons():
     def declare():
-        group = aws.eks.NodeGroup("core", cluster_name="c", node_role_arn="arn", subnet_ids=[], scaling_config={})
+        size = aws.eks.NodeGroupScalingConfigArgs(min_size=1, max_size=1, desired_size=1)
+        group = aws.eks.NodeGroup("core", cluster_name="c", node_role_arn="arn", subnet_ids=[], scaling_config=size)
         args = ClusterAddonsArgs(
             cluster_name="c", kubernetes_version="1.35", issuer=issuer(), node_groups=[group], roles=ROLES
         )

@@ -288,12 +288,6 @@ def refused(stack):
 
 @pytest.mark.parametrize("stack", ["dev", "prod"])
 def test_a_deployer_may_make_and_delete_all_that_the_committed_stacks_hold(stack):
-    assert [one for one in refused(stack) if not one.startswith("s3:")] == []
-
-
-@pytest.mark.xfail(strict=True, reason="the store's buckets do not carry bucket_prefix yet")
-@pytest.mark.parametrize("stack", ["dev", "prod"])
-def test_a_deployer_may_make_and_delete_the_buckets_of_the_committed_stacks(stack):
     assert refused(stack) == []
 
 

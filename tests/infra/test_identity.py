@@ -23,9 +23,18 @@ PROVIDER = f"arn:aws:iam::123456789012:oidc-provider/{ISSUER_URL}"
 WEB_IDENTITY = "sts:AssumeRoleWithWebIdentity"
 
 
-def deploy_identity(**changes):
-    args = {"roles": ROLES, "account": ServiceAccount(namespace="serving", name="server"), "allow": (READ,)}
-    return deploy(lambda: WorkloadIdentity("server", WorkloadIdentityArgs(**(args | {"issuer": issuer()} | changes))))
+def deploy_identity(*, roles=ROLES, allow=(READ,), managed_policies=()):
+    def declare():
+        args = WorkloadIdentityArgs(
+            roles=roles,
+            issuer=issuer(),
+            account=ServiceAccount(namespace="serving", name="server"),
+            allow=allow,
+            managed_policies=managed_policies,
+        )
+        WorkloadIdentity("server", args)
+
+    return deploy(declare)
 
 
 @pytest.mark.parametrize(

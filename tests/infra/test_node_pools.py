@@ -92,9 +92,10 @@ def test_what_a_node_consists_of_carries_the_tags_by_which_costs_are_told_apart(
 
 def test_a_nodes_user_data_is_a_node_config_that_sets_its_number_of_pods():
     message = email.message_from_bytes(base64.b64decode(node_user_data(110)))
-    [part] = message.get_payload()
+    assert message.is_multipart()
+    [part] = [one for one in message.walk() if not one.is_multipart()]
     assert part.get_content_type() == "application/node.eks.aws"
-    config = yaml.safe_load(part.get_payload())
+    config = yaml.safe_load(str(part.get_payload()))
     assert (config["apiVersion"], config["kind"]) == ("node.eks.aws/v1alpha1", "NodeConfig")
     assert config["spec"]["kubelet"]["config"] == {"maxPods": 110}
 

@@ -102,7 +102,7 @@ def test_every_fault_is_reported_at_once_with_key_and_value():
         ),
         (
             {"cluster": {"admin_roles": [ROLE.format("a")], "viewer_roles": [ROLE.format("a")]}},
-            f"{KEY}.cluster.viewer_roles: {ROLE.format('a')} is in admin_roles too",
+            f"{KEY}.cluster.viewer_roles: {ROLE.format('a')} is in another list of roles too",
         ),
         ({"cluster": {"admin_roles": ["alice"]}}, f"{KEY}.cluster.admin_roles.0: String should match pattern"),
         (pools(min_size=6), f"{KEY}.node_pools.gpu.max_size: min_size 6 is above max_size 5 (got 5)"),

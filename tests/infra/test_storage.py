@@ -14,7 +14,7 @@ IR = Archive(after_days=90, storage_class="GLACIER_IR")
 
 
 def deploy_store(*, deletable=False, **changes):
-    args = ObjectStoreArgs(deletable=deletable, noncurrent_days=30, **changes)
+    args = ObjectStoreArgs(environment="test", deletable=deletable, noncurrent_days=30, **changes)
     return deploy(lambda: ObjectStore("store", args))
 
 
@@ -72,7 +72,7 @@ def test_what_expires_before_it_would_be_archived_is_not_archived():
 
 def test_a_store_that_keeps_versions_for_no_day_is_refused():
     with pytest.raises(ValueError, match="noncurrent_days is 0; ObjectStore keeps a version at least 1 day"):
-        ObjectStoreArgs(noncurrent_days=0, deletable=False)
+        ObjectStoreArgs(environment="test", noncurrent_days=0, deletable=False)
 
 
 def bucket_and_policy(deployment):
@@ -114,7 +114,7 @@ def granted(offer):
     """The policy made of what `offer` gives for a store, and the ARN of its bucket."""
 
     def declare():
-        store = ObjectStore("store", ObjectStoreArgs(deletable=True, noncurrent_days=1))
+        store = ObjectStore("store", ObjectStoreArgs(environment="test", deletable=True, noncurrent_days=1))
         pulumi.export("policy", policy_document(offer(store)))
         pulumi.export("arn", store.bucket_arn)
 

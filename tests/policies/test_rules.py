@@ -32,10 +32,26 @@ def bucket_with_block(**changes):
         bucket_with_block(),
         (resource(DATABASE, {"storageEncrypted": True}),),
         (resource(NODE_GROUP, IDLE_FREE),),
+        (resource(DATABASE, {"storageEncrypted": True, "deletionProtection": True, "multiAz": True}),),
+        (resource(DATABASE, {"storageEncrypted": True, "deletionProtection": False, "multiAz": False}),),
+        (
+            resource(NODE_GROUP, IDLE_FREE),
+            resource(NODE_GROUP, {**IDLE_FREE, "capacityType": "ON_DEMAND"}, name="fallback"),
+        ),
         (resource(NODE_GROUP, {"capacityType": "ON_DEMAND", "scalingConfig": {"minSize": 2}}),),
         (resource("aws:ec2/vpc:Vpc"),),
     ],
-    ids=["nothing", "closed bucket", "encrypted database", "spot pool", "pool without GPU", "other type"],
+    ids=[
+        "nothing",
+        "closed bucket",
+        "encrypted database",
+        "spot pool",
+        "database with standby",
+        "database to delete",
+        "on-demand fallback",
+        "pool without GPU",
+        "other type",
+    ],
 )
 def test_what_holds_the_rules_is_not_spoken_of(plan):
     assert messages(*plan) == []
@@ -58,8 +74,12 @@ def test_what_holds_the_rules_is_not_spoken_of(plan):
         ),
         ((resource(DATABASE),), "storageEncrypted of thing is None and must be true"),
         (
+            (resource(DATABASE, {"storageEncrypted": True, "deletionProtection": True, "multiAz": False}),),
+            "multiAz of thing is False and must be true where deletion is refused",
+        ),
+        (
             (resource(NODE_GROUP, {**IDLE_FREE, "capacityType": "ON_DEMAND"}),),
-            "capacityType of GPU pool thing is ON_DEMAND and must be SPOT",
+            "capacityType of GPU pool thing is ON_DEMAND; SPOT must be tried before it, by some pool",
         ),
         (
             (resource(NODE_GROUP, {**IDLE_FREE, "scalingConfig": {"minSize": 1}}),),
@@ -67,10 +87,19 @@ def test_what_holds_the_rules_is_not_spoken_of(plan):
         ),
         (
             (resource(NODE_GROUP, {"amiType": "AL2023_x86_64_NVIDIA", "scalingConfig": {"minSize": 0}}),),
-            "capacityType of GPU pool thing is ON_DEMAND and must be SPOT",
+            "capacityType of GPU pool thing is ON_DEMAND; SPOT must be tried before it, by some pool",
         ),
     ],
-    ids=["open bucket", "flags", "plain database", "default database", "on demand", "minimum", "untainted GPU pool"],
+    ids=[
+        "open bucket",
+        "flags",
+        "plain database",
+        "default database",
+        "no standby",
+        "on demand",
+        "minimum",
+        "untainted GPU pool",
+    ],
 )
 def test_exactly_the_broken_rule_speaks(plan, message):
     assert messages(*plan) == [message]

@@ -18,7 +18,9 @@ _LAUNCH_TEMPLATE: Fields = {
             **pascal("deviceName"),
             "ebs": Nested(
                 "Ebs",
-                pascal("deleteOnTermination", "encrypted", "iops", "kmsKeyId", "throughput", "volumeSize", "volumeType"),
+                pascal(
+                    "deleteOnTermination", "encrypted", "iops", "kmsKeyId", "throughput", "volumeSize", "volumeType"
+                ),
             ),
         },
     ),

@@ -8,8 +8,8 @@ from stacks.errors import PlatformError
 from stacks.offline.cloud import Created, hex_digits, physical_name
 from stacks.offline.emulated.request import Fields, Handler, Nested, Request, same
 
-# The emulator accepts `accessConfig`, `bootstrapSelfManagedAddons`, `deletionProtection` and `upgradePolicy` and forgets
-# them.
+# The emulator accepts these and forgets them: `accessConfig`, `bootstrapSelfManagedAddons`, `deletionProtection`,
+# `upgradePolicy`.
 _CLUSTER: Fields = {
     **same("roleArn", "version", "bootstrapSelfManagedAddons", "deletionProtection"),
     "vpcConfig": Nested(

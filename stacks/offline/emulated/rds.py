@@ -5,6 +5,8 @@ from __future__ import annotations
 from stacks.offline.cloud import Created, physical_name
 from stacks.offline.emulated.request import Handler, Nested, Request, pascal
 
+# The emulator accepts these and forgets them: `engineLifecycleSupport`, `performanceInsightsEnabled`,
+# `performanceInsightsRetentionPeriod`.
 _INSTANCE = {
     **pascal(
         "allocatedStorage",

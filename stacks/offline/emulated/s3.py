@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stacks.offline.cloud import Created, physical_name
+from stacks.offline.cloud import Created, prefixed_name
 from stacks.offline.emulated.request import Fields, Handler, Nested, Request, pascal
 
 _OLDEST_REGION = "us-east-1"
@@ -30,7 +30,8 @@ _ENCRYPTION_RULE: Fields = {
 
 def _bucket(request: Request) -> Created:
     request.not_held_by_aws("forceDestroy")
-    name = request.take("bucket") or physical_name(request.wanted)
+    prefix = request.take("bucketPrefix")
+    name = request.take("bucket") or prefixed_name(request.wanted, {"bucketPrefix": prefix})
     tags = request.tag_list()
     request.arguments({})
     s3, region = request.client("s3"), request.place.region

@@ -82,6 +82,29 @@ def test_a_repository_given_with_its_ids_is_trusted_under_them_alone(account):
     assert not logs_in(trust, token("repo:team/platform:environment:dev"))
 
 
+@pytest.mark.parametrize(
+    ("who", "allowed"),
+    [
+        ("role/ml-platform-deploy-dev", True),
+        ("user/ada", True),
+        ("user/eve", False),
+        ("role/ml-platform-deploy-prod", False),
+        ("role/ml-platform-preview", False),
+    ],
+)
+def test_a_deploy_role_is_assumed_by_itself_and_the_named_deployers_beside_github(account, who, allowed):
+    run(account, deployers=(f"arn:aws:iam::{ACCOUNT}:user/ada",))
+    trust = account.trust_of("ml-platform-deploy-dev")
+    own_account = {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
+    caller = {"aws:PrincipalArn": f"arn:aws:iam::{ACCOUNT}:{who}"}
+    assert trusts(trust, action="sts:AssumeRole", principal=own_account, context=caller) is allowed
+    assert not trusts(account.trust_of("ml-platform-preview"), action="sts:AssumeRole", principal=own_account)
+    [policy] = account.policies_of("ml-platform-deploy-dev")
+    for role in ("ml-platform-deploy-dev", "ml-platform-deploy-prod"):
+        arn = f"arn:aws:iam::{ACCOUNT}:role/{role}"
+        assert allows([policy], action="sts:AssumeRole", resource=arn) is (role == "ml-platform-deploy-dev")
+
+
 def test_a_role_may_do_what_it_is_for_in_its_account(account):
     run(account, state_bucket="team-state")
     [policy] = account.policies_of("ml-platform-deploy-dev")
@@ -247,7 +270,7 @@ def test_the_ids_are_told_where_they_belong(account):
     data = as_data(options(**asked), result)
     assert data["stack_settings"]["Pulumi.prod.yaml"] == {
         "deploy_role_arn": f"arn:aws:iam::{ACCOUNT}:role/ml-platform-deploy-prod",
-        "cluster.viewer_roles": f"[arn:aws:iam::{ACCOUNT}:role/ml-platform-preview]",
+        "cluster.preview_role": f"arn:aws:iam::{ACCOUNT}:role/ml-platform-preview",
         "permissions_boundary_arn": asked["permissions_boundary"],
     }
     assert data["github_variables"]["dev"] == {

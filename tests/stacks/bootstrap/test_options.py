@@ -52,6 +52,8 @@ def test_what_aws_and_github_take_is_taken(more):
         ({"state_bucket": "ml-platform-dev-state"}, "begins with ml-platform-dev-, as buckets of dev do"),
         ({"secrets_key_arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:alias/state"}, "(no alias)"),
         ({"permissions_boundary": "boundary"}, "--permissions-boundary"),
+        ({"deployers": ("ada",)}, "--deployer 'ada': must be an ARN"),
+        ({"environments": ("a-name-too-long",)}, "must be 2 to 12 of a-z 0-9 -"),
         ({"anomaly_usd": 0}, "--anomaly-usd 0: must be above 0"),
         ({"anomaly_usd": float("nan")}, "--anomaly-usd nan"),
     ],

@@ -3,6 +3,7 @@
 import json
 import runpy
 from pathlib import Path
+from typing import Any
 
 import pulumi_aws as aws
 import pulumi_eks as eks
@@ -17,7 +18,6 @@ from stacks.offline.programs import PLATFORM, WORKLOADS, Program
 from stacks.offline.recording import RecordingCloud
 from stacks.offline.values import Secret, revealed
 from tests.builders import deploy, inputs_of, wanted
-
 
 NOBODY_TOLD = "budget.emails is empty: nobody will be told when the budget is exceeded"
 
@@ -139,7 +139,7 @@ def test_nothing_the_programs_are_made_of_knows_of_the_offline_engine():
 
 def cluster(**changes):
     def declare():
-        args = {
+        args: dict[str, Any] = {
             "skip_default_node_group": True,
             "skip_default_security_groups": True,
             "service_role": aws.iam.Role("control-plane", assume_role_policy="{}"),
@@ -162,6 +162,7 @@ def test_the_cluster_component_is_expanded_into_what_pulumi_eks_registers():
     }
     [control_plane] = wanted(deployment, "aws:eks/cluster:Cluster").values()
     [role] = deployment.of_type("aws:iam/role:Role")
+    assert role.created
     assert revealed(control_plane.inputs)["version"] == "1.35"
     assert control_plane.inputs["roleArn"] == role.created.outputs["arn"]
     [component] = wanted(deployment, TYPE).values()

@@ -1,4 +1,4 @@
-"""An AWS emulator for each test: in this process, or behind a port."""
+"""An AWS emulator, in this process or behind a port: empty for each test, or with a whole stack for each module."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from moto import mock_aws
 from moto.server import ThreadedMotoServer
 
 from stacks.offline.emulated import EMULATOR_ENVIRONMENT, EmulatedCloud
+from tests.stacks.offline.emulated.applied import Applied, applied_stack
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -29,6 +30,22 @@ def emulator_environment() -> Iterator[None]:
         for name, value in EMULATOR_ENVIRONMENT.items():
             environment.setenv(name, value)
         yield
+
+
+@pytest.fixture(scope="module", params=["dev", "prod"])
+def stack(request: pytest.FixtureRequest) -> str:
+    """The stack to apply, one after the other."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def applied(stack: str, emulator_environment: None) -> Iterator[Applied]:
+    """The stack, whole, as its committed file has it.
+
+    Once a module: a process has one emulator, so a stack that stayed there longer would meet those of other modules.
+    """
+    with applied_stack(stack) as applied:
+        yield applied
 
 
 @pytest.fixture
