@@ -33,8 +33,8 @@ class ClusterAddons(pulumi.ComponentResource):
     vpc-cni and kube-proxy come with the cluster, before any node.
     """
 
-    volumes: aws.eks.Addon
-    """What must stand as long as a pod in the cluster has a volume."""
+    all: list[aws.eks.Addon]
+    """What must stand as long as a pod runs: the driver of its volumes, for one."""
 
     def __init__(self, name: str, args: ClusterAddonsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:addons:ClusterAddons", name, None, opts)
@@ -50,10 +50,12 @@ class ClusterAddons(pulumi.ComponentResource):
             ),
             pulumi.ResourceOptions(parent=self),
         )
-        self._addon("coredns", versions.coredns)
-        self._addon("metrics-server", versions.metrics_server)
-        self._addon("eks-pod-identity-agent", versions.pod_identity_agent)
-        self.volumes = self._addon("aws-ebs-csi-driver", versions.ebs_csi, role_arn=ebs_csi.role_arn)
+        self.all = [
+            self._addon("coredns", versions.coredns),
+            self._addon("metrics-server", versions.metrics_server),
+            self._addon("eks-pod-identity-agent", versions.pod_identity_agent),
+            self._addon("aws-ebs-csi-driver", versions.ebs_csi, role_arn=ebs_csi.role_arn),
+        ]
         self.register_outputs({})
 
     def _addon(self, addon: str, version: str, *, role_arn: pulumi.Input[str] | None = None) -> aws.eks.Addon:
@@ -70,10 +72,10 @@ class ClusterAddons(pulumi.ComponentResource):
         )
 
 
-def default_storage_class(name: str, *, volumes: aws.eks.Addon, opts: pulumi.ResourceOptions) -> None:
+def default_storage_class(name: str, *, needs: Sequence[pulumi.Resource], opts: pulumi.ResourceOptions) -> None:
     """The class of a volume whose claim names none: encrypted gp3, made in the zone of the pod that first uses it.
 
-    EKS has had no default class since 1.30.
+    EKS has had no default class since 1.30. The volumes' driver is among `needs`.
     """
     kubernetes.storage.v1.StorageClass(
         name,
@@ -87,5 +89,5 @@ def default_storage_class(name: str, *, volumes: aws.eks.Addon, opts: pulumi.Res
         allow_volume_expansion=True,
         reclaim_policy="Delete",
         # Volumes are deleted by the driver, so it goes last; no value carries that.
-        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[volumes])),
+        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=list(needs))),
     )

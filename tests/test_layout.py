@@ -77,3 +77,19 @@ def test_the_help_of_the_workloads_loads_no_training_library():
 def test_the_standard_librarys_platform_module_is_not_shadowed():
     assert not (REPOSITORY / "stacks" / "platform" / "__init__.py").exists()
     assert not any(Path(folder or ".").resolve() == REPOSITORY / "stacks" for folder in sys.path)
+
+
+def test_a_component_is_read_in_one_go():
+    components = [path for path in (REPOSITORY / "infra").rglob("*.py") if "ComponentResource)" in path.read_text()]
+    assert components
+    assert [path.name for path in components if len(path.read_text().splitlines()) >= 300] == []
+
+
+@pytest.mark.parametrize("part", ["infra", "stacks"])
+def test_iam_documents_are_written_in_one_place(part):
+    writers = {
+        path.relative_to(REPOSITORY).as_posix()
+        for path in (REPOSITORY / part).rglob("*.py")
+        if "2012-10-17" in path.read_text()
+    }
+    assert writers <= {"infra/iam.py"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +39,8 @@ class MlflowArgs:
     image: Image
     password_generation: int
     """A new one starts the server anew, since it reads the database's password when it starts."""
+    needs: Sequence[pulumi.Resource]
+    """What must stand as long as anything runs in the namespace."""
     deletable: bool
     """Whether a deleted login is gone at once."""
 
@@ -51,7 +54,12 @@ class Mlflow(pulumi.ComponentResource):
     def __init__(self, name: str, args: MlflowArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:services:Mlflow", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        namespace = kubernetes.core.v1.Namespace(f"{name}-namespace", metadata={"name": NAMESPACE}, opts=child)
+        namespace = kubernetes.core.v1.Namespace(
+            f"{name}-namespace",
+            metadata={"name": NAMESPACE},
+            # It takes pods and volumes with it when it goes, for which nodes and drivers must still be there.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.needs)),
+        )
         password = generated_password(f"{name}-admin-password", opts=child)
         flask_secret = random.RandomPassword(f"{name}-flask-secret", length=48, special=False, opts=child)
         database = kubernetes.core.v1.Secret(

@@ -202,9 +202,7 @@ identities = {
 service_urls: dict[str, str] = {}
 tracking_secret_arn: pulumi.Input[str] = ""
 if settings.services:
-    default_storage_class(
-        "default-storage", volumes=addons.volumes, opts=pulumi.ResourceOptions(provider=cluster.kubernetes)
-    )
+    default_storage_class("default-storage", needs=addons.all, opts=pulumi.ResourceOptions(provider=cluster.kubernetes))
     mlflow_image = Image(
         "mlflow-image",
         ImageArgs(
@@ -227,6 +225,7 @@ if settings.services:
             region=settings.region,
             image=mlflow_image,
             password_generation=settings.database.password_generation,
+            needs=addons.all,
             deletable=deletable,
         ),
         pulumi.ResourceOptions(providers=[provider, cluster.kubernetes]),

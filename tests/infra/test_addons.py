@@ -17,7 +17,7 @@ def deploy_addons():
             cluster_name="c", kubernetes_version="1.35", issuer=issuer(), node_groups=[group], roles=ROLES
         )
         addons = ClusterAddons("addons", args)
-        default_storage_class("storage", volumes=addons.volumes, opts=pulumi.ResourceOptions())
+        default_storage_class("storage", needs=addons.all, opts=pulumi.ResourceOptions())
 
     return deploy(declare)
 

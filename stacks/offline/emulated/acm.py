@@ -11,7 +11,7 @@ def _certificate(request: Request) -> Created:
     acm = request.client("acm")
     tags = request.tag_list()
     arguments = request.arguments(pascal("domainName", "subjectAlternativeNames", "validationMethod"))
-    arn = acm.request_certificate(Tags=tags, **arguments)["CertificateArn"]
+    arn = acm.request_certificate(**arguments, **({"Tags": tags} if tags else {}))["CertificateArn"]
     described = acm.describe_certificate(CertificateArn=arn)["Certificate"]["DomainValidationOptions"]
     # The emulator lists the names in another order each time; AWS, as a rule, as they were asked for.
     names = [arguments["DomainName"], *arguments.get("SubjectAlternativeNames", [])]

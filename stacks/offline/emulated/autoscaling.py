@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from stacks.errors import PlatformError
 from stacks.offline.cloud import Created
-from stacks.offline.emulated.request import Handler, Nested, Request, pascal
+from stacks.offline.emulated.request import Fields, Handler, Nested, Request, pascal
+
+_TAG: Fields = {
+    "autoscalingGroupName": "ResourceId",
+    "tag": Nested("Tag", pascal("key", "value", "propagateAtLaunch")),
+}
 
 
 def _tag(request: Request) -> Created:
-    fields = {
-        "autoscalingGroupName": "ResourceId",
-        "tag": Nested("Tag", pascal("key", "value", "propagateAtLaunch")),
-    }
-    arguments = request.arguments(fields)
+    arguments = request.arguments(_TAG)
     group, tag = arguments["ResourceId"], arguments["Tag"]
     autoscaling = request.client("autoscaling")
     if not autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[group])["AutoScalingGroups"]:

@@ -12,7 +12,7 @@ def _log_group(request: Request) -> Created:
     tags = request.tags()
     arguments = request.arguments(same("kmsKeyId"))
     logs = request.client("logs")
-    logs.create_log_group(logGroupName=name, tags=tags, **arguments)
+    logs.create_log_group(logGroupName=name, **arguments, **({"tags": tags} if tags else {}))
     if days:
         logs.put_retention_policy(logGroupName=name, retentionInDays=days)
     groups = logs.describe_log_groups(logGroupNamePrefix=name)["logGroups"]

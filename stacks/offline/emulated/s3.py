@@ -91,7 +91,7 @@ def _policy(request: Request) -> Created:
 
 def _notification(request: Request) -> Created:
     to_eventbridge = request.take("eventbridge", False)
-    configuration = {"EventBridgeConfiguration": {}} if to_eventbridge else {}
+    configuration: dict[str, Any] = {"EventBridgeConfiguration": {}} if to_eventbridge else {}
     arguments = {**request.arguments(pascal("bucket")), "NotificationConfiguration": configuration}
     return _configured(request, "put_bucket_notification_configuration", arguments)
 

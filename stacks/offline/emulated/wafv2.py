@@ -31,9 +31,10 @@ _WEB_ACL: Fields = {
 
 def _web_acl(request: Request) -> Created:
     name = request.take("name") or physical_name(request.wanted)
-    acl = request.client("wafv2").create_web_acl(Name=name, Tags=request.tag_list(), **request.arguments(_WEB_ACL))[
-        "Summary"
-    ]
+    tags = request.tag_list()
+    acl = request.client("wafv2").create_web_acl(
+        Name=name, **request.arguments(_WEB_ACL), **({"Tags": tags} if tags else {})
+    )["Summary"]
     return Created(id=acl["Id"], outputs={"name": acl["Name"], "arn": acl["ARN"]})
 
 

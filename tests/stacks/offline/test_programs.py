@@ -100,6 +100,71 @@ def test_the_release_runs_our_image_by_digest_behind_a_login(prod):
     assert values["backendStore"]["postgres"]["host"] == prod[0].outputs["database_host"]
 
 
+@pytest.fixture(scope="module")
+def dev():
+    return planning.plan("dev")
+
+
+def ancestors(deployment, urn):
+    """All that goes only after `urn` when a stack is destroyed."""
+    found: set[str] = set()
+    todo = [urn]
+    while todo:
+        wanted_one = deployment.resources[todo.pop()].wanted
+        needed = {*wanted_one.dependencies, *filter(None, [wanted_one.provider])}
+        todo += needed - found
+        found |= needed
+    return found
+
+
+def test_what_runs_in_the_cluster_goes_before_its_volumes_nodes_and_ways_out(dev):
+    platform = dev[0]
+    outlive = {
+        wanted(platform, "aws:eks/addon:Addon")["addons-aws-ebs-csi-driver"].urn,
+        wanted(platform, "aws:eks/nodeGroup:NodeGroup")["nodes-core"].urn,
+        wanted(platform, "aws:eks/cluster:Cluster")["cluster-eksCluster"].urn,
+        *(one.urn for name, one in wanted(platform, "aws:ec2/route:Route").items() if "nat" in name),
+        *(one.wanted.urn for one in platform.of_type("aws:ec2/internetGateway:InternetGateway")),
+        *(one.wanted.urn for one in platform.of_type("aws:ec2/vpc:Vpc")),
+    }
+    running = [one for one in platform.resources if "kubernetes:" in one.rpartition("$")[2] and "providers" not in one]
+    assert len(running) >= 4
+    assert all(outlive <= ancestors(platform, urn) for urn in running)
+
+
+def test_nodes_and_database_go_before_the_network_they_stand_in(dev):
+    platform = dev[0]
+    subnets = {name: one.urn for name, one in wanted(platform, "aws:ec2/subnet:Subnet").items()}
+    for type_, kind in (("aws:eks/nodeGroup:NodeGroup", "private"), ("aws:rds/instance:Instance", "isolated")):
+        for one in wanted(platform, type_).values():
+            own = {urn for name, urn in subnets.items() if kind in name}
+            assert own <= ancestors(platform, one.urn)
+
+
+SECRET = "aws:secretsmanager/secret:Secret"
+HOLDS_DATA = {
+    "aws:kms/key:Key",
+    "aws:rds/instance:Instance",
+    "aws:s3/bucket:Bucket",
+}
+
+
+def test_production_refuses_to_destroy_what_holds_data_and_development_goes_clean(dev, prod):
+    for platform, kept in ((dev[0], False), (prod[0], True)):
+        protected = {one.wanted.type for one in platform.resources.values() if one.wanted.protect}
+        assert protected == (HOLDS_DATA if kept else set())
+        assert all(one["forceDestroy"] is not kept for one in inputs_of(platform, "aws:s3/bucket:Bucket").values())
+        assert all(
+            one["forceDelete"] is not kept for one in inputs_of(platform, "aws:ecr/repository:Repository").values()
+        )
+        [control_plane] = inputs_of(platform, "aws:eks/cluster:Cluster").values()
+        assert control_plane["deletionProtection"] is kept
+        [database] = inputs_of(platform, "aws:rds/instance:Instance").values()
+        assert (database["deletionProtection"], database["skipFinalSnapshot"]) == (kept, not kept)
+        windows = {one["recoveryWindowInDays"] for one in inputs_of(platform, SECRET).values()}
+        assert windows == {30 if kept else 0}
+
+
 def test_no_secret_is_in_a_plan(any_plan):
     text = json.dumps(planning.as_data(any_plan))
     secrets = [

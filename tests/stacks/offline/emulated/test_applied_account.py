@@ -144,7 +144,8 @@ def test_the_budget_alerts_before_at_and_ahead_of_its_limit(applied: Applied) ->
     # AWS tells of subscribers; the emulator keeps them and has no call for it.
     kept = budgets_backends[ACCOUNT]["aws"].budgets[ACCOUNT][budget["BudgetName"]].notifications
     topic = {"SubscriptionType": "SNS", "Address": applied.outputs["alert_topic_arn"]}
-    assert [one.subscribers for one in kept] == [[topic]] * 3
+    subscribers: list[Any] = [one.subscribers for one in kept]
+    assert subscribers == [[topic]] * 3
 
 
 @pytest.mark.parametrize(

@@ -193,8 +193,7 @@ def test_nodes_and_their_volumes_carry_the_tags_of_their_environment(
 def test_a_node_takes_as_many_pods_as_prefixes_give_it_addresses_for(
     applied: Applied, template: dict[str, Any], pool: str
 ) -> None:
-    [part] = message_from_string(base64.b64decode(template["UserData"]).decode()).get_payload()
-    assert not isinstance(part, str)
+    _whole, part = message_from_string(base64.b64decode(template["UserData"]).decode()).walk()
     config = yaml.safe_load(str(part.get_payload()))
 
     assert part.get_content_type() == "application/node.eks.aws"

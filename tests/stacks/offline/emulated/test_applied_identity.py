@@ -121,6 +121,12 @@ def test_a_role_has_the_policies_of_aws_that_its_work_needs_or_grants_of_its_own
     assert bool(grants_of(applied, role)) is (role not in MANAGED_POLICIES)
 
 
+def test_the_volume_driver_runs_as_its_role(applied: Applied) -> None:
+    role = applied.client("iam").get_role(RoleName=role_name(applied, "addons-ebs-csi"))["Role"]
+
+    assert applied.inputs("aws:eks/addon:Addon", "addons-aws-ebs-csi-driver")["serviceAccountRoleArn"] == role["Arn"]
+
+
 @dataclass(frozen=True)
 class Request:
     """What a role may ask for; places like `{artifacts}` are filled in from the applied stack."""
