@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from infra.addresses import check_network
 from infra.instance_types import INSTANCE_TYPES, known_instance_type
 from infra.kubernetes_versions import support_warning, supported_version
+from infra.service_settings import ServicesSettings
 from infra.stack_settings import SettingsModel, StackSettings
 from infra.windows import DAILY_WINDOW, WEEKLY_WINDOW, overlap
 
@@ -267,8 +268,7 @@ class PlatformSettings(StackSettings):
     """How long CloudWatch keeps the logs of control plane and database."""
     edge: EdgeSettings = EdgeSettings()
     budget: BudgetSettings = BudgetSettings()
-    services: bool = True
-    """Whether anything runs in the cluster; off where there is no cluster to run it in."""
+    services: ServicesSettings = ServicesSettings()
     aws: EmulatorSettings = EmulatorSettings()
 
     @field_validator("zones")

@@ -201,7 +201,7 @@ identities = {
 
 service_urls: dict[str, str] = {}
 tracking_secret_arn: pulumi.Input[str] = ""
-if settings.services:
+if settings.services.enabled:
     default_storage_class("default-storage", needs=addons.all, opts=pulumi.ResourceOptions(provider=cluster.kubernetes))
     mlflow_image = Image(
         "mlflow-image",

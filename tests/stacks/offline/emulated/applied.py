@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
@@ -29,6 +29,7 @@ class Applied:
 
     stack: str
     deployment: Deployment
+    _clients: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -42,7 +43,11 @@ class Applied:
         return outputs
 
     def client(self, service: str) -> Any:
-        return boto3.client(service, region_name=REGION)  # type: ignore[call-overload]  # typed for literal names alone
+        """The one client of `service`; making one costs as much as a dozen requests."""
+        if service not in self._clients:
+            client = boto3.client(service, region_name=REGION)  # type: ignore[call-overload]  # typed for literals alone
+            self._clients[service] = client
+        return self._clients[service]
 
     def only(self, type_: str, name: str = "") -> Resource:
         [resource] = [one for one in self.deployment.of_type(type_) if name in ("", one.wanted.name)]

@@ -344,33 +344,44 @@ DENIED: dict[str, list[Request]] = {
 }
 
 
-def allowed(applied: Applied, role: str, request: Request) -> bool:
-    outputs = applied.outputs
-    places = {
-        **{
-            kind: f"arn:aws:s3:::{outputs[f'{kind[:-1]}_bucket']}"
-            for kind in ("artifacts", "datasets", "logs", "backups")
-        },
-        "cluster": outputs["cluster_name"],
-        "secret": outputs["database_secret_arn"],
-        "key": applied.client("kms").list_keys()["Keys"][0]["KeyArn"],
-    }
-    return allows(
-        grants_of(applied, role),
-        action=request.action,
-        resource=request.resource.format(**places),
-        context={key.format(**places): value.format(**places) for key, value in request.context.items()},
-    )
+class Judge:
+    """Decides what a role of an applied stack may do."""
+
+    def __init__(self, applied: Applied, role: str) -> None:
+        outputs = applied.outputs
+        kinds = {"artifacts": "artifact", "datasets": "dataset", "logs": "log", "backups": "backup"}
+        self._documents = grants_of(applied, role)
+        self._places = {
+            **{name: f"arn:aws:s3:::{outputs[f'{kind}_bucket']}" for name, kind in kinds.items()},
+            "cluster": outputs["cluster_name"],
+            "secret": outputs["database_secret_arn"],
+            "key": applied.client("kms").list_keys()["Keys"][0]["KeyArn"],
+        }
+
+    def allows(self, request: Request) -> bool:
+        return allows(
+            self._documents,
+            action=request.action,
+            resource=self._placed(request.resource),
+            context={self._placed(key): self._placed(value) for key, value in request.context.items()},
+        )
+
+    def _placed(self, text: str) -> str:
+        return text.format(**self._places)
 
 
 @pytest.mark.parametrize("role", ALLOWED)
 def test_a_role_may_do_its_work(applied: Applied, role: str) -> None:
-    assert [request for request in ALLOWED[role] if not allowed(applied, role, request)] == []
+    judge = Judge(applied, role)
+
+    assert [request for request in ALLOWED[role] if not judge.allows(request)] == []
 
 
 @pytest.mark.parametrize("role", DENIED)
 def test_a_role_may_do_no_more(applied: Applied, role: str) -> None:
-    assert [request for request in (*DENIED[role], *NO_ONES_BUSINESS) if allowed(applied, role, request)] == []
+    judge = Judge(applied, role)
+
+    assert [request for request in (*DENIED[role], *NO_ONES_BUSINESS) if judge.allows(request)] == []
 
 
 def test_every_role_of_a_service_account_has_its_tables() -> None:
@@ -386,13 +397,14 @@ def resource_tags(described: dict[str, Any]) -> dict[str, str]:
     "action", ["autoscaling:SetDesiredCapacity", "autoscaling:TerminateInstanceInAutoScalingGroup"]
 )
 def test_the_autoscaler_sizes_the_pools_of_its_cluster_and_no_others(applied: Applied, action: str) -> None:
+    judge = Judge(applied, "cluster-autoscaler-identity")
     for pool in ("core", "gpu"):
         group = applied.scaling_group(pool)
         own = resource_tags(group)
         others = {key.replace(f"ml-platform-{applied.stack}", OTHERS): value for key, value in own.items()}
         for context, granted in ((own, True), (others, False)):
             request = Request(action, group["AutoScalingGroupARN"], context)
-            assert allowed(applied, "cluster-autoscaler-identity", request) is granted
+            assert judge.allows(request) is granted
 
 
 def test_the_load_balancer_controller_opens_the_nodes_to_its_load_balancers_and_not_the_database(
@@ -402,18 +414,20 @@ def test_the_load_balancer_controller_opens_the_nodes_to_its_load_balancers_and_
     assert cluster is not None
     nodes = cluster.outputs["vpcConfig"]["clusterSecurityGroupId"]
     database = applied.id("aws:ec2/securityGroup:SecurityGroup", "database-access")
+    judge = Judge(applied, "load-balancer-controller-identity")
     for id_, granted in ((nodes, True), (database, False)):
         firewall = applied.security_group(id_)
         request = Request("ec2:AuthorizeSecurityGroupIngress", firewall["SecurityGroupArn"], resource_tags(firewall))
-        assert allowed(applied, "load-balancer-controller-identity", request) is granted
+        assert judge.allows(request) is granted
 
 
 def test_external_secrets_read_every_secret_of_their_environment_and_none_of_anothers(applied: Applied) -> None:
     secrets = [one["ARN"] for one in applied.client("secretsmanager").list_secrets()["SecretList"]]
+    judge = Judge(applied, "external-secrets-identity")
     assert len(secrets) == 6
 
     for arn in secrets:
         others = arn.replace(f"ml-platform/{applied.stack}/", "ml-platform/other/")
         for resource, granted in ((arn, True), (others, False)):
             request = Request("secretsmanager:GetSecretValue", resource)
-            assert allowed(applied, "external-secrets-identity", request) is granted
+            assert judge.allows(request) is granted

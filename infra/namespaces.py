@@ -1,0 +1,119 @@
+"""Namespaces: what may run in one, how much of it, and who may speak with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+from typing import Any, Literal
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+PodSecurity = Literal["privileged", "baseline", "restricted"]
+"""https://kubernetes.io/docs/concepts/security/pod-security-standards/"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Peer:
+    """Who may speak with pods of a namespace: a whole namespace, or a range of addresses."""
+
+    namespace: str | None = None
+    cidr: IPv4Network | None = None
+
+    def as_rule(self) -> dict[str, Any]:
+        """The peer as a NetworkPolicy writes it."""
+        if self.namespace is not None:
+            return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self.namespace}}}
+        return {"ipBlock": {"cidr": str(self.cidr)}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Admission:
+    """A door of a namespace: `peers` reach `ports` of the pods that carry `pods`, all pods where that is empty."""
+
+    name: str
+    peers: tuple[Peer, ...]
+    ports: tuple[int, ...]
+    pods: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamespaceArgs:
+    """Inputs of `Namespace`.
+
+    `quota` bounds what its pods may ask for together, under Kubernetes' names. Nobody outside reaches its pods but
+    through `admits`; among themselves they may speak. `needs` must stand as long as anything runs in it.
+    """
+
+    name: str
+    pod_security: PodSecurity
+    quota: Mapping[str, str] = field(default_factory=dict)
+    admits: tuple[Admission, ...] = ()
+    needs: Sequence[pulumi.Resource] = ()
+
+
+class Namespace(pulumi.ComponentResource):
+    """A namespace that admits no pod above its security level and no traffic but what is named."""
+
+    name: pulumi.Output[str]
+    ready: list[pulumi.Resource]
+    """What must stand before anything is put into the namespace."""
+
+    def __init__(self, name: str, args: NamespaceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("mlplatform:namespaces:Namespace", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        namespace = kubernetes.core.v1.Namespace(
+            name,
+            metadata={
+                "name": args.name,
+                "labels": {
+                    f"pod-security.kubernetes.io/{mode}": args.pod_security for mode in ("enforce", "audit", "warn")
+                },
+            },
+            # Its pods and volumes go with it, for which nodes, drivers and controllers must still be there.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.needs)),
+        )
+        self.name = namespace.metadata.apply(lambda metadata: str(metadata.name))
+        self.ready = [namespace]
+        if args.quota:
+            self.ready.append(
+                kubernetes.core.v1.ResourceQuota(
+                    f"{name}-quota",
+                    metadata={"name": "quota", "namespace": self.name},
+                    spec={"hard": dict(args.quota)},
+                    opts=child,
+                )
+            )
+        self.ready += [
+            kubernetes.networking.v1.NetworkPolicy(
+                f"{name}-{policy['name']}",
+                metadata={"name": policy["name"], "namespace": self.name},
+                spec=policy["spec"],
+                opts=child,
+            )
+            for policy in network_policies(args.admits)
+        ]
+        self.register_outputs({"name": self.name})
+
+
+def network_policies(admits: Sequence[Admission]) -> list[dict[str, Any]]:
+    """The policies of a namespace: closed to others, open within, and a door for each of `admits`."""
+    closed = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": [{"podSelector": {}}]}]}
+    doors = [
+        {
+            "name": f"admit-{door.name}",
+            "spec": {
+                "podSelector": {"matchLabels": dict(door.pods)},
+                "policyTypes": ["Ingress"],
+                "ingress": [
+                    {
+                        "from": [peer.as_rule() for peer in door.peers],
+                        "ports": [{"protocol": "TCP", "port": port} for port in door.ports],
+                    }
+                ],
+            },
+        }
+        for door in admits
+    ]
+    return [{"name": "within-the-namespace", "spec": closed}, *doors]
