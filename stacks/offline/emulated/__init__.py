@@ -61,9 +61,12 @@ HANDLERS: dict[str, Handler] = {
 }
 
 NOT_EMULATED = {
-    "aws:eks/accessEntry:AccessEntry": "moto answers CreateAccessEntry with `Not yet implemented`",
-    "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": "it belongs to an access entry",
-    "aws:eks/addon:Addon": "moto answers CreateAddon with `Not yet implemented`",
+    f"aws:eks/{kind}": f"moto answers {operation} with `Not yet implemented`"
+    for kind, operation in (
+        ("accessEntry:AccessEntry", "CreateAccessEntry"),
+        ("accessPolicyAssociation:AccessPolicyAssociation", "AssociateAccessPolicy"),
+        ("addon:Addon", "CreateAddon"),
+    )
 }
 """AWS resources that the recording cloud answers for, and why the emulator cannot."""
 
