@@ -24,6 +24,12 @@ class SubnetLayout:
     isolated: tuple[IPv4Network, ...]
 
 
+def host_pattern(network: IPv4Network) -> str:
+    """A pattern, with `*`, that matches the addresses of `network` as text, whatever port follows."""
+    first, second, *_ = str(network.network_address).split(".")
+    return f"{first}.{second}.*"
+
+
 def check_network(network: IPv4Network) -> IPv4Network:
     """The network itself. Raises ValueError unless it is private and can be divided among the zones."""
     if network.prefixlen > SMALLEST_NETWORK:

@@ -63,8 +63,10 @@ class PlatformOutputs(_Outputs):
     """What an ingress must know of the entrance; empty where it is off."""
     service_urls: pulumi.Input[Mapping[str, pulumi.Input[str]]]
     """By service name, as seen inside the cluster; empty where services are off."""
+    public_urls: pulumi.Input[Mapping[str, pulumi.Input[str]]]
+    """The same from outside; empty where the entrance is off."""
     tracking_secret_arn: pulumi.Input[str]
-    """Holds the tracking server's `username` and `password` as JSON; empty where services are off."""
+    """Holds the login, `username` and `password` as JSON, with which jobs use MLflow; empty where services are off."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,6 +62,8 @@ class ServicesSettings(SettingsModel):
 
     enabled: bool = True
     """Whether anything runs in the cluster; off where there is no cluster to run it in."""
+    controller_replicas: int = Field(default=2, ge=1, le=3)
+    """Copies of each controller of load balancers and secrets."""
     mlflow: MlflowSettings = MlflowSettings()
     airflow: AirflowSettings = AirflowSettings()
     monitoring: MonitoringSettings = MonitoringSettings()

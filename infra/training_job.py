@@ -9,6 +9,12 @@ from infra.node_pools import GPU_TAINT
 from infra.workload_settings import TrainingJobSettings
 
 RAY_VERSION = "2.60.0"
+_HARDENED = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "runAsNonRoot": True,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
 _SECONDS_KEPT = 3600
 """How long a finished job can still be asked for its state and logs."""
 
@@ -41,20 +47,23 @@ def training_job(
     head_container = {
         "name": "ray-head",
         "image": image,
+        "securityContext": _HARDENED,
         "env": variables,
         "resources": {"requests": {"cpu": "1", "memory": "4Gi"}, "limits": {"memory": "4Gi"}},
     }
     worker_container = {
         "name": "ray-worker",
         "image": image,
+        "securityContext": _HARDENED,
         "env": variables,
         "resources": {"requests": worker_limits, "limits": worker_limits},
         # Loader workers pass batches through shared memory, and a container has only 64 MB of it by default.
         "volumeMounts": [{"name": "shared-memory", "mountPath": "/dev/shm"}],  # noqa: S108  the kernel's own path
     }
+    pod = {"serviceAccountName": service_account, "priorityClassName": "training"}
     worker_pod = {
+        **pod,
         "restartPolicy": "Never",
-        "serviceAccountName": service_account,
         "containers": [worker_container],
         "tolerations": [{"key": GPU_TAINT, "operator": "Exists", "effect": "NoSchedule"}],
         "volumes": [{"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": "2Gi"}}],
@@ -76,7 +85,7 @@ def training_job(
                 "rayVersion": RAY_VERSION,
                 "headGroupSpec": {
                     "rayStartParams": {"num-cpus": "0"},
-                    "template": {"spec": {"serviceAccountName": service_account, "containers": [head_container]}},
+                    "template": {"spec": {**pod, "containers": [head_container]}},
                 },
                 "workerGroupSpecs": [
                     {

@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pulumi
-import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
+from infra.external_secret import ExternalSecret, ExternalSecretArgs
 from infra.identity import ServiceAccount
+from infra.namespaces import Admission, Namespace, NamespaceArgs, Peer
+from infra.services import ray
 
 NAMESPACE = "training"
 SERVICE_ACCOUNT = ServiceAccount(namespace=NAMESPACE, name="training")
-LOGIN_SECRET = "mlflow-login"  # noqa: S105  the name of a Secret
+_DASHBOARD_PORT = 8265
+_METRICS_PORT = 8080
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +25,8 @@ class TrainingNamespaceArgs:
     tracking_secret_arn: pulumi.Input[str]
     role_arn: pulumi.Input[str]
     """What jobs may do in AWS."""
+    max_gpus: int
+    """How many GPUs all jobs together may ask for."""
 
 
 class TrainingNamespace(pulumi.ComponentResource):
@@ -29,32 +34,46 @@ class TrainingNamespace(pulumi.ComponentResource):
 
     namespace: pulumi.Output[str]
     service_account: pulumi.Output[str]
-    login_secret: pulumi.Output[str]
+    login_secret: str
 
     def __init__(self, name: str, args: TrainingNamespaceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:training:TrainingNamespace", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        namespace = kubernetes.core.v1.Namespace(f"{name}-namespace", metadata={"name": NAMESPACE}, opts=child)
-        stored = aws.secretsmanager.get_secret_version_output(
-            secret_id=args.tracking_secret_arn, opts=pulumi.InvokeOutputOptions(parent=self)
+        namespace = Namespace(
+            f"{name}-namespace",
+            NamespaceArgs(
+                name=NAMESPACE,
+                # KubeRay's own pod that submits a job says nothing of its security, which `restricted` would refuse.
+                pod_security="baseline",
+                quota={"requests.nvidia.com/gpu": str(args.max_gpus)},
+                admits=(
+                    # KubeRay asks a cluster's head how its job goes.
+                    Admission(name="operator", peers=(Peer(namespace=ray.NAMESPACE),), ports=(_DASHBOARD_PORT,)),
+                    Admission(name="metrics", peers=(Peer(namespace="monitoring"),), ports=(_METRICS_PORT,)),
+                ),
+            ),
+            child,
         )
-        login = pulumi.Output.json_loads(pulumi.Output.secret(stored.secret_string))
-        secret = kubernetes.core.v1.Secret(
+        login = ExternalSecret(
             f"{name}-login",
-            metadata={"name": LOGIN_SECRET, "namespace": namespace.metadata.name},
-            string_data={"username": login["username"], "password": login["password"]},
-            opts=child,
+            ExternalSecretArgs(
+                name="mlflow-login",
+                namespace=namespace.name,
+                keys={key: (args.tracking_secret_arn, key) for key in ("username", "password")},
+                needs=namespace.ready,
+            ),
+            child,
         )
         account = kubernetes.core.v1.ServiceAccount(
             f"{name}-account",
             metadata={
                 "name": SERVICE_ACCOUNT.name,
-                "namespace": namespace.metadata.name,
+                "namespace": namespace.name,
                 "annotations": {"eks.amazonaws.com/role-arn": args.role_arn},
             },
             opts=child,
         )
-        self.namespace = namespace.metadata.name
-        self.service_account = account.metadata.name
-        self.login_secret = secret.metadata.name
+        self.namespace = namespace.name
+        self.service_account = account.metadata.apply(lambda metadata: str(metadata.name))
+        self.login_secret = login.secret_name
         self.register_outputs({"namespace": self.namespace})

@@ -24,3 +24,15 @@ def inputs_of(deployment: Deployment, type_: str) -> dict[str, Mapping[str, Any]
 def wanted(deployment: Deployment, type_: str) -> dict[str, Registration]:
     """The registrations of one type, by logical name."""
     return {one.wanted.name: one.wanted for one in deployment.of_type(type_)}
+
+
+def ancestors(deployment: Deployment, urn: str) -> set[str]:
+    """All that stands before `urn` is made, and goes only after it is gone."""
+    found: set[str] = set()
+    todo = [urn]
+    while todo:
+        one = deployment.resources[todo.pop()].wanted
+        needed = {*one.dependencies, *filter(None, [one.provider])}
+        todo += needed - found
+        found |= needed
+    return found

@@ -2,132 +2,234 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
-import pulumi_random as random
+from pulumi_kubernetes.apiextensions import CustomResource
 
-from infra.database import DATABASE_NAME, POSTGRES_PORT
+from infra import charts
+from infra.database import POSTGRES_PORT
+from infra.external_secret import ExternalSecret, ExternalSecretArgs
 from infra.identity import ServiceAccount
 from infra.image import Image
+from infra.ingress import Backend
+from infra.namespaces import Admission, Namespace, NamespaceArgs, Peer
 from infra.secrets import StoredSecret, StoredSecretArgs, generated_password
+from infra.service_settings import MlflowSettings
+from infra.services.mlflow_accounts import accounts_job
 
-CHART_REPOSITORY = "https://community-charts.github.io/helm-charts"
-CHART_VERSION = "1.11.5"
 NAMESPACE = "mlflow"
 SERVICE_ACCOUNT = ServiceAccount(namespace=NAMESPACE, name="mlflow")
 SERVICE_URL = f"http://mlflow.{NAMESPACE}.svc.cluster.local"
-ADMIN_USERNAME = "admin"
-DATABASE_SECRET = "mlflow-database"  # noqa: S105  the name of a Secret
-ADMIN_SECRET = "mlflow-admin"  # noqa: S105  the name of a Secret
+SERVICE_PORT = 80
+CONTAINER_PORT = 5000
+ADMIN = "admin"
+WORKLOADS = "workloads"
+MONITORING = "monitoring"
+OWN_ACCOUNTS = {WORKLOADS: "EDIT", MONITORING: "READ"}
+"""Accounts of the platform's own programs: jobs and pipelines, and what collects metrics."""
+GRACE_S = 300
+"""How long a server may finish uploads that pass through it before it is stopped."""
+_LABELS = {"app.kubernetes.io/name": "mlflow", "app.kubernetes.io/instance": "mlflow"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class MlflowArgs:
-    """Inputs of `Mlflow`. Artifacts go through the server to `bucket`, with the rights of `role_arn`."""
+    """Inputs of `Mlflow`.
+
+    Records are in the database of `database_secret_arn`, logins in that of `auth_secret_arn`; both stand once
+    `databases` does. Artifacts go through the server to `bucket`, with the rights of `role_arn`. With `domain` people
+    reach it at `mlflow.<domain>`, from `load_balancer`. `pod_hosts` matches the addresses of pods.
+    """
 
     environment: str
-    database_host: pulumi.Input[str]
-    database_username: pulumi.Input[str]
-    database_password: pulumi.Input[str]
-    bucket: pulumi.Input[str]
-    role_arn: pulumi.Input[str]
+    settings: MlflowSettings
     region: str
     image: Image
+    database_host: pulumi.Input[str]
+    database_secret_arn: pulumi.Input[str]
+    auth_secret_arn: pulumi.Input[str]
     password_generation: int
-    """A new one starts the server anew, since it reads the database's password when it starts."""
+    databases: pulumi.Resource
+    bucket: pulumi.Input[str]
+    role_arn: pulumi.Input[str]
+    domain: str | None
+    load_balancer: tuple[Peer, ...]
+    pod_hosts: str
+    secrets: Sequence[pulumi.Resource]
     needs: Sequence[pulumi.Resource]
-    """What must stand as long as anything runs in the namespace."""
     deletable: bool
-    """Whether a deleted login is gone at once."""
 
 
 class Mlflow(pulumi.ComponentResource):
-    """The MLflow server's release, its namespace and its logins; reached inside the cluster at `url`."""
+    """MLflow's release, namespace and accounts; reached inside the cluster at `url`."""
 
     url: str
     login_secret_arn: pulumi.Output[str]
+    """The login of jobs and pipelines."""
+    ready: list[pulumi.Resource]
+    """What must stand before anyone logs in."""
+    backend: Backend
 
     def __init__(self, name: str, args: MlflowArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:services:Mlflow", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        namespace = kubernetes.core.v1.Namespace(
+        self._name, self._args, self._child = name, args, pulumi.ResourceOptions(parent=self)
+        clients = tuple(Peer(namespace=one) for one in ("training", "airflow", "monitoring"))
+        namespace = Namespace(
             f"{name}-namespace",
-            metadata={"name": NAMESPACE},
-            # It takes pods and volumes with it when it goes, for which nodes and drivers must still be there.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.needs)),
-        )
-        password = generated_password(f"{name}-admin-password", opts=child)
-        flask_secret = random.RandomPassword(f"{name}-flask-secret", length=48, special=False, opts=child)
-        database = kubernetes.core.v1.Secret(
-            f"{name}-database",
-            metadata={"name": DATABASE_SECRET, "namespace": namespace.metadata.name},
-            string_data={"username": args.database_username, "password": args.database_password},
-            opts=child,
-        )
-        admin = kubernetes.core.v1.Secret(
-            f"{name}-admin",
-            metadata={"name": ADMIN_SECRET, "namespace": namespace.metadata.name},
-            string_data={"username": ADMIN_USERNAME, "password": password},
-            opts=child,
-        )
-        login = StoredSecret(
-            f"{name}-login",
-            StoredSecretArgs(
-                environment=args.environment,
-                recovery_days=0 if args.deletable else 30,
-                value={"username": ADMIN_USERNAME, "password": password},
+            NamespaceArgs(
+                name=NAMESPACE,
+                pod_security="restricted",
+                admits=(Admission(name="clients", peers=(*clients, *args.load_balancer), ports=(CONTAINER_PORT,)),),
+                needs=args.needs,
             ),
-            child,
+            self._child,
         )
-        kubernetes.helm.v3.Release(
+        self._namespace = namespace
+
+        permissions = {**args.settings.accounts, **OWN_ACCOUNTS}
+        logins = {account: self._login(account) for account in (ADMIN, *permissions)}
+        database = self._secret("database", {"username": "username", "password": "password"}, args.database_secret_arn)
+        auth = self._secret("auth-database", {"username": "username", "password": "password"}, args.auth_secret_arn)
+        admin = self._secret("admin", {"username": "username", "password": "password"}, logins[ADMIN])
+        monitoring = self._secret(MONITORING, {"username": "username", "password": "password"}, logins[MONITORING])
+        accounts = ExternalSecret(
+            f"{name}-accounts",
+            ExternalSecretArgs(
+                name="mlflow-accounts",
+                namespace=namespace.name,
+                keys={account: (logins[account], "password") for account in permissions},
+                needs=[*args.secrets, *namespace.ready],
+            ),
+            self._child,
+        )
+        flask_secret = generated_password(f"{name}-flask-secret", opts=self._child)
+        release = charts.release(
             f"{name}-release",
+            charts.MLFLOW,
             name="mlflow",
-            namespace=namespace.metadata.name,
-            chart="mlflow",
-            version=CHART_VERSION,
-            repository_opts={"repo": CHART_REPOSITORY},
-            timeout=900,
-            values=_values(
-                args,
-                database_secret=database.metadata.name,
-                admin_secret=admin.metadata.name,
-                flask_secret=flask_secret.result,
-            ),
-            opts=child,
+            namespace=namespace.name,
+            values=_values(args, database.secret_name, auth.secret_name, admin.secret_name, flask_secret),
+            parent=self,
+            needs=[args.databases, database.ready, auth.ready, admin.ready, *namespace.ready],
+        )
+        self._beside_the_release(release, monitoring)
+        job = accounts_job(
+            f"{name}-accounts-job",
+            namespace=namespace.name,
+            url=SERVICE_URL,
+            image=args.image,
+            permissions=permissions,
+            passwords=accounts,
+            admin=admin,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[release, accounts.ready]),
         )
 
         self.url = SERVICE_URL
-        self.login_secret_arn = login.arn
+        self.login_secret_arn = logins[WORKLOADS]
+        self.ready = [release, job]
+        self.backend = Backend(
+            host="mlflow",
+            namespace=NAMESPACE,
+            service="mlflow",
+            port=SERVICE_PORT,
+            health_path="/health",
+            needs=[release],
+        )
         self.register_outputs({"url": self.url, "login_secret_arn": self.login_secret_arn})
 
+    def _login(self, account: str) -> pulumi.Output[str]:
+        login = f"{self._name}-{account.replace('.', '-').replace('_', '-')}"
+        password = generated_password(f"{login}-password", opts=self._child)
+        args = StoredSecretArgs(
+            environment=self._args.environment,
+            recovery_days=0 if self._args.deletable else 30,
+            value={"username": account, "password": password},
+        )
+        return StoredSecret(f"{login}-login", args, self._child).arn
 
-def _values(
-    args: MlflowArgs,
-    *,
-    database_secret: pulumi.Input[str | None],
-    admin_secret: pulumi.Input[str | None],
-    flask_secret: pulumi.Input[str],
-) -> dict[str, Any]:
-    """The chart's values; keys as in its values.schema.json, which refuses unknown ones."""
-    image = args.image
+    def _secret(self, role: str, keys: Mapping[str, str], arn: pulumi.Input[str]) -> ExternalSecret:
+        from_database = "database" in role
+        return ExternalSecret(
+            f"{self._name}-{role}",
+            ExternalSecretArgs(
+                name=f"mlflow-{role}",
+                namespace=self._namespace.name,
+                keys={key: (arn, property_) for key, property_ in keys.items()},
+                generation=self._args.password_generation if from_database else 1,
+                needs=[*self._args.secrets, *self._namespace.ready],
+            ),
+            self._child,
+        )
+
+    def _beside_the_release(self, release: pulumi.Resource, monitoring: ExternalSecret) -> None:
+        """What the chart has no values for."""
+        after = pulumi.ResourceOptions(parent=self, depends_on=[release])
+        kubernetes.apps.v1.DeploymentPatch(
+            f"{self._name}-grace",
+            metadata={"name": "mlflow", "namespace": self._namespace.name},
+            spec={"template": {"spec": {"termination_grace_period_seconds": GRACE_S}}},
+            opts=after,
+        )
+        if self._args.settings.min_replicas > 1:
+            kubernetes.policy.v1.PodDisruptionBudget(
+                f"{self._name}-disruption",
+                metadata={"name": "mlflow", "namespace": self._namespace.name},
+                spec={"min_available": 1, "selector": {"match_labels": _LABELS}},
+                opts=after,
+            )
+        CustomResource(
+            f"{self._name}-metrics",
+            api_version="monitoring.coreos.com/v1",
+            kind="ServiceMonitor",
+            metadata={"name": "mlflow", "namespace": self._namespace.name},
+            spec={
+                "selector": {"matchLabels": _LABELS},
+                "endpoints": [
+                    {
+                        "port": "http",
+                        "path": "/metrics",
+                        # The chart's own monitor has no login, and the server answers nobody without one.
+                        "basicAuth": {
+                            key: {"name": monitoring.secret_name, "key": key} for key in ("username", "password")
+                        },
+                    }
+                ],
+            },
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[release, monitoring.ready]),
+        )
+
+
+def _values(args: MlflowArgs, database: str, auth: str, admin: str, flask_secret: pulumi.Input[str]) -> dict[str, Any]:
+    """The chart's values; keys as in its values.schema.json, which refuses unknown ones.
+
+    `database`, `auth` and `admin` name the Secrets with the logins.
+    """
+    image, settings = args.image, args.settings
+    login = {"usernameKey": "username", "passwordKey": "password"}
+    server = {"enabled": True, "host": args.database_host, "port": POSTGRES_PORT}
+    public = [f"mlflow.{args.domain}"] if args.domain else []
+    inside = ["mlflow", f"mlflow.{NAMESPACE}", f"mlflow.{NAMESPACE}.svc.cluster.local"]
     return {
         "image": {"repository": image.repository_url, "digest": image.digest},
         # The migration's image is named by tag alone; ours never moves.
         "initImages": {"mlflowDbMigration": {"repository": image.repository_url, "tag": image.tag}},
+        "replicaCount": settings.min_replicas,
+        # The chart leaves the autoscaler out unless records, artifacts and logins all lie outside the pods.
+        "autoscaling": {
+            "enabled": settings.max_replicas > settings.min_replicas,
+            "minReplicas": settings.min_replicas,
+            "maxReplicas": settings.max_replicas,
+        },
+        "strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
         "backendStore": {
             "databaseMigration": True,
             "databaseConnectionCheck": True,
-            "postgres": {
-                "enabled": True,
-                "host": args.database_host,
-                "port": POSTGRES_PORT,
-                "database": DATABASE_NAME,
-            },
-            "existingDatabaseSecret": {"name": database_secret, "usernameKey": "username", "passwordKey": "password"},
+            "postgres": {**server, "database": "mlflow"},
+            "existingDatabaseSecret": {"name": database, **login},
         },
         "artifactRoot": {
             "proxiedArtifactStorage": True,
@@ -135,21 +237,44 @@ def _values(
         },
         "auth": {
             "enabled": True,
-            # The only folder that may be written. The chart glues `sqliteFullPath` and file without a slash, so the
-            # path is given whole. The admin is made anew from its Secret with each pod.
-            "sqliteFile": "/tmp/basic_auth.db",  # noqa: S108  inside the pod
-            "existingAdminSecret": {"name": admin_secret, "usernameKey": "username", "passwordKey": "password"},
+            "defaultPermission": "READ",
+            "existingAdminSecret": {"name": admin, **login},
+            "postgres": {**server, "database": "mlflow_auth", "existingSecret": {"name": auth, **login}},
         },
-        "podAnnotations": {"ml-platform/password-generation": str(args.password_generation)},
         "flaskServerSecretKey": flask_secret,
-        # A client's Host header must be one of these; probes reach /health by the pod's address and are exempt.
-        "serverAllowedHosts": ["mlflow", f"mlflow.{NAMESPACE}", f"mlflow.{NAMESPACE}.svc.cluster.local", "localhost:*"],
+        # A request's Host header must be one of these; the load balancer's and the kubelet's checks ask /health, which
+        # is exempt, and Prometheus asks pods by their address.
+        "serverAllowedHosts": [*public, *inside, args.pod_hosts, "localhost:*"],
+        "corsAllowedOrigins": [f"https://{host}" for host in public],
         "serviceAccount": {
             "create": True,
             "name": SERVICE_ACCOUNT.name,
             "annotations": {"eks.amazonaws.com/role-arn": args.role_arn},
         },
+        "extraArgs": {
+            "workers": "2",
+            # The chart's own switch brings a monitor without a login.
+            "exposePrometheus": "/tmp/metrics",  # noqa: S108  inside the pod
+        },
         # RDS refuses a connection without TLS.
         "extraEnvVars": {"PGSSLMODE": "require", "AWS_DEFAULT_REGION": args.region},
-        "resources": {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"memory": "2Gi"}},
+        "podSecurityContext": {"fsGroup": 1001, "seccompProfile": {"type": "RuntimeDefault"}},
+        "priorityClassName": "platform-service",
+        "affinity": _APART,
+        "resources": {"requests": {"cpu": "250m", "memory": "768Mi"}, "limits": {"memory": "2Gi"}},
     }
+
+
+_APART = {
+    "podAntiAffinity": {
+        "preferredDuringSchedulingIgnoredDuringExecution": [
+            {
+                "weight": 100,
+                "podAffinityTerm": {
+                    "topologyKey": "topology.kubernetes.io/zone",
+                    "labelSelector": {"matchLabels": _LABELS},
+                },
+            }
+        ]
+    }
+}

@@ -32,6 +32,8 @@ class RecordingCloud:
         recorder = RECORDERS.get(wanted.type)
         if recorder is None and wanted.type.startswith("pulumi:providers:"):
             recorder = _provider
+        if recorder is None and wanted.type.startswith("kubernetes:"):
+            recorder = _kubernetes_object  # of whatever kind, the API server gives back what it was given
         if recorder is None:
             raise UnknownToCloudError(wanted.type, "recording", "stacks/offline/recording.py")
         return recorder(wanted, inputs, place)
@@ -299,6 +301,17 @@ def _kubernetes_object(wanted: Registration, inputs: Inputs, _place: Place) -> C
     return Created(id="/".join(names), outputs={"metadata": metadata})
 
 
+def _ingress(wanted: Registration, inputs: Inputs, place: Place) -> Created:
+    """A load balancer's controller writes its name into the status."""
+    created = _kubernetes_object(wanted, inputs, place)
+    annotations = inputs.get("metadata", {}).get("annotations", {})
+    group = annotations.get("alb.ingress.kubernetes.io/group.name", created.id)
+    host = f"k8s-{hex_digits(group, 10)}-{hex_digits(group, 20)[10:]}.{place.region}.elb.amazonaws.com"
+    return Created(
+        id=created.id, outputs={**created.outputs, "status": {"loadBalancer": {"ingress": [{"hostname": host}]}}}
+    )
+
+
 def _release(wanted: Registration, inputs: Inputs, _place: Place) -> Created:
     name = inputs.get("name") or physical_name(wanted)
     namespace = inputs.get("namespace", "default")
@@ -363,11 +376,8 @@ RECORDERS: dict[str, Recorder] = {
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": _with_id("sgr"),
     "aws:wafv2/webAcl:WebAcl": _web_acl,
     "docker-build:index:Image": _image,
-    "kubernetes:core/v1:Namespace": _kubernetes_object,
-    "kubernetes:core/v1:Secret": _kubernetes_object,
-    "kubernetes:core/v1:ServiceAccount": _kubernetes_object,
     "kubernetes:helm.sh/v3:Release": _release,
-    "kubernetes:storage.k8s.io/v1:StorageClass": _kubernetes_object,
+    "kubernetes:networking.k8s.io/v1:Ingress": _ingress,
     "random:index/randomId:RandomId": _random_id,
     "random:index/randomPassword:RandomPassword": _random_password,
 }

@@ -6,14 +6,25 @@ import pulumi
 
 from infra import training_namespace
 from infra.addons import ClusterAddons, ClusterAddonsArgs, default_storage_class
+from infra.addresses import host_pattern, subnet_layout
 from infra.budget import Budget, BudgetArgs
 from infra.cluster import Cluster, ClusterArgs
 from infra.contracts import PlatformOutputs
 from infra.controllers.access import autoscaler_access, load_balancer_access
+from infra.controllers.controllers import (
+    AUTOSCALER_ACCOUNT,
+    LOAD_BALANCER_ACCOUNT,
+    SECRETS_ACCOUNT,
+    Controllers,
+    ControllersArgs,
+)
 from infra.database import Database, DatabaseArgs
+from infra.database_bootstrap import DatabaseBootstrap, DatabaseBootstrapArgs
 from infra.edge import Edge, EdgeArgs
 from infra.identity import RoleDefaults, ServiceAccount, WorkloadIdentity, WorkloadIdentityArgs
 from infra.image import Image, ImageArgs
+from infra.ingress import Ingress, IngressArgs
+from infra.namespaces import Peer
 from infra.naming import cluster_name, role_path
 from infra.network import Network, NetworkArgs
 from infra.node_pools import NodePools, NodePoolsArgs
@@ -21,6 +32,7 @@ from infra.provider import aws_place, aws_provider
 from infra.registry import ImageRegistry, ImageRegistryArgs
 from infra.secrets import secrets_access
 from infra.services import mlflow
+from infra.services.ray import RayOperator, RayOperatorArgs
 from infra.settings import PlatformSettings
 from infra.storage import Archive, ObjectStore, ObjectStoreArgs
 
@@ -176,15 +188,15 @@ service_accounts = {
         logs.read_access("airflow/"),
     ),
     "load-balancer-controller": (
-        ServiceAccount(namespace="kube-system", name="aws-load-balancer-controller"),
+        LOAD_BALANCER_ACCOUNT,
         load_balancer_access(partition=place.partition, cluster_name=cluster_name(environment)),
     ),
     "cluster-autoscaler": (
-        ServiceAccount(namespace="kube-system", name="cluster-autoscaler"),
+        AUTOSCALER_ACCOUNT,
         autoscaler_access(cluster_name=cluster_name(environment)),
     ),
     "external-secrets": (
-        ServiceAccount(namespace="external-secrets", name="external-secrets"),
+        SECRETS_ACCOUNT,
         secrets_access(
             partition=place.partition, region=settings.region, account=place.account, environment=environment
         ),
@@ -200,9 +212,43 @@ identities = {
 }
 
 service_urls: dict[str, str] = {}
+public_urls: dict[str, str] = {}
 tracking_secret_arn: pulumi.Input[str] = ""
 if settings.services.enabled:
+    on_both = pulumi.ResourceOptions(providers=[provider, cluster.kubernetes])
+    services, generation = settings.services, settings.database.password_generation
+    load_balancer = tuple(Peer(cidr=block) for block in subnet_layout(settings.network.cidr).public)
+    domain = settings.edge.domain if settings.edge.enabled else None
     default_storage_class("default-storage", needs=addons.all, opts=pulumi.ResourceOptions(provider=cluster.kubernetes))
+    controllers = Controllers(
+        "controllers",
+        ControllersArgs(
+            cluster_name=cluster_name(environment),
+            kubernetes_version=settings.cluster.kubernetes_version,
+            region=settings.region,
+            vpc_id=network.vpc_id,
+            pools=settings.node_pools,
+            replicas=services.controller_replicas,
+            load_balancer_role_arn=identities["load-balancer-controller"].role_arn,
+            autoscaler_role_arn=identities["cluster-autoscaler"].role_arn,
+            secrets_role_arn=identities["external-secrets"].role_arn,
+            webhook_callers=(Peer(cidr=settings.network.cidr),),
+            needs=addons.all,
+        ),
+        on_both,
+    )
+    databases = DatabaseBootstrap(
+        "databases",
+        DatabaseBootstrapArgs(
+            host=database.host,
+            admin_secret_arn=database.secret_arn,
+            owner_secret_arns=database.owner_secret_arns,
+            password_generation=generation,
+            secrets=controllers.secrets,
+            needs=controllers.base,
+        ),
+        on_both,
+    )
     mlflow_image = Image(
         "mlflow-image",
         ImageArgs(
@@ -213,25 +259,49 @@ if settings.services.enabled:
         ),
         on_aws,
     )
-    service = mlflow.Mlflow(
+    tracking = mlflow.Mlflow(
         "mlflow",
         mlflow.MlflowArgs(
             environment=environment,
-            database_host=database.host,
-            database_username=database.username,
-            database_password=database.password,
-            bucket=artifacts.bucket_name,
-            role_arn=identities["mlflow"].role_arn,
+            settings=services.mlflow,
             region=settings.region,
             image=mlflow_image,
-            password_generation=settings.database.password_generation,
-            needs=addons.all,
+            database_host=database.host,
+            database_secret_arn=database.owner_secret_arns["mlflow"],
+            auth_secret_arn=database.owner_secret_arns["mlflow_auth"],
+            password_generation=generation,
+            databases=databases.done,
+            bucket=artifacts.bucket_name,
+            role_arn=identities["mlflow"].role_arn,
+            domain=domain,
+            load_balancer=load_balancer,
+            pod_hosts=host_pattern(settings.network.cidr),
+            secrets=controllers.secrets,
+            needs=controllers.base,
             deletable=deletable,
         ),
-        pulumi.ResourceOptions(providers=[provider, cluster.kubernetes]),
+        on_both,
     )
-    service_urls["mlflow"] = service.url
-    tracking_secret_arn = service.login_secret_arn
+    RayOperator("ray", RayOperatorArgs(watched=(training_namespace.NAMESPACE,), needs=controllers.base), on_both)
+    service_urls["mlflow"] = tracking.url
+    tracking_secret_arn = tracking.login_secret_arn
+
+    backends = [tracking.backend]
+    if edge and domain:
+        for backend in backends:
+            way_in = Ingress(
+                f"way-in-{backend.host}",
+                IngressArgs(
+                    environment=environment,
+                    backend=backend,
+                    domain=domain,
+                    zone_id=settings.edge.zone_id,
+                    edge=edge.outputs(),
+                    controller=controllers.load_balancers,
+                ),
+                on_both,
+            )
+            public_urls[backend.host] = way_in.url
 
 PlatformOutputs(
     region=settings.region,
@@ -252,5 +322,6 @@ PlatformOutputs(
     alert_topic_arn=budget.topic_arn,
     edge=edge.outputs() if edge else {},
     service_urls=service_urls,
+    public_urls=public_urls,
     tracking_secret_arn=tracking_secret_arn,
 ).export()

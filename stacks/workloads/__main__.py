@@ -38,6 +38,7 @@ training = TrainingNamespace(
     TrainingNamespaceArgs(
         tracking_secret_arn=platform.tracking_secret_arn,
         role_arn=pulumi.Output.from_input(platform.role_arns)["training"],
+        max_gpus=settings.max_gpus,
     ),
     pulumi.ResourceOptions(providers=[provider, cluster]),
 )

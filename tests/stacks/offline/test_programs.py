@@ -17,7 +17,7 @@ from stacks.offline.engine import run_declaration, run_program
 from stacks.offline.programs import PLATFORM, WORKLOADS, Program
 from stacks.offline.recording import RecordingCloud
 from stacks.offline.values import Secret, revealed
-from tests.builders import deploy, inputs_of, wanted
+from tests.builders import ancestors, deploy, inputs_of, wanted
 
 NOBODY_TOLD = "budget.emails is empty: nobody will be told when the budget is exceeded"
 
@@ -52,7 +52,7 @@ def test_production_has_what_the_platform_promises(prod):
     assert counts["aws:acm/certificate:Certificate"] == 1
     assert counts["aws:budgets/budget:Budget"] == 1
     assert counts["aws:ecr/repository:Repository"] == 2
-    assert counts["kubernetes:helm.sh/v3:Release"] == 1
+    assert counts["kubernetes:helm.sh/v3:Release"] >= 7
 
 
 def test_the_laptops_stack_has_no_release_and_no_workloads_program():
@@ -82,7 +82,7 @@ def test_workloads_name_the_image_by_digest_and_the_tracking_server_of_the_platf
         assert container["image"] == image
         variables = {one["name"]: one for one in container["env"]}
         assert variables["MLFLOW_TRACKING_URI"]["value"] == platform.outputs["service_urls"]["mlflow"]
-        assert variables["MLFLOW_TRACKING_PASSWORD"]["valueFrom"]["secretKeyRef"]["name"] == "mlflow-login"
+        assert variables["MLFLOW_TRACKING_PASSWORD"]["valueFrom"]["secretKeyRef"]["name"] == "mlflow-login-1"
 
 
 def test_the_job_asks_for_no_more_than_a_node_of_the_pool_has(prod):
@@ -93,8 +93,17 @@ def test_the_job_asks_for_no_more_than_a_node_of_the_pool_has(prod):
     assert int(container["resources"]["limits"]["memory"].removesuffix("Gi")) <= 13
 
 
-def test_the_release_runs_our_image_by_digest_behind_a_login(prod):
-    [values] = [one["values"] for one in inputs_of(prod[0], "kubernetes:helm.sh/v3:Release").values()]
+def values_of(deployment, chart):
+    [values] = [
+        one["values"]
+        for one in inputs_of(deployment, "kubernetes:helm.sh/v3:Release").values()
+        if one["chart"] == chart
+    ]
+    return values
+
+
+def test_the_tracking_server_runs_our_image_by_digest_behind_a_login(prod):
+    values = values_of(prod[0], "mlflow")
     assert values["image"]["digest"].startswith("sha256:")
     assert values["auth"]["enabled"]
     assert values["backendStore"]["postgres"]["host"] == prod[0].outputs["database_host"]
@@ -103,18 +112,6 @@ def test_the_release_runs_our_image_by_digest_behind_a_login(prod):
 @pytest.fixture(scope="module")
 def dev():
     return planning.plan("dev")
-
-
-def ancestors(deployment, urn):
-    """All that goes only after `urn` when a stack is destroyed."""
-    found: set[str] = set()
-    todo = [urn]
-    while todo:
-        wanted_one = deployment.resources[todo.pop()].wanted
-        needed = {*wanted_one.dependencies, *filter(None, [wanted_one.provider])}
-        todo += needed - found
-        found |= needed
-    return found
 
 
 def test_what_runs_in_the_cluster_goes_before_its_volumes_nodes_and_ways_out(dev):
@@ -127,9 +124,13 @@ def test_what_runs_in_the_cluster_goes_before_its_volumes_nodes_and_ways_out(dev
         *(one.wanted.urn for one in platform.of_type("aws:ec2/internetGateway:InternetGateway")),
         *(one.wanted.urn for one in platform.of_type("aws:ec2/vpc:Vpc")),
     }
-    running = [one for one in platform.resources if "kubernetes:" in one.rpartition("$")[2] and "providers" not in one]
-    assert len(running) >= 4
-    assert all(outlive <= ancestors(platform, urn) for urn in running)
+    running = [
+        urn
+        for urn, one in platform.resources.items()
+        if one.wanted.type.startswith("kubernetes:") and "PriorityClass" not in one.wanted.type
+    ]
+    assert len(running) >= 20
+    assert [urn for urn in running if not outlive <= ancestors(platform, urn)] == []
 
 
 def test_nodes_and_database_go_before_the_network_they_stand_in(dev):

@@ -1,0 +1,246 @@
+"""The controllers: what the cluster needs before any service runs in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+from pulumi_kubernetes.apiextensions import CustomResource
+
+from infra import charts
+from infra.external_secret import API_VERSION, STORE
+from infra.identity import ServiceAccount
+from infra.namespaces import Admission, Namespace, NamespaceArgs, Peer
+from infra.node_pools import GPU_TAINT
+from infra.settings import NodePoolSettings
+
+SYSTEM_NAMESPACE = "kube-system"
+LOAD_BALANCER_ACCOUNT = ServiceAccount(namespace=SYSTEM_NAMESPACE, name="aws-load-balancer-controller")
+AUTOSCALER_ACCOUNT = ServiceAccount(namespace=SYSTEM_NAMESPACE, name="cluster-autoscaler")
+SECRETS_ACCOUNT = ServiceAccount(namespace="external-secrets", name="external-secrets")
+PRIORITIES = {"platform-system": 1_000_000, "platform-service": 100_000, "training": 1_000}
+"""By class: a pod may push out those of a lower one when nodes are full."""
+_ROLE_ANNOTATION = "eks.amazonaws.com/role-arn"
+_HARDENED = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+    "runAsNonRoot": True,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControllersArgs:
+    """Inputs of `Controllers`. EKS calls webhooks from `webhook_callers`; `needs` must stand longer."""
+
+    cluster_name: str
+    kubernetes_version: str
+    region: str
+    vpc_id: pulumi.Input[str]
+    pools: Mapping[str, NodePoolSettings]
+    replicas: int
+    load_balancer_role_arn: pulumi.Input[str]
+    autoscaler_role_arn: pulumi.Input[str]
+    secrets_role_arn: pulumi.Input[str]
+    webhook_callers: tuple[Peer, ...]
+    needs: Sequence[pulumi.Resource]
+
+
+class Controllers(pulumi.ComponentResource):
+    """Load balancers, node scaling, GPUs, secrets and the kinds that monitors are made of."""
+
+    load_balancers: pulumi.Resource
+    """Must stand before an Ingress is made, and until it is gone."""
+    gpus: pulumi.Resource
+    secrets: list[pulumi.Resource]
+    """Must stand before an ExternalSecret is made."""
+    base: list[pulumi.Resource]
+    """Must stand as long as a namespace has anything in it."""
+
+    def __init__(self, name: str, args: ControllersArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("mlplatform:controllers:Controllers", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        priorities = [
+            kubernetes.scheduling.v1.PriorityClass(
+                f"{name}-{priority}",
+                metadata={"name": priority},
+                value=value,
+                global_default=False,
+                description=f"Pods of the {priority.replace('-', ' ')} class.",
+                opts=child,
+            )
+            for priority, value in PRIORITIES.items()
+        ]
+        # Charts bring monitors, whose kinds must be known before.
+        monitors = charts.release(
+            f"{name}-monitor-kinds",
+            charts.PROMETHEUS_OPERATOR_CRDS,
+            name="prometheus-operator-crds",
+            namespace=SYSTEM_NAMESPACE,
+            values={},
+            parent=self,
+            needs=args.needs,
+        )
+        before = [*args.needs, *priorities, monitors]
+        self.load_balancers = charts.release(
+            f"{name}-load-balancers",
+            charts.LOAD_BALANCER_CONTROLLER,
+            name="aws-load-balancer-controller",
+            namespace=SYSTEM_NAMESPACE,
+            values=_load_balancer_values(args),
+            parent=self,
+            needs=before,
+        )
+        charts.release(
+            f"{name}-autoscaler",
+            charts.CLUSTER_AUTOSCALER,
+            name="cluster-autoscaler",
+            namespace=SYSTEM_NAMESPACE,
+            values=_autoscaler_values(args),
+            parent=self,
+            needs=before,
+        )
+        self.gpus = charts.release(
+            f"{name}-gpus",
+            charts.NVIDIA_DEVICE_PLUGIN,
+            name="nvidia-device-plugin",
+            namespace=SYSTEM_NAMESPACE,
+            values=_GPU_VALUES,
+            parent=self,
+            needs=before,
+        )
+        self.base = [*before, self.load_balancers]
+        webhook = Admission(name="webhook", peers=args.webhook_callers, ports=(10250,))
+        metrics = Admission(name="metrics", peers=(Peer(namespace="monitoring"),), ports=(8080,))
+        namespace = Namespace(
+            f"{name}-secrets-namespace",
+            NamespaceArgs(
+                name=SECRETS_ACCOUNT.namespace,
+                pod_security="restricted",
+                admits=(webhook, metrics),
+                needs=before,
+            ),
+            child,
+        )
+        operator = charts.release(
+            f"{name}-secrets",
+            charts.EXTERNAL_SECRETS,
+            name="external-secrets",
+            namespace=namespace.name,
+            values=_secrets_values(args),
+            parent=self,
+            needs=[*before, *namespace.ready],
+        )
+        store = CustomResource(
+            f"{name}-secret-store",
+            api_version=API_VERSION,
+            kind="ClusterSecretStore",
+            metadata={"name": STORE, "annotations": {"pulumi.com/waitFor": "condition=Ready"}},
+            spec={
+                "provider": {
+                    "aws": {
+                        "service": "SecretsManager",
+                        "region": args.region,
+                        "auth": {
+                            "jwt": {
+                                "serviceAccountRef": {
+                                    "name": SECRETS_ACCOUNT.name,
+                                    "namespace": SECRETS_ACCOUNT.namespace,
+                                }
+                            }
+                        },
+                    }
+                }
+            },
+            # The operator's webhook answers for this kind.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[operator]),
+        )
+        self.secrets = [operator, store]
+        self.register_outputs({})
+
+
+def _account(account: ServiceAccount, role_arn: pulumi.Input[str]) -> dict[str, Any]:
+    return {"create": True, "name": account.name, "annotations": {_ROLE_ANNOTATION: role_arn}}
+
+
+def _load_balancer_values(args: ControllersArgs) -> dict[str, Any]:
+    return {
+        "clusterName": args.cluster_name,
+        # Its pods cannot ask the metadata service, which answers nodes alone.
+        "region": args.region,
+        "vpcId": args.vpc_id,
+        "serviceAccount": _account(LOAD_BALANCER_ACCOUNT, args.load_balancer_role_arn),
+        "replicaCount": args.replicas,
+        "podDisruptionBudget": {"maxUnavailable": 1} if args.replicas > 1 else {},
+        # With it, no Service at all can be made while the controller is not ready.
+        "enableServiceMutatorWebhook": False,
+        "keepTLSSecret": True,
+        # Its role has no rights for these two.
+        "enableShield": False,
+        "enableWaf": False,
+        "enableWafv2": True,
+        "defaultTargetType": "ip",
+        "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}},
+        "serviceMonitor": {"enabled": True},
+    }
+
+
+def _autoscaler_values(args: ControllersArgs) -> dict[str, Any]:
+    return {
+        "autoDiscovery": {"clusterName": args.cluster_name},
+        "awsRegion": args.region,
+        "image": {"tag": f"v{args.kubernetes_version}.0"},  # it must be of the cluster's minor version
+        "rbac": {"serviceAccount": _account(AUTOSCALER_ACCOUNT, args.autoscaler_role_arn)},
+        "extraArgs": {
+            "balance-similar-node-groups": True,
+            "expander": "priority,least-waste",
+            "scale-down-unneeded-time": "10m",
+            "skip-nodes-with-system-pods": False,
+            "skip-nodes-with-local-storage": False,
+        },
+        "expanderPriorities": expander_priorities(args.pools),
+        "containerSecurityContext": _HARDENED,
+        "securityContext": {"runAsNonRoot": True, "runAsUser": 65534, "fsGroup": 65534},
+        "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}},
+        "serviceMonitor": {"enabled": True, "namespace": SYSTEM_NAMESPACE, "selector": {}},
+    }
+
+
+_GPU_VALUES = {
+    # Only where a pool says that there are GPUs: the chart's other ways need node-feature-discovery.
+    "nodeSelector": {"nvidia.com/gpu.present": "true"},
+    "tolerations": [{"key": GPU_TAINT, "operator": "Exists", "effect": "NoSchedule"}],
+    "gfd": {"enabled": False},
+    "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
+}
+
+
+def _secrets_values(args: ControllersArgs) -> dict[str, Any]:
+    resources = {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "192Mi"}}
+    shared = {"replicaCount": args.replicas, "priorityClassName": "platform-system", "resources": resources}
+    budget = {"podDisruptionBudget": {"enabled": True, "minAvailable": 1}} if args.replicas > 1 else {}
+    return {
+        **shared,
+        **budget,
+        "installCRDs": True,
+        "leaderElect": True,
+        "serviceAccount": _account(SECRETS_ACCOUNT, args.secrets_role_arn),
+        "serviceMonitor": {"enabled": True},
+        "webhook": {**shared, **budget},
+        "certController": {"priorityClassName": "platform-system", "resources": resources},
+    }
+
+
+def expander_priorities(pools: Mapping[str, NodePoolSettings]) -> dict[str, list[str]]:
+    """Which groups the autoscaler tries first, highest number first: spot, then on demand.
+
+    A group's name is its pool's with what Pulumi and EKS put around it; a pool's name may begin with another's.
+    """
+    ranks: dict[str, list[str]] = {}
+    for name, pool in pools.items():
+        ranks.setdefault("50" if pool.capacity == "spot" else "10", []).append(f"^eks-nodes-{name}-[0-9a-f]{{7}}-.*")
+    return ranks

@@ -1,0 +1,130 @@
+"""How services are reached from outside: one load balancer, a name each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+import pulumi_kubernetes as kubernetes
+
+GROUP = "ml-platform"
+IDLE_TIMEOUT_S = 300
+"""How long a connection may say nothing: an upload that the service is still writing says nothing."""
+TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-2021-06"
+"""TLS 1.2 and 1.3, without older ciphers."""
+
+
+_RESPONSE_HEADERS = {
+    "strict_transport_security": "max-age=31536000",
+    "x_content_type_options": "nosniff",
+    "x_frame_options": "SAMEORIGIN",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backend:
+    """A service that people reach at `<host>.<domain>`: where it is, and how the load balancer asks for its health."""
+
+    host: str
+    namespace: str
+    service: str
+    port: int
+    health_path: str
+    needs: Sequence[pulumi.Resource]
+    """Its release."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngressArgs:
+    """Inputs of `Ingress`. `edge` is what `Edge` offers; names are made in `zone_id`, if one is given."""
+
+    environment: str
+    backend: Backend
+    domain: str
+    zone_id: str | None
+    edge: Mapping[str, pulumi.Input[str]]
+    controller: pulumi.Resource
+    """Makes the load balancer, and must stand until it is gone."""
+
+
+class Ingress(pulumi.ComponentResource):
+    """The way to one service through the load balancer that all share, and its name."""
+
+    url: str
+
+    def __init__(self, name: str, args: IngressArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("mlplatform:ingress:Ingress", name, None, opts)
+        backend = args.backend
+        host = f"{backend.host}.{args.domain}"
+        service = {"name": backend.service, "port": {"number": backend.port}}
+        ingress = kubernetes.networking.v1.Ingress(
+            name,
+            metadata={
+                "name": backend.host,
+                "namespace": backend.namespace,
+                "annotations": load_balancer_annotations(args.environment, backend, args.edge),
+            },
+            spec={
+                "ingress_class_name": "alb",
+                "rules": [
+                    {
+                        "host": host,
+                        "http": {"paths": [{"path": "/", "path_type": "Prefix", "backend": {"service": service}}]},
+                    }
+                ],
+            },
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[args.controller, *backend.needs]),
+        )
+        if args.zone_id is not None:
+            aws.route53.Record(
+                f"{name}-name",
+                zone_id=args.zone_id,
+                name=host,
+                type="CNAME",
+                ttl=300,
+                records=[ingress.status.apply(_address)],
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+        self.url = f"https://{host}"
+        self.register_outputs({"url": self.url})
+
+
+def load_balancer_annotations(
+    environment: str, backend: Backend, edge: Mapping[str, pulumi.Input[str]]
+) -> dict[str, pulumi.Input[str]]:
+    """What the AWS Load Balancer Controller is told; every value is text.
+
+    What concerns the load balancer as a whole must be the same in every ingress of the group.
+    """
+    annotations: dict[str, pulumi.Input[str]] = {
+        "group.name": f"{GROUP}-{environment}",
+        "scheme": "internet-facing",
+        "target-type": "ip",
+        "listen-ports": json.dumps([{"HTTP": 80}, {"HTTPS": 443}]),
+        "ssl-redirect": "443",
+        "ssl-policy": TLS_POLICY,
+        "certificate-arn": edge["certificate_arn"],
+        "security-groups": edge["security_group_id"],
+        # The rules that let the load balancer reach pods; without this, ours would have to name each port.
+        "manage-backend-security-group-rules": "true",
+        "load-balancer-attributes": (
+            f"idle_timeout.timeout_seconds={IDLE_TIMEOUT_S},routing.http.drop_invalid_header_fields.enabled=true"
+        ),
+        "listener-attributes.HTTPS-443": ",".join(
+            f"routing.http.response.{header}.header_value={value}" for header, value in _RESPONSE_HEADERS.items()
+        ),
+        "healthcheck-path": backend.health_path,
+    }
+    if "web_acl_arn" in edge:
+        annotations["wafv2-acl-arn"] = edge["web_acl_arn"]
+    return {f"alb.ingress.kubernetes.io/{key}": value for key, value in annotations.items()}
+
+
+def _address(status: Any) -> str:
+    """The load balancer's own name; Pulumi waits for an ingress to have one."""
+    host: str = status.load_balancer.ingress[0].hostname
+    return host

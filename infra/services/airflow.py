@@ -1,0 +1,291 @@
+"""Airflow in the cluster: pipelines, each task of which runs in a pod of its own."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+import pulumi_random as random
+from pulumi_kubernetes.apiextensions import CustomResource
+
+from infra import charts
+from infra.external_secret import ExternalSecret, ExternalSecretArgs
+from infra.identity import ServiceAccount
+from infra.image import Image
+from infra.namespaces import Admission, Namespace, NamespaceArgs, Peer
+from infra.secrets import StoredSecret, StoredSecretArgs, generated_password
+from infra.service_settings import AirflowSettings
+from infra.services.airflow_values import AIRFLOW_USER, FAB, HARDENED, TMP, airflow_values, sized
+
+NAMESPACE = "airflow"
+WORKER = ServiceAccount(namespace=NAMESPACE, name="airflow-worker")
+TRIGGERER = ServiceAccount(namespace=NAMESPACE, name="airflow-triggerer")
+API_SERVER = ServiceAccount(namespace=NAMESPACE, name="airflow-api-server")
+SERVICE = "airflow-api-server"
+SERVICE_PORT = 8080
+HEALTH_PATH = "/api/v2/monitor/health"
+LOG_FOLDER = "airflow"
+"""Where in the log bucket."""
+_QUOTA = {"requests.cpu": "6", "requests.memory": "24Gi", "pods": "60"}
+_METRICS_PORT = 9102
+_SETUP = r"""
+airflow db migrate
+twice() { printf '%s\n%s\n' "$ADMIN_PASSWORD" "$ADMIN_PASSWORD"; }
+twice | airflow users create --username "$ADMIN_USERNAME" --role Admin \
+    --firstname Platform --lastname Admin --email admin@example.com
+# A user who is there already was left as he is.
+twice | airflow users reset-password --username "$ADMIN_USERNAME"
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AirflowArgs:
+    """Inputs of `Airflow`.
+
+    Its records are in the database of `database_secret_arn`, which stands once `databases` does. Task logs go to
+    `log_bucket`: workers and the triggerer write them, the API server shows them. Pipelines find `variables` among
+    Airflow's own and MLflow as connection `mlflow`, and submit jobs in `training_namespace`. With `domain` people reach
+    it at `airflow.<domain>`, from `load_balancer`.
+    """
+
+    environment: str
+    settings: AirflowSettings
+    region: str
+    image: Image
+    database_secret_arn: pulumi.Input[str]
+    password_generation: int
+    databases: pulumi.Resource
+    worker_role_arn: pulumi.Input[str]
+    triggerer_role_arn: pulumi.Input[str]
+    api_server_role_arn: pulumi.Input[str]
+    log_bucket: pulumi.Input[str]
+    tracking_url: str
+    tracking_secret_arn: pulumi.Input[str]
+    variables: Mapping[str, pulumi.Input[str]]
+    training_namespace: pulumi.Input[str]
+    domain: str | None
+    load_balancer: tuple[Peer, ...]
+    secrets: Sequence[pulumi.Resource]
+    needs: Sequence[pulumi.Resource]
+    deletable: bool
+
+
+class Airflow(pulumi.ComponentResource):
+    """Airflow's release, namespace, first administrator and right to submit training jobs."""
+
+    url: str
+    login_secret_arn: pulumi.Output[str]
+    """The administrator's login."""
+    ready: list[pulumi.Resource]
+    """What must stand before anyone logs in."""
+
+    def __init__(self, name: str, args: AirflowArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("mlplatform:services:Airflow", name, None, opts)
+        self._name, self._args, self._child = name, args, pulumi.ResourceOptions(parent=self)
+        monitoring = Admission(name="metrics", peers=(Peer(namespace="monitoring"),), ports=(_METRICS_PORT,))
+        people = Admission(
+            name="people", peers=args.load_balancer, ports=(SERVICE_PORT,), pods={"component": "api-server"}
+        )
+        self._namespace = Namespace(
+            f"{name}-namespace",
+            NamespaceArgs(
+                name=NAMESPACE,
+                pod_security="restricted",
+                quota=_QUOTA,
+                # A door without peers would be open to all.
+                admits=(monitoring, people) if args.load_balancer else (monitoring,),
+                needs=args.needs,
+            ),
+            self._child,
+        )
+
+        password = generated_password(f"{name}-admin-password", generation=args.password_generation, opts=self._child)
+        login = self._stored("login", {"username": "admin", "password": password})
+        database = dict.fromkeys(("username", "password", "host", "port", "dbname"), args.database_secret_arn)
+        keys = dict.fromkeys(("fernet-key", "jwt-secret", "api-secret-key"), self._stored("keys", self._keys()))
+        server = "{{ .username }}:{{ .password }}@{{ .host }}:{{ .port }}/{{ .dbname }}"
+        secret = self._secret(
+            "airflow",
+            {**database, **keys},
+            # asyncpg takes psycopg's `sslmode` for an error, and Airflow would hand it on.
+            template={
+                "connection": f"postgresql://{server}?sslmode=require",
+                "connection-async": f"postgresql+asyncpg://{server}?ssl=require",
+            },
+            generation=args.password_generation,
+        )
+        account = {"login": "{{ .username }}", "password": "{{ .password }}"}
+        tracking = self._secret(
+            "airflow-tracking",
+            dict.fromkeys(("username", "password"), args.tracking_secret_arn),
+            template={"connection": json.dumps({"conn_type": "http", "host": args.tracking_url, **account})},
+        )
+        admin = self._secret(
+            "airflow-admin",
+            dict.fromkeys(("username", "password"), login),
+            generation=args.password_generation,
+        )
+
+        setup = self._setup(secret, admin)
+        self._training_rights()
+        release = charts.release(
+            f"{name}-release",
+            charts.AIRFLOW,
+            name="airflow",
+            namespace=self._namespace.name,
+            values=airflow_values(
+                settings=args.settings,
+                region=args.region,
+                image=args.image,
+                role_arns={
+                    "worker": args.worker_role_arn,
+                    "triggerer": args.triggerer_role_arn,
+                    "api_server": args.api_server_role_arn,
+                },
+                log_folder=pulumi.Output.format("s3://{0}/{1}", args.log_bucket, LOG_FOLDER),
+                domain=args.domain,
+                variables={**args.variables, "training_namespace": args.training_namespace},
+                secret=secret.secret_name,
+                tracking_secret=tracking.secret_name,
+            ),
+            parent=self,
+            needs=[setup, tracking.ready, *self._namespace.ready],
+        )
+        CustomResource(
+            f"{name}-metrics",
+            api_version="monitoring.coreos.com/v1",
+            kind="ServiceMonitor",
+            metadata={"name": "airflow", "namespace": self._namespace.name},
+            spec={
+                "selector": {"matchLabels": {"release": "airflow", "component": "statsd"}},
+                "endpoints": [{"port": "statsd-scrape"}],
+            },
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[release]),
+        )
+
+        self.url = f"http://{SERVICE}.{NAMESPACE}.svc.cluster.local:{SERVICE_PORT}"
+        self.login_secret_arn = login
+        self.ready = [release]
+        self.register_outputs({"url": self.url, "login_secret_arn": self.login_secret_arn})
+
+    def _keys(self) -> dict[str, pulumi.Input[str]]:
+        """What every process must agree on; made once, since records are encrypted with the first."""
+
+        def made(key: str) -> pulumi.Output[str]:
+            # Tokens are signed with HS512, which wants 64 bytes.
+            return random.RandomPassword(f"{self._name}-{key}", length=64, special=False, opts=self._child).result
+
+        return {
+            "fernet-key": made("fernet-key").apply(fernet_key),
+            "jwt-secret": made("jwt-secret"),
+            "api-secret-key": made("api-secret-key"),
+        }
+
+    def _stored(self, role: str, value: Mapping[str, pulumi.Input[str]]) -> pulumi.Output[str]:
+        recovery_days = 0 if self._args.deletable else 30
+        args = StoredSecretArgs(environment=self._args.environment, recovery_days=recovery_days, value=value)
+        return StoredSecret(f"{self._name}-{role}", args, self._child).arn
+
+    def _secret(
+        self,
+        name: str,
+        arns: Mapping[str, pulumi.Input[str]],
+        *,
+        template: Mapping[str, str] | None = None,
+        generation: int = 1,
+    ) -> ExternalSecret:
+        return ExternalSecret(
+            f"{self._name}-secret-{name}",
+            ExternalSecretArgs(
+                name=name,
+                namespace=self._namespace.name,
+                keys={key: (arn, key) for key, arn in arns.items()},
+                template=template,
+                generation=generation,
+                needs=[*self._args.secrets, *self._namespace.ready],
+            ),
+            self._child,
+        )
+
+    def _setup(self, secret: ExternalSecret, admin: ExternalSecret) -> pulumi.Resource:
+        """The Job that migrates the database and sets the first administrator's password."""
+        told = {
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": (secret.secret_name, "connection"),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": (secret.secret_name, "connection-async"),
+            "AIRFLOW__CORE__FERNET_KEY": (secret.secret_name, "fernet-key"),
+            "ADMIN_USERNAME": (admin.secret_name, "username"),
+            "ADMIN_PASSWORD": (admin.secret_name, "password"),
+        }
+        container = {
+            "name": "setup",
+            "image": self._args.image.reference,
+            "args": ["bash", "-euo", "pipefail", "-c", _SETUP],
+            "env": [
+                {"name": "AIRFLOW_HOME", "value": f"{TMP['mountPath']}/airflow"},  # it writes its settings there
+                {"name": "AIRFLOW__CORE__AUTH_MANAGER", "value": FAB},
+                *(
+                    {"name": variable, "valueFrom": {"secretKeyRef": {"name": name, "key": key}}}
+                    for variable, (name, key) in told.items()
+                ),
+            ],
+            "resources": sized("100m", "384Mi", "1Gi"),
+            "securityContext": HARDENED,
+            "volumeMounts": [TMP],
+        }
+        inputs = json.dumps([_SETUP, self._args.image.tag, told])
+        return kubernetes.batch.v1.Job(
+            f"{self._name}-setup",
+            # A Job cannot be changed: another input is another Job. It stays, so that its completion is known.
+            metadata={
+                "name": f"airflow-setup-{hashlib.sha256(inputs.encode()).hexdigest()[:10]}",
+                "namespace": self._namespace.name,
+            },
+            spec={
+                "backoffLimit": 6,
+                "template": {
+                    "spec": {
+                        "restartPolicy": "OnFailure",
+                        "automountServiceAccountToken": False,
+                        "priorityClassName": "platform-service",
+                        "securityContext": AIRFLOW_USER,
+                        "containers": [container],
+                        "volumes": [{"name": "tmp", "emptyDir": {}}],
+                    }
+                },
+            },
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self._args.databases, secret.ready, admin.ready]),
+        )
+
+    def _training_rights(self) -> None:
+        """Tasks submit training jobs and look after them; the triggerer waits for them, without a pod each."""
+        metadata = {"name": "airflow-training", "namespace": self._args.training_namespace}
+        looking = ["get", "list", "watch"]
+        role = kubernetes.rbac.v1.Role(
+            f"{self._name}-training",
+            metadata=metadata,
+            rules=[
+                {"apiGroups": ["ray.io"], "resources": ["rayjobs"], "verbs": ["create", "delete", *looking]},
+                {"apiGroups": [""], "resources": ["pods", "pods/log"], "verbs": looking},
+            ],
+            opts=self._child,
+        )
+        kubernetes.rbac.v1.RoleBinding(
+            f"{self._name}-training-binding",
+            metadata=metadata,
+            role_ref={"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role.metadata.name},
+            subjects=[
+                {"kind": "ServiceAccount", "namespace": account.namespace, "name": account.name}
+                for account in (WORKER, TRIGGERER)
+            ],
+            opts=self._child,
+        )
+
+
+def fernet_key(secret: str) -> str:
+    """The key that a secret of at least 32 random bytes' worth stands for: 32 bytes in URL-safe base64."""
+    return base64.urlsafe_b64encode(hashlib.sha256(secret.encode()).digest()).decode()

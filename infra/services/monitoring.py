@@ -1,0 +1,228 @@
+"""Monitoring: metrics, dashboards, alerts, and what collects them on the nodes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+from pulumi_kubernetes.apiextensions import CustomResource
+
+from infra import charts
+from infra.external_secret import ExternalSecret, ExternalSecretArgs
+from infra.identity import ServiceAccount
+from infra.namespaces import Admission, Namespace, NamespaceArgs, Peer
+from infra.secrets import StoredSecret, StoredSecretArgs, generated_password
+from infra.service_settings import MonitoringSettings
+from infra.services import metrics
+from infra.services.alert_routing import alertmanager_config
+from infra.services.monitoring_values import dcgm_values, stack_values
+
+NAMESPACE = "monitoring"
+AGENTS_NAMESPACE = "node-monitoring"
+ALERTMANAGER_ACCOUNT = ServiceAccount(namespace=NAMESPACE, name="alertmanager")
+SERVICE_NAME = "monitoring-grafana"
+SERVICE_PORT = 80
+SERVICE_URL = f"http://{SERVICE_NAME}.{NAMESPACE}.svc.cluster.local"
+HEALTH_PATH = "/api/health"
+HOST = "grafana"
+"""Grafana's public name below the domain."""
+ADMIN = "admin"
+RAY_METRICS_PORT_NAME = "metrics"
+"""What the KubeRay operator names the port at which every Ray pod shows its metrics."""
+_GRAFANA_PORT = 3000
+_AGENT_PORTS = (9100, 9400)
+_MONITORING_API = "monitoring.coreos.com/v1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonitoringArgs:
+    """Inputs of `Monitoring`.
+
+    Alerts go to `alert_topic_arn` with the rights of `alertmanager_role_arn`, and to Slack if `slack_secret_arn` is
+    given: a secret whose property `url` is an incoming webhook. With `domain` people reach Grafana at
+    `grafana.<domain>`, from `load_balancer`. Pods of `training_namespace` are asked for Ray's and training's metrics.
+    """
+
+    environment: str
+    settings: MonitoringSettings
+    region: str
+    alert_topic_arn: pulumi.Input[str]
+    alertmanager_role_arn: pulumi.Input[str]
+    slack_secret_arn: pulumi.Input[str] | None
+    domain: str | None
+    load_balancer: tuple[Peer, ...]
+    training_namespace: str
+    secrets: Sequence[pulumi.Resource]
+    needs: Sequence[pulumi.Resource]
+    """Nodes, storage class and the operator's CRDs."""
+    deletable: bool
+
+
+class Monitoring(pulumi.ComponentResource):
+    """Prometheus, Alertmanager and Grafana, with the platform's own alerts and dashboards."""
+
+    url: str
+    login_secret_arn: pulumi.Output[str]
+    """Grafana's admin."""
+    ready: list[pulumi.Resource]
+
+    def __init__(self, name: str, args: MonitoringArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("mlplatform:services:Monitoring", name, None, opts)
+        self._name, self._args, self._child = name, args, pulumi.ResourceOptions(parent=self)
+        self._namespace = namespace = self._services_namespace()
+        agents = self._agents_namespace()
+
+        password = generated_password(f"{name}-admin-password", opts=self._child)
+        login = StoredSecret(
+            f"{name}-login",
+            StoredSecretArgs(
+                environment=args.environment,
+                recovery_days=0 if args.deletable else 30,
+                value={"username": ADMIN, "password": password},
+            ),
+            self._child,
+        )
+        grafana = self._secret(
+            "grafana-admin", {"admin-user": (login.arn, "username"), "admin-password": (login.arn, "password")}, [login]
+        )
+        slack = None
+        if args.slack_secret_arn is not None:
+            slack = self._secret("alertmanager-slack", {"url": (args.slack_secret_arn, "url")}, [])
+
+        release = charts.release(
+            f"{name}-release",
+            charts.PROMETHEUS_STACK,
+            name="monitoring",
+            namespace=namespace.name,
+            values=stack_values(
+                environment=args.environment,
+                settings=args.settings,
+                grafana_host=f"{HOST}.{args.domain}" if args.domain else None,
+                grafana_secret=grafana.secret_name,
+                alertmanager_account=ALERTMANAGER_ACCOUNT.name,
+                alertmanager_role_arn=args.alertmanager_role_arn,
+                alertmanager_config=alertmanager_config(
+                    topic_arn=args.alert_topic_arn,
+                    region=args.region,
+                    slack_secret=slack.secret_name if slack else None,
+                ),
+                alertmanager_secrets=[slack.secret_name] if slack else [],
+                agents_namespace=agents.name,
+            ),
+            parent=self,
+            needs=[
+                *args.needs,
+                *namespace.ready,
+                *agents.ready,
+                grafana.ready,
+                *([slack.ready] if slack else []),
+            ],
+        )
+        gpus = charts.release(
+            f"{name}-gpus",
+            charts.DCGM_EXPORTER,
+            name="dcgm-exporter",
+            namespace=agents.name,
+            values=dcgm_values(),
+            parent=self,
+            needs=[*args.needs, *agents.ready],
+        )
+        self._rules()
+        self._dashboards()
+        self._training_monitor()
+
+        self.url = f"https://{HOST}.{args.domain}" if args.domain else SERVICE_URL
+        self.login_secret_arn = login.arn
+        self.ready = [release, gpus]
+        self.register_outputs({"url": self.url, "login_secret_arn": self.login_secret_arn})
+
+    def _services_namespace(self) -> Namespace:
+        grafana = Admission(
+            name="grafana",
+            peers=self._args.load_balancer,
+            ports=(_GRAFANA_PORT,),
+            pods={"app.kubernetes.io/name": "grafana"},
+        )
+        return Namespace(
+            f"{self._name}-namespace",
+            NamespaceArgs(
+                name=NAMESPACE,
+                pod_security="restricted",
+                # A door without peers would stand open to all.
+                admits=(grafana,) if self._args.load_balancer else (),
+                needs=self._args.needs,
+            ),
+            self._child,
+        )
+
+    def _agents_namespace(self) -> Namespace:
+        """Apart from the services, since what looks at nodes mounts their files."""
+        prometheus = Admission(name="prometheus", peers=(Peer(namespace=NAMESPACE),), ports=_AGENT_PORTS)
+        return Namespace(
+            f"{self._name}-agents-namespace",
+            NamespaceArgs(
+                name=AGENTS_NAMESPACE,
+                pod_security="privileged",
+                admits=(prometheus,),
+                needs=self._args.needs,
+            ),
+            self._child,
+        )
+
+    def _secret(
+        self, role: str, keys: dict[str, tuple[pulumi.Input[str], str]], stored: list[pulumi.Resource]
+    ) -> ExternalSecret:
+        return ExternalSecret(
+            f"{self._name}-{role}",
+            ExternalSecretArgs(
+                name=role,
+                namespace=self._namespace.name,
+                keys=keys,
+                # The secret's ARN does not carry that it has a value.
+                needs=[*self._args.secrets, *self._namespace.ready, *stored],
+            ),
+            self._child,
+        )
+
+    def _rules(self) -> None:
+        for file, rules in metrics.alert_files().items():
+            self._custom(f"rules-{file}", "PrometheusRule", file, rules)
+
+    def _dashboards(self) -> None:
+        for file, dashboard in metrics.dashboards().items():
+            kubernetes.core.v1.ConfigMap(
+                f"{self._name}-dashboard-{file}",
+                metadata={
+                    "name": f"dashboard-{file}",
+                    "namespace": self._namespace.name,
+                    "labels": {"grafana_dashboard": "1"},
+                },
+                data={f"{file}.json": json.dumps(dashboard)},
+                opts=self._child,
+            )
+
+    def _training_monitor(self) -> None:
+        by_cluster = {"sourceLabels": ["__meta_kubernetes_pod_label_ray_io_cluster"], "targetLabel": "ray_cluster"}
+        spec = {
+            "namespaceSelector": {"matchNames": [self._args.training_namespace]},
+            "selector": {},
+            "podMetricsEndpoints": [
+                {"port": metrics.TRAINING_PORT_NAME},
+                {"port": RAY_METRICS_PORT_NAME, "relabelings": [by_cluster]},
+            ],
+        }
+        self._custom("training", "PodMonitor", "training", spec)
+
+    def _custom(self, role: str, kind: str, object_name: str, spec: Mapping[str, object]) -> None:
+        CustomResource(
+            f"{self._name}-{role}",
+            api_version=_MONITORING_API,
+            kind=kind,
+            metadata={"name": object_name, "namespace": self._namespace.name},
+            spec=dict(spec),
+            # The kinds are among `needs`.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(self._args.needs)),
+        )

@@ -1,0 +1,1 @@
+"""What the releases and custom resources of a plan are checked against: the charts themselves."""
