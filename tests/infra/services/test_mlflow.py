@@ -1,0 +1,176 @@
+"""MLflow: replicated where asked, behind a login, its records and artifacts outside its pods."""
+
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+import pytest
+
+from infra.image import Image, ImageArgs
+from infra.namespaces import Peer
+from infra.service_settings import MlflowSettings
+from infra.services.mlflow import Mlflow, MlflowArgs
+from tests.builders import deploy, inputs_of, wanted
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+def deploy_mlflow(*, domain=None, generation=1, **settings):
+    def declare():
+        databases = kubernetes.core.v1.ConfigMap("databases", metadata={"name": "databases"})
+        image = Image(
+            "image",
+            ImageArgs(
+                repository_url="registry/mlflow",
+                context=REPOSITORY,
+                dockerfile="images/mlflow/Dockerfile",
+                sources=("images/mlflow",),
+            ),
+        )
+        args = MlflowArgs(
+            environment="test",
+            settings=MlflowSettings.model_validate(settings),
+            region="us-east-1",
+            image=image,
+            database_host="db.example",
+            database_secret_arn="arn:mlflow",
+            auth_secret_arn="arn:mlflow-auth",
+            password_generation=generation,
+            databases=databases,
+            bucket="artifacts",
+            role_arn="arn:role",
+            domain=domain,
+            load_balancer=(Peer(cidr=IPv4Network("10.0.192.0/20")),),
+            pod_hosts="10.0.*",
+            secrets=[],
+            needs=[],
+            deletable=True,
+        )
+        pulumi.export("login", Mlflow("mlflow", args).login_secret_arn)
+
+    return deploy(declare)
+
+
+def values_of(deployment):
+    [release] = inputs_of(deployment, "kubernetes:helm.sh/v3:Release").values()
+    return release["values"]
+
+
+def test_records_logins_and_artifacts_lie_outside_the_pods():
+    values = values_of(deploy_mlflow())
+    assert values["backendStore"]["postgres"] | {"port": 0} == {
+        "enabled": True,
+        "host": "db.example",
+        "port": 0,
+        "database": "mlflow",
+    }
+    assert values["auth"]["postgres"]["database"] == "mlflow_auth"
+    assert values["artifactRoot"] == {
+        "proxiedArtifactStorage": True,
+        "s3": {"enabled": True, "bucket": "artifacts", "path": "mlflow"},
+    }
+
+
+@pytest.mark.parametrize(("largest", "scaled"), [(5, True), (2, False)])
+def test_servers_are_added_under_load_where_settings_allow_it(largest, scaled):
+    """The chart renders its autoscaler if, beside this, records, artifacts and logins all lie outside the pods."""
+    values = values_of(deploy_mlflow(min_replicas=2, max_replicas=largest))
+    assert values["autoscaling"] == {"enabled": scaled, "minReplicas": 2, "maxReplicas": largest}
+    assert values["replicaCount"] == 2
+    assert values["backendStore"]["postgres"]["enabled"]
+    assert values["artifactRoot"]["s3"]["enabled"]
+    assert values["auth"]["postgres"]["enabled"]
+
+
+def test_who_has_no_account_gets_in_nowhere_and_an_account_reads():
+    values = values_of(deploy_mlflow())
+    assert values["auth"]["enabled"]
+    assert values["auth"]["defaultPermission"] == "READ"
+
+
+def test_passwords_are_in_values_by_reference_alone():
+    deployment = deploy_mlflow(accounts={"ada": "EDIT"})
+    passwords = [
+        one.created.outputs["result"].value
+        for one in deployment.of_type("random:index/randomPassword:RandomPassword")
+        if "flask" not in one.wanted.name
+    ]
+    assert len(passwords) == 4
+    text = str(values_of(deployment))
+    assert not [password for password in passwords if password in text]
+
+
+def test_a_new_generation_of_passwords_starts_the_servers_anew():
+    first, second = (values_of(deploy_mlflow(generation=generation)) for generation in (1, 2))
+    assert first["backendStore"]["existingDatabaseSecret"]["name"] == "mlflow-database-1"
+    assert second["backendStore"]["existingDatabaseSecret"]["name"] == "mlflow-database-2"
+    assert second["auth"]["postgres"]["existingSecret"]["name"] == "mlflow-auth-database-2"
+
+
+@pytest.mark.parametrize("domain", ["ml.example.com", None])
+def test_it_answers_to_its_own_names_and_to_no_other(domain):
+    values = values_of(deploy_mlflow(domain=domain))
+    public = [f"mlflow.{domain}"] if domain else []
+    assert values["serverAllowedHosts"] == [
+        *public,
+        "mlflow",
+        "mlflow.mlflow",
+        "mlflow.mlflow.svc.cluster.local",
+        "10.0.*",
+        "localhost:*",
+    ]
+    assert values["corsAllowedOrigins"] == [f"https://{host}" for host in public]
+
+
+def test_metrics_are_asked_for_with_a_login_since_nobody_is_answered_without():
+    deployment = deploy_mlflow()
+    [monitor] = inputs_of(deployment, "kubernetes:monitoring.coreos.com/v1:ServiceMonitor").values()
+    [endpoint] = monitor["spec"]["endpoints"]
+    assert endpoint["basicAuth"]["password"] == {"name": "mlflow-monitoring-1", "key": "password"}
+    assert "serviceMonitor" not in values_of(deployment)
+    assert values_of(deployment)["extraArgs"]["exposePrometheus"]
+
+
+def test_accounts_are_made_by_a_job_that_changes_with_them():
+    first, second = (
+        wanted(deploy_mlflow(accounts=accounts), "kubernetes:batch/v1:Job")["mlflow-accounts-job"].inputs
+        for accounts in ({}, {"ada": "MANAGE"})
+    )
+    assert first["metadata"]["name"] != second["metadata"]["name"]
+    [container] = second["spec"]["template"]["spec"]["containers"]
+    variables = {one["name"]: one.get("value") for one in container["env"]}
+    assert variables["ACCOUNTS"] == '{"ada": "MANAGE", "monitoring": "READ", "workloads": "EDIT"}'
+    assert variables["MLFLOW_TRACKING_PASSWORD"] is None
+
+
+def test_jobs_log_in_with_an_account_of_their_own():
+    deployment = deploy_mlflow()
+    logins = {
+        one.wanted.name: one.created.outputs["arn"] for one in deployment.of_type("aws:secretsmanager/secret:Secret")
+    }
+    assert deployment.outputs["login"] == logins["mlflow-workloads-login-secret"]
+
+
+@pytest.mark.parametrize(("replicas", "count"), [(1, 0), (2, 1)])
+def test_one_server_alone_is_not_kept_from_being_moved(replicas, count):
+    deployment = deploy_mlflow(min_replicas=replicas)
+    assert len(deployment.of_type("kubernetes:policy/v1:PodDisruptionBudget")) == count
+
+
+def test_an_upload_may_end_before_its_server_does():
+    [patch] = inputs_of(deploy_mlflow(), "kubernetes:apps/v1:DeploymentPatch").values()
+    assert patch["spec"]["template"]["spec"] == {"terminationGracePeriodSeconds": 300}
+
+
+def test_jobs_pipelines_metrics_and_the_load_balancer_alone_reach_it():
+    policies = inputs_of(deploy_mlflow(), "kubernetes:networking.k8s.io/v1:NetworkPolicy")
+    [rule] = policies["mlflow-namespace-admit-clients"]["spec"]["ingress"]
+    namespaces = [
+        peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
+        for peer in rule["from"]
+        if "namespaceSelector" in peer
+    ]
+    assert namespaces == ["training", "airflow", "monitoring"]
+    assert [peer["ipBlock"]["cidr"] for peer in rule["from"] if "ipBlock" in peer] == ["10.0.192.0/20"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": 5000}]
