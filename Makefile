@@ -24,7 +24,7 @@ down: ## Stop the platform on this machine; its data stay in .mlp
 	@if [ -x $(BIN)/mlp ]; then $(BIN)/mlp down; else echo "nothing is installed, so nothing runs"; fi
 
 .PHONY: test
-test: .venv/installed ## Check and test everything that needs no account and no GPU; quick tests only
+test: .venv/installed promtool ## Check and test everything that needs no account and no GPU; quick tests only
 	$(MAKE) --no-print-directory check
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --cov --cov-report=term
 
@@ -62,6 +62,15 @@ dataset:
 		echo "installing the data set dataset-fashion-mnist"; \
 		{ apt-get update -qq && apt-get install -y -qq dataset-fashion-mnist; } >/dev/null \
 			|| echo "dataset-fashion-mnist could not be installed"; \
+	fi
+
+# What tests the alert rules; without it those tests fail and say how to get it.
+.PHONY: promtool
+promtool:
+	@if ! command -v promtool >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		echo "installing promtool (package prometheus)"; \
+		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus; } >/dev/null \
+			|| echo "prometheus could not be installed"; \
 	fi
 
 # The pinned versions, installed once; again when they change.

@@ -72,12 +72,14 @@ class ClusterAddons(pulumi.ComponentResource):
         )
 
 
-def default_storage_class(name: str, *, needs: Sequence[pulumi.Resource], opts: pulumi.ResourceOptions) -> None:
+def default_storage_class(
+    name: str, *, needs: Sequence[pulumi.Resource], opts: pulumi.ResourceOptions
+) -> kubernetes.storage.v1.StorageClass:
     """The class of a volume whose claim names none: encrypted gp3, made in the zone of the pod that first uses it.
 
     EKS has had no default class since 1.30. The volumes' driver is among `needs`.
     """
-    kubernetes.storage.v1.StorageClass(
+    return kubernetes.storage.v1.StorageClass(
         name,
         metadata={
             "name": DEFAULT_STORAGE_CLASS,

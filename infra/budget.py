@@ -40,13 +40,14 @@ class Budget(pulumi.ComponentResource):
             policy=resource_policy(
                 [
                     ResourceStatement(
-                        principal={"Service": "budgets.amazonaws.com"},
+                        principal={"Service": f"{service}.amazonaws.com"},
                         actions=("SNS:Publish",),
                         resources=(topic.arn,),
                         conditions=(
                             Condition(operator="StringEquals", key="aws:SourceAccount", values=(args.account,)),
                         ),
                     )
+                    for service in ("budgets", "cloudwatch")
                 ]
             ),
             opts=child,

@@ -25,11 +25,12 @@ OWNERS = ("mlflow", "mlflow_auth", "airflow", "optuna")
 EXPORTED_LOGS = ("postgresql", "upgrade")
 MONITORING_INTERVAL_S = 60
 FREE_INSIGHTS_DAYS = 7
+_GIB = 2**30
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseArgs:
-    """Inputs of `Database`. It admits connections from `client_security_group_id` alone."""
+    """Inputs of `Database`. It admits `client_security_group_id` alone; alarms go to `alarm_topic_arn`."""
 
     environment: str
     vpc_id: pulumi.Input[str]
@@ -37,6 +38,7 @@ class DatabaseArgs:
     client_security_group_id: pulumi.Input[str]
     settings: DatabaseSettings
     log_retention_days: int
+    alarm_topic_arn: pulumi.Input[str]
     deletable: bool
     roles: RoleDefaults
 
@@ -133,6 +135,7 @@ class Database(pulumi.ComponentResource):
             ),
         )
 
+        self._alarms(name, instance)
         self.host, self.username, self.password = instance.address, instance.username, password
         self.secret_arn = self._login(f"{name}-login", ADMIN_USERNAME, password, DATABASE_NAME)
         self.owner_secret_arns = {}
@@ -141,6 +144,35 @@ class Database(pulumi.ComponentResource):
             own = generated_password(f"{login}-password", generation=settings.password_generation, opts=child)
             self.owner_secret_arns[owner] = self._login(login, owner, own, owner)
         self.register_outputs({"host": self.host, "secret_arn": self.secret_arn})
+
+    def _alarms(self, name: str, instance: aws.rds.Instance) -> None:
+        """What only AWS sees of the instance: nothing in the cluster measures it."""
+        alarms = {
+            # Storage grows by itself at a tenth; this tells of growth that has ended, or is too slow.
+            "storage": (
+                "FreeStorageSpace",
+                "Minimum",
+                "LessThanThreshold",
+                self._args.settings.storage_gib * _GIB // 20,
+            ),
+            "cpu": ("CPUUtilization", "Average", "GreaterThanThreshold", 90),
+        }
+        for alarm, (metric, statistic, comparison, threshold) in alarms.items():
+            aws.cloudwatch.MetricAlarm(
+                f"{name}-{alarm}",
+                alarm_description=f"{metric} of the platform's database; see docs/operations.md",
+                namespace="AWS/RDS",
+                metric_name=metric,
+                dimensions={"DBInstanceIdentifier": instance.identifier},
+                statistic=statistic,
+                period=300,
+                evaluation_periods=3,
+                threshold=threshold,
+                comparison_operator=comparison,
+                alarm_actions=[self._args.alarm_topic_arn],
+                ok_actions=[self._args.alarm_topic_arn],
+                opts=self._child,
+            )
 
     def _firewall(self, name: str) -> aws.ec2.SecurityGroup:
         firewall = aws.ec2.SecurityGroup(

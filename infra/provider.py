@@ -13,6 +13,7 @@ _EMULATED_SERVICES = (
     "acm",
     "autoscaling",
     "budgets",
+    "cloudwatch",
     "ec2",
     "ecr",
     "eks",

@@ -54,7 +54,11 @@ class MonitoringSettings(SettingsModel):
     storage_gib: int = Field(default=50, ge=5, le=16384)
     """Disk for them."""
     replicas: int = Field(default=2, ge=1, le=3)
-    """Alertmanagers."""
+    """Alertmanagers; with one, all of monitoring is small."""
+    slack_secret_arn: str | None = Field(
+        default=None, pattern=r"^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:.+$"
+    )
+    """A secret `{"url": "https://hooks.slack.com/..."}` under the environment's prefix, for alerts to Slack too."""
 
 
 class ServicesSettings(SettingsModel):

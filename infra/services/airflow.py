@@ -20,7 +20,8 @@ from infra.image import Image
 from infra.namespaces import Admission, Namespace, NamespaceArgs, Peer
 from infra.secrets import StoredSecret, StoredSecretArgs, generated_password
 from infra.service_settings import AirflowSettings
-from infra.services.airflow_values import AIRFLOW_USER, FAB, HARDENED, TMP, airflow_values, sized
+from infra.services.airflow_setup import setup_job
+from infra.services.airflow_values import airflow_values
 
 NAMESPACE = "airflow"
 WORKER = ServiceAccount(namespace=NAMESPACE, name="airflow-worker")
@@ -33,14 +34,6 @@ LOG_FOLDER = "airflow"
 """Where in the log bucket."""
 _QUOTA = {"requests.cpu": "6", "requests.memory": "24Gi", "pods": "60"}
 _METRICS_PORT = 9102
-_SETUP = r"""
-airflow db migrate
-twice() { printf '%s\n%s\n' "$ADMIN_PASSWORD" "$ADMIN_PASSWORD"; }
-twice | airflow users create --username "$ADMIN_USERNAME" --role Admin \
-    --firstname Platform --lastname Admin --email admin@example.com
-# A user who is there already was left as he is.
-twice | airflow users reset-password --username "$ADMIN_USERNAME"
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +124,14 @@ class Airflow(pulumi.ComponentResource):
             generation=args.password_generation,
         )
 
-        setup = self._setup(secret, admin)
+        setup = setup_job(
+            f"{name}-setup",
+            namespace=self._namespace.name,
+            image=args.image,
+            secret=secret.secret_name,
+            admin_secret=admin.secret_name,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[args.databases, secret.ready, admin.ready]),
+        )
         self._training_rights()
         release = charts.release(
             f"{name}-release",
@@ -212,77 +212,27 @@ class Airflow(pulumi.ComponentResource):
             self._child,
         )
 
-    def _setup(self, secret: ExternalSecret, admin: ExternalSecret) -> pulumi.Resource:
-        """The Job that migrates the database and sets the first administrator's password."""
-        told = {
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": (secret.secret_name, "connection"),
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": (secret.secret_name, "connection-async"),
-            "AIRFLOW__CORE__FERNET_KEY": (secret.secret_name, "fernet-key"),
-            "ADMIN_USERNAME": (admin.secret_name, "username"),
-            "ADMIN_PASSWORD": (admin.secret_name, "password"),
-        }
-        container = {
-            "name": "setup",
-            "image": self._args.image.reference,
-            "args": ["bash", "-euo", "pipefail", "-c", _SETUP],
-            "env": [
-                {"name": "AIRFLOW_HOME", "value": f"{TMP['mountPath']}/airflow"},  # it writes its settings there
-                {"name": "AIRFLOW__CORE__AUTH_MANAGER", "value": FAB},
-                *(
-                    {"name": variable, "valueFrom": {"secretKeyRef": {"name": name, "key": key}}}
-                    for variable, (name, key) in told.items()
-                ),
-            ],
-            "resources": sized("100m", "384Mi", "1Gi"),
-            "securityContext": HARDENED,
-            "volumeMounts": [TMP],
-        }
-        inputs = json.dumps([_SETUP, self._args.image.tag, told])
-        return kubernetes.batch.v1.Job(
-            f"{self._name}-setup",
-            # A Job cannot be changed: another input is another Job. It stays, so that its completion is known.
-            metadata={
-                "name": f"airflow-setup-{hashlib.sha256(inputs.encode()).hexdigest()[:10]}",
-                "namespace": self._namespace.name,
-            },
-            spec={
-                "backoffLimit": 6,
-                "template": {
-                    "spec": {
-                        "restartPolicy": "OnFailure",
-                        "automountServiceAccountToken": False,
-                        "priorityClassName": "platform-service",
-                        "securityContext": AIRFLOW_USER,
-                        "containers": [container],
-                        "volumes": [{"name": "tmp", "emptyDir": {}}],
-                    }
-                },
-            },
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[self._args.databases, secret.ready, admin.ready]),
-        )
-
     def _training_rights(self) -> None:
         """Tasks submit training jobs and look after them; the triggerer waits for them, without a pod each."""
-        metadata = {"name": "airflow-training", "namespace": self._args.training_namespace}
         looking = ["get", "list", "watch"]
         role = kubernetes.rbac.v1.Role(
             f"{self._name}-training",
-            metadata=metadata,
+            metadata={"name": "airflow-training", "namespace": self._args.training_namespace},
             rules=[
-                {"apiGroups": ["ray.io"], "resources": ["rayjobs"], "verbs": ["create", "delete", *looking]},
-                {"apiGroups": [""], "resources": ["pods", "pods/log"], "verbs": looking},
+                {"api_groups": ["ray.io"], "resources": ["rayjobs"], "verbs": ["create", "delete", *looking]},
+                {"api_groups": [""], "resources": ["pods", "pods/log"], "verbs": looking},
             ],
             opts=self._child,
         )
         kubernetes.rbac.v1.RoleBinding(
             f"{self._name}-training-binding",
-            metadata=metadata,
-            role_ref={"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role.metadata.name},
+            metadata={"name": "airflow-training", "namespace": self._args.training_namespace},
+            role_ref={"api_group": "rbac.authorization.k8s.io", "kind": "Role", "name": "airflow-training"},
             subjects=[
                 {"kind": "ServiceAccount", "namespace": account.namespace, "name": account.name}
                 for account in (WORKER, TRIGGERER)
             ],
-            opts=self._child,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[role]),  # known to it by name alone
         )
 
 

@@ -27,7 +27,7 @@ HARDENED = {
     "seccompProfile": {"type": "RuntimeDefault"},
 }
 # The image's files belong to group 0, and it runs as no other.
-AIRFLOW_USER = {
+AIRFLOW_USER: Any = {
     "runAsUser": 50000,
     "runAsGroup": 0,
     "runAsNonRoot": True,
@@ -82,8 +82,8 @@ def airflow_values(
         # The program migrates the database and makes the first user before the release: as hooks, the chart's Jobs wait
         # for pods that wait for them; as plain Jobs they stop an upgrade that comes within their time to live; and the
         # password would be a value.
-        "migrateDatabaseJob": {"enabled": False},
-        "createUserJob": {"enabled": False},
+        "migrateDatabaseJob": {"enabled": False, "serviceAccount": {"create": False}},
+        "createUserJob": {"enabled": False, "serviceAccount": {"create": False}},
         "postgresql": {"enabled": False},
         "redis": {"enabled": False},
         "data": {"metadataSecretName": secret},
@@ -205,6 +205,7 @@ def _git_sync(settings: AirflowSettings) -> dict[str, Any]:
         "ref": settings.dags_branch,
         "subPath": DAGS_FOLDER,
         "period": "60s",
+        "recommendedProbeSetting": True,
         "securityContexts": {"container": {"runAsUser": 65533, **HARDENED}},
         "extraVolumeMounts": [TMP],  # git's own settings
         "resources": sized("10m", "64Mi", "256Mi"),

@@ -70,7 +70,6 @@ EXPORTED_METRICS: dict[str, frozenset[str]] = {
     "Prometheus": frozenset({"ALERTS"}),
     "cluster autoscaler": frozenset(
         {
-            "cluster_autoscaler_failed_scale_ups_total",
             "cluster_autoscaler_scaled_down_nodes_total",
             "cluster_autoscaler_unschedulable_pods_count",
         }
@@ -96,7 +95,7 @@ EXPORTED_METRICS: dict[str, frozenset[str]] = {
     ),
     # Of `mlflow server --expose-prometheus`, which needs prometheus-flask-exporter.
     "MLflow": frozenset({"mlflow_http_request_duration_seconds_bucket", "mlflow_http_request_total"}),
-    # As the chart's own statsd mappings name them; timers are summaries in milliseconds, so they have a `_count`.
+    # As the chart's own statsd mappings name them; timers become summaries in seconds, so they have a `_count`.
     "Airflow's statsd exporter": frozenset(
         {
             "airflow_dag_processing_import_errors",

@@ -13,6 +13,7 @@ from pulumi_kubernetes.apiextensions import CustomResource
 from infra import charts
 from infra.external_secret import ExternalSecret, ExternalSecretArgs
 from infra.identity import ServiceAccount
+from infra.ingress import Backend
 from infra.namespaces import Admission, Namespace, NamespaceArgs, Peer
 from infra.secrets import StoredSecret, StoredSecretArgs, generated_password
 from infra.service_settings import MonitoringSettings
@@ -68,6 +69,7 @@ class Monitoring(pulumi.ComponentResource):
     login_secret_arn: pulumi.Output[str]
     """Grafana's admin."""
     ready: list[pulumi.Resource]
+    backend: Backend
 
     def __init__(self, name: str, args: MonitoringArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:services:Monitoring", name, None, opts)
@@ -134,7 +136,15 @@ class Monitoring(pulumi.ComponentResource):
         self._dashboards()
         self._training_monitor()
 
-        self.url = f"https://{HOST}.{args.domain}" if args.domain else SERVICE_URL
+        self.url = SERVICE_URL
+        self.backend = Backend(
+            host=HOST,
+            namespace=NAMESPACE,
+            service=SERVICE_NAME,
+            port=SERVICE_PORT,
+            health_path=HEALTH_PATH,
+            needs=[release],
+        )
         self.login_secret_arn = login.arn
         self.ready = [release, gpus]
         self.register_outputs({"url": self.url, "login_secret_arn": self.login_secret_arn})

@@ -16,7 +16,7 @@ _PART = re.compile(r'"([^"]+)"|([^.]+)')
 
 @dataclass(frozen=True)
 class FreeMap:
-    """A map whose keys are not the chart's; `keys`, if given, are all that it may have at its first level."""
+    """A value whose keys the chart's defaults cannot tell; `keys`, if given, are all of its first level."""
 
     path: str
     reason: str
@@ -71,6 +71,7 @@ _CONTAINER_SECURITY = (
 # Many charts switch the whole object on or off beside its fields.
 _SECURITY = tuple(sorted({*_POD_SECURITY, *_CONTAINER_SECURITY, "enabled"}))
 _SELECTOR = ("matchExpressions", "matchLabels")
+_COMMENTED = "the defaults have it in a comment only"
 _CLAIM = ("disableMountSubPath", "emptyDir", "ephemeral", "volumeClaimTemplate")
 
 BY_NAME: tuple[FreeMap, ...] = (
@@ -110,6 +111,8 @@ BY_CHART: Mapping[str, tuple[FreeMap, ...]] = {
         FreeMap("controllerConfig.featureGates", "the controller's own switches"),
         FreeMap("ingressClassParams.spec", "fields of its own custom resource"),
     ),
+    "cluster-autoscaler": (FreeMap("expanderPriorities", "patterns of groups' names by priority"),),
+    "dcgm-exporter": (FreeMap("customMetrics", _COMMENTED),),
     "kube-prometheus-stack": (
         FreeMap("additionalPrometheusRulesMap", "rule groups by name"),
         FreeMap("alertmanager.alertmanagerSpec.storage", "Alertmanager's volume", _CLAIM),
@@ -122,9 +125,13 @@ BY_CHART: Mapping[str, tuple[FreeMap, ...]] = {
         FreeMap("grafana.dashboards", "dashboards by provider and name"),
         FreeMap("grafana.datasources", "files by name"),
         FreeMap("grafana.envValueFrom", "variables of the program"),
+        FreeMap("grafana.priorityClassName", _COMMENTED),
+        FreeMap("kube-state-metrics.priorityClassName", _COMMENTED),
+        FreeMap("prometheus-node-exporter.priorityClassName", _COMMENTED),
         FreeMap("prometheus.prometheusSpec.storageSpec", "Prometheus' volume", _CLAIM),
         FreeMap("prometheusOperator.namespaces", "which namespaces it sees", ("additional", "releaseNamespace")),
     ),
+    "kuberay-operator": (FreeMap("watchNamespace", _COMMENTED),),
     "nvidia-device-plugin": (FreeMap("config.map", "the plugin's configurations by name"),),
 }
 """Maps of one chart; here a path is good even if the defaults only speak of it in a comment."""

@@ -59,8 +59,8 @@ def pull(wanted: Iterable[Chart], store: ChartStore, repositories: Repositories,
         lines = "\n".join(f"  {name}: {reason}" for name, reason in faults.items())
         raise PlatformError(
             f"{len(faults)} {'chart' if len(faults) == 1 else 'charts'} could not be pulled, and nothing of them was "
-            f"kept:\n{lines}\nmake the addresses reachable from here (HTTPS_PROXY names a proxy), or correct the pins in "
-            f"infra/charts.py, and run `mlp charts pull {' '.join(faults)}`"
+            f"kept:\n{lines}\nmake the addresses reachable from here (HTTPS_PROXY names a proxy), or correct the pins "
+            f"in infra/charts.py, and run `mlp charts pull {' '.join(faults)}`"
         )
 
 

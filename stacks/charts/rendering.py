@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import re
 import shutil
 import subprocess
 import tempfile
@@ -24,6 +25,10 @@ from stacks.charts.store import ChartStore
 from stacks.errors import PlatformError
 from stacks.offline.engine import Deployment
 
+_SEPARATOR = re.compile(r"(?:^|\s*\n)---\s*")
+_SOURCE = re.compile(r"\A# Source: .*\n")
+_SAYS_SOMETHING = re.compile(r"^\s*[^\s#]", re.MULTILINE)
+
 SDK = "helm_python"
 VALIDATOR = "kubernetes_validate"
 HOW_TO_INSTALL = "pip install 'ml-platform[charts]'"
@@ -39,11 +44,19 @@ class Cluster:
     """Beyond Kubernetes' own."""
 
 
+@dataclass(frozen=True)
+class Manifest:
+    """One object as YAML, and the template that made it."""
+
+    path: str
+    text: str
+
+
 class Renderer(Protocol):
     """Renders a chart's archive."""
 
-    def __call__(self, archive: Path, release: Release, cluster: Cluster) -> dict[str, str]:
-        """The manifests by their template's path; secrets are veiled. Raises PlatformError."""
+    def __call__(self, archive: Path, release: Release, cluster: Cluster) -> list[Manifest]:
+        """The manifests, by their templates' paths; secrets are veiled. Raises PlatformError."""
 
 
 @dataclass(kw_only=True)
@@ -74,7 +87,7 @@ def render_release(
     version = kubernetes_version(deployments)
     cluster = Cluster(kubernetes_version=version, api_versions=tuple(known.api_versions()))
     manifests = (renderer or find_renderer())(archive, release, cluster)
-    rendered = Rendered(text=_joined(manifests))
+    rendered = Rendered(text="".join(f"---\n# Source: {one.path}\n{one.text}" for one in manifests))
     validate(manifests, known, version, rendered)
     return rendered
 
@@ -105,7 +118,7 @@ def find_renderer() -> Renderer:
     raise PlatformError(f"there is nothing to render with; {HOW_TO_INSTALL} installs Helm's library, or install `helm`")
 
 
-def render_by_sdk(archive: Path, release: Release, cluster: Cluster) -> dict[str, str]:
+def render_by_sdk(archive: Path, release: Release, cluster: Cluster) -> list[Manifest]:
     """Render in this process."""
     helm = importlib.import_module(SDK)  # large and optional
     native = importlib.import_module(f"{SDK}._native")
@@ -128,7 +141,7 @@ def render_by_sdk(archive: Path, release: Release, cluster: Cluster) -> dict[str
 def render_by_command(program: str) -> Renderer:
     """A renderer that runs `program`, the `helm` command."""
 
-    def render(archive: Path, release: Release, cluster: Cluster) -> dict[str, str]:
+    def render(archive: Path, release: Release, cluster: Cluster) -> list[Manifest]:
         with tempfile.TemporaryDirectory() as folder:
             values = Path(folder) / "values.json"
             values.write_text(json.dumps(release.shown), encoding="utf-8")
@@ -156,36 +169,39 @@ def _does_not_render(release: Release, reason: str) -> PlatformError:
     )
 
 
-def _manifests(rendered: Mapping[str, str]) -> dict[str, str]:
-    return {
-        path: text
-        for path, text in sorted(rendered.items())
-        if not path.endswith("NOTES.txt") and text.strip().strip("-").strip()
-    }
+def _manifests(rendered: Mapping[str, str]) -> list[Manifest]:
+    return [
+        Manifest(path, text)
+        for path, whole in sorted(rendered.items())
+        if not path.endswith("NOTES.txt")
+        for text in split(whole)
+    ]
 
 
-def _joined(manifests: Mapping[str, str]) -> str:
-    return "".join(
-        text if text.startswith(("---\n# Source:", "# Source:")) else f"---\n# Source: {path}\n{text.strip()}\n"
-        for path, text in manifests.items()
-    )
+def split(text: str) -> list[str]:
+    """What Helm sends to the cluster one by one, without what is comment only.
+
+    Helm splits before it reads YAML, and takes `---apiVersion: v1`, which templates easily make, for a separator too.
+    """
+    found = (_SOURCE.sub("", one) for one in _SEPARATOR.split(text))
+    return [f"{one.strip()}\n" for one in found if _SAYS_SOMETHING.search(one)]
 
 
-def validate(manifests: Mapping[str, str], known: CustomResources, version: str, rendered: Rendered) -> None:
+def validate(manifests: Iterable[Manifest], known: CustomResources, version: str, rendered: Rendered) -> None:
     """Look at every manifest: custom resources by their definitions, the rest by Kubernetes' own schemas."""
     built_in = _find_validator()
     if built_in is None:
         rendered.unchecked.append(
             f"Kubernetes' own objects, since kubernetes-validate is not installed; {HOW_TO_INSTALL}"
         )
-    for path, text in manifests.items():
+    for manifest in manifests:
         try:
-            found = yaml_text.documents(text)
+            found = yaml_text.documents(manifest.text)
         except yaml.YAMLError as error:
-            rendered.faults.append(f"{path}: it is not YAML: {' '.join(str(error).split())}")
+            rendered.faults.append(f"{manifest.path}: it is not YAML: {' '.join(str(error).split())}")
             continue
         for thing in _one_by_one(found):
-            _validate_one(path, thing, known, built_in, version, rendered)
+            _validate_one(manifest.path, thing, known, built_in, version, rendered)
 
 
 def _one_by_one(found: Iterable[Any]) -> Iterator[Any]:

@@ -165,16 +165,25 @@ def known_keys(chart: ChartData) -> dict[str, Any]:
         own = known.get(one.key)
         known[one.key] = own if isinstance(own, Mapping) else {}
         if one.name in chart.subcharts:
-            known[one.key] = merged(known[one.key], known_keys(chart.subcharts[one.name]))
+            known[one.key] = _both(known[one.key], known_keys(chart.subcharts[one.name]))
     for path in (path for one in chart.dependencies for path in one.conditions):
-        known = merged(known, _at(path, default=_found(known, path)))
+        known = _both(known, _at(path))
     if chart.dependencies:
         known.setdefault("global", {})
     return known
 
 
-def _at(path: Path, *, default: Any) -> dict[str, Any]:
-    value: Any = False if default is None else default
+def _both(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of both, those that are null too; where both have one, `first` tells what it holds."""
+    result = {**second, **first}
+    for key in first.keys() & second.keys():
+        if isinstance(first[key], Mapping) and isinstance(second[key], Mapping):
+            result[key] = _both(first[key], second[key])
+    return result
+
+
+def _at(path: Path) -> dict[str, Any]:
+    value: Any = False
     for key in reversed(path):
         value = {key: value}
     return dict(value)

@@ -329,6 +329,7 @@ RECORDERS: dict[str, Recorder] = {
     "aws:acm/certificateValidation:CertificateValidation": _certificate_validation,
     "aws:autoscaling/tag:Tag": _scaling_group_tag,
     "aws:budgets/budget:Budget": _budget,
+    "aws:cloudwatch/metricAlarm:MetricAlarm": _named_arn("cloudwatch", "alarm"),
     "aws:cloudwatch/logGroup:LogGroup": _named_arn("logs", "log-group"),
     "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": _default_security_group,
     "aws:ec2/eip:Eip": _elastic_ip,

@@ -31,7 +31,8 @@ from infra.node_pools import NodePools, NodePoolsArgs
 from infra.provider import aws_place, aws_provider
 from infra.registry import ImageRegistry, ImageRegistryArgs
 from infra.secrets import secrets_access
-from infra.services import mlflow
+from infra.services import mlflow, monitoring
+from infra.services.alert_routing import publish_access
 from infra.services.ray import RayOperator, RayOperatorArgs
 from infra.settings import PlatformSettings
 from infra.storage import Archive, ObjectStore, ObjectStoreArgs
@@ -145,6 +146,7 @@ addons = ClusterAddons(
     ),
     on_aws,
 )
+budget = Budget("budget", BudgetArgs(environment=environment, account=place.account, settings=settings.budget), on_aws)
 database = Database(
     "database",
     DatabaseArgs(
@@ -154,6 +156,7 @@ database = Database(
         client_security_group_id=cluster.security_group_id,
         settings=settings.database,
         log_retention_days=settings.log_group_retention_days,
+        alarm_topic_arn=budget.topic_arn,
         deletable=deletable,
         roles=roles,
     ),
@@ -164,7 +167,6 @@ registry = ImageRegistry(
     ImageRegistryArgs(environment=environment, images=("mlflow", "training"), deletable=deletable),
     on_aws,
 )
-budget = Budget("budget", BudgetArgs(environment=environment, account=place.account, settings=settings.budget), on_aws)
 edge = None
 if settings.edge.enabled:
     edge = Edge(
@@ -187,6 +189,7 @@ service_accounts = {
         ServiceAccount(namespace="airflow", name="airflow-api-server"),
         logs.read_access("airflow/"),
     ),
+    "alertmanager": (monitoring.ALERTMANAGER_ACCOUNT, publish_access(budget.topic_arn)),
     "load-balancer-controller": (
         LOAD_BALANCER_ACCOUNT,
         load_balancer_access(partition=place.partition, cluster_name=cluster_name(environment)),
@@ -219,7 +222,9 @@ if settings.services.enabled:
     services, generation = settings.services, settings.database.password_generation
     load_balancer = tuple(Peer(cidr=block) for block in subnet_layout(settings.network.cidr).public)
     domain = settings.edge.domain if settings.edge.enabled else None
-    default_storage_class("default-storage", needs=addons.all, opts=pulumi.ResourceOptions(provider=cluster.kubernetes))
+    storage = default_storage_class(
+        "default-storage", needs=addons.all, opts=pulumi.ResourceOptions(provider=cluster.kubernetes)
+    )
     controllers = Controllers(
         "controllers",
         ControllersArgs(
@@ -287,6 +292,27 @@ if settings.services.enabled:
     tracking_secret_arn = tracking.login_secret_arn
 
     backends = [tracking.backend]
+    if services.monitoring.enabled:
+        watch = monitoring.Monitoring(
+            "monitoring",
+            monitoring.MonitoringArgs(
+                environment=environment,
+                settings=services.monitoring,
+                region=settings.region,
+                alert_topic_arn=budget.topic_arn,
+                alertmanager_role_arn=identities["alertmanager"].role_arn,
+                slack_secret_arn=services.monitoring.slack_secret_arn,
+                domain=domain,
+                load_balancer=load_balancer,
+                training_namespace=training_namespace.NAMESPACE,
+                secrets=controllers.secrets,
+                needs=[*controllers.base, storage],
+                deletable=deletable,
+            ),
+            on_both,
+        )
+        service_urls["grafana"] = watch.url
+        backends.append(watch.backend)
     if edge and domain:
         for backend in backends:
             way_in = Ingress(

@@ -188,7 +188,7 @@ def serving() -> Iterator[Server]:
     """An HTTP server on this machine."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802  the name that http.server calls
+        def do_GET(self) -> None:
             served.asked.append(self.path)
             found = served.files.get(self.path.partition("?")[0])
             if callable(found):
@@ -239,9 +239,14 @@ class Part(pulumi.ComponentResource):
         super().__init__("test:index:Part", "part")
 
 
-def planned(values: Mapping[str, Any], *, chart: Chart = TINY, name: str = "tiny") -> Deployment:
-    """A plan that installs one release."""
-    return deploy(lambda: release(name, chart, name=name, namespace="somewhere", values=values, parent=Part()))
+def planned(values: Mapping[str, Any], *, name: str = "tiny", secret: str | None = None) -> Deployment:
+    """A plan that installs one release; `secret` is the name of a value that is secret."""
+
+    def declare() -> None:
+        given = {key: pulumi.Output.secret(value) if key == secret else value for key, value in values.items()}
+        release(name, TINY, name=name, namespace="somewhere", values=given, parent=Part())
+
+    return deploy(declare)
 
 
 def widget(**spec: Any) -> Callable[[], object]:

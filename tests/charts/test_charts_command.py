@@ -16,8 +16,9 @@ from stacks.charts import commands, pull
 from infra.charts import Chart
 if not any(group.typer_instance.info.name == "charts" for group in cli.app.registered_groups):
     commands.register(cli.app)
-if sys.argv[1] != "-":
-    pull.pins = lambda: [Chart(name="tiny", version="1.2.3", repository=sys.argv[1])]
+repository = sys.argv[1]
+if repository != "-":
+    pull.pins = lambda: [Chart(name="tiny", version="1.2.3", repository=repository)]
 sys.argv = ["mlp", "charts", *sys.argv[2:]]
 cli.main()
 """

@@ -200,7 +200,7 @@ def test_an_answer_or_an_archive_without_end_is_refused(server, store, monkeypat
 def test_a_folder_that_may_not_be_written_is_told(server, tmp_path):
     server.hold((TINY, packed(chart_files())))
     (tmp_path / "charts").write_text("a file")
-    with pytest.raises(PlatformError, match="tiny could not be written to .*; free or unlock the place"):
+    with pytest.raises(PlatformError, match=r"tiny could not be written to .*; free or unlock the place"):
         fetch(at(server), ChartStore(tmp_path / "charts"))
 
 

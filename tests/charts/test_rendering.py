@@ -3,7 +3,6 @@ import json
 import os
 import sys
 
-import pulumi
 import pulumi_aws as aws
 import pytest
 import yaml
@@ -11,11 +10,18 @@ import yaml
 from infra.charts import Chart
 from infra.kubernetes_versions import ADDON_VERSIONS
 from stacks.charts import rendering
-from stacks.charts.rendering import kubernetes_version, render_by_command, render_by_sdk, render_release
+from stacks.charts.rendering import (
+    Manifest,
+    kubernetes_version,
+    render_by_command,
+    render_by_sdk,
+    render_release,
+    split,
+)
 from stacks.charts.store import ChartStore
 from stacks.errors import PlatformError
 from tests.builders import deploy
-from tests.charts.builders import TINY, chart_files, planned, stored
+from tests.charts.builders import chart_files, planned, stored
 
 needs_sdk = pytest.mark.skipif(
     not importlib.util.find_spec(rendering.SDK), reason=f"Helm's library is not there: {rendering.HOW_TO_INSTALL}"
@@ -33,7 +39,7 @@ def store(tmp_path):
 
 def giving(manifests):
     """A renderer that answers with these."""
-    return lambda archive, release, cluster: manifests
+    return lambda archive, release, cluster: [Manifest(path, text) for path, text in manifests.items()]
 
 
 CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {a: b}\n"
@@ -53,8 +59,8 @@ def test_a_release_is_rendered_with_its_values_in_its_namespace_for_the_plans_cl
 
 @needs_sdk
 def test_secrets_are_not_rendered(store):
-    values = {"settings": {"password": pulumi.Output.secret("hunter2")}}
-    text = render_release("tiny", [planned(values)], store, render_by_sdk).text
+    deployment = planned({"settings": {"password": "hunter2"}}, secret="settings")
+    text = render_release("tiny", [deployment], store, render_by_sdk).text
     assert "hunter2" not in text
     assert 'password: "[secret]"' in text
 
@@ -62,7 +68,7 @@ def test_secrets_are_not_rendered(store):
 @needs_sdk
 def test_a_chart_that_does_not_render_is_one_clear_message(tmp_path):
     files = {**chart_files(), "templates/settings.yaml": '{{ fail "the door is shut" }}'}
-    with pytest.raises(PlatformError, match="tiny 1.2.3 does not render with the values of tiny: .*the door is shut"):
+    with pytest.raises(PlatformError, match=r"tiny 1\.2\.3 does not render with .*the door is shut"):
         render_release("tiny", [planned({})], stored(tmp_path, files=files), render_by_sdk)
 
 
@@ -77,7 +83,7 @@ def test_a_manifest_that_its_definition_refuses_is_a_fault(store):
     ("manifest", "fault"),
     [
         (CONFIG_MAP, None),
-        (CONFIG_MAP.replace("data:", "dat:"), "Additional properties are not allowed ('dat' was unexpected)"),
+        (CONFIG_MAP.replace("\ndata:", "\ndat:"), "Additional properties are not allowed ('dat' was unexpected)"),
         (CONFIG_MAP.replace("{a: b}", "{a: 1}"), "data.a: 1 is not of type"),
         (f"apiVersion: v1\nkind: List\nitems: [{json.dumps(yaml.safe_load(CONFIG_MAP))}]\n", None),
     ],
@@ -115,6 +121,21 @@ def test_what_is_no_good_manifest_is_a_fault(store, manifest, fault):
     assert told.startswith(fault)
 
 
+@pytest.mark.parametrize(
+    ("text", "manifests"),
+    [
+        ("a: 1\n---\nb: 2\n", ["a: 1\n", "b: 2\n"]),
+        ("\n---apiVersion: v1\nkind: A\n", ["apiVersion: v1\nkind: A\n"]),
+        ("---\n# Source: tiny/templates/a.yaml\na: 1\n", ["a: 1\n"]),
+        ("# A licence.\n\n---\n\n", []),
+        ("a: |\n  ---x\n", ["a: |\n  ---x\n"]),
+    ],
+    ids=["two", "no line break", "named", "nothing", "within a text"],
+)
+def test_manifests_are_split_as_helm_does_it(text, manifests):
+    assert split(text) == manifests
+
+
 def test_a_release_that_the_plan_has_not_is_told_with_those_that_it_has(store):
     with pytest.raises(PlatformError, match="the plan has no release 'toni'; its releases are: tiny"):
         render_release("toni", [planned({})], store)
@@ -143,7 +164,8 @@ if "{outcome}" == "fails":
 given = dict(zip(arguments[3::2], arguments[4::2]))
 folder = pathlib.Path(given["--output-dir"]) / "tiny" / "templates"
 folder.mkdir(parents=True)
-kept = {{"arguments": [one for one in arguments if not one.startswith("/")], "values": json.load(open(given["--values"]))}}
+values = json.load(open(given["--values"]))
+kept = {{"arguments": [one for one in arguments if not one.startswith("/")], "values": values}}
 (folder / "a.yaml").write_text("---\\n# Source: tiny/templates/a.yaml\\napiVersion: v1\\nkind: ConfigMap\\n"
     "metadata: {{name: a}}\\ndata: {{kept: '" + json.dumps(kept) + "'}}\\n")
 """

@@ -184,7 +184,7 @@ def test_a_schema_that_refers_to_the_network_is_not_fetched():
 SUB = ChartData(
     name="sub",
     version="1",
-    values={"image": {"tag": "1"}, "size": 1},
+    values={"image": {"tag": "1"}, "size": 1, "place": {"namespace": None}},
     schema={"type": "object", "properties": {"size": {"type": "integer"}}},
     dependencies=(),
     subcharts={},
@@ -193,8 +193,9 @@ WITH_SUB = (Dependency(name="sub", key="theirs", conditions=(("theirs", "enabled
 
 
 def test_values_of_a_sub_chart_are_checked_against_its_own_defaults_and_schema():
-    whole = chart(dependencies=WITH_SUB, subcharts={"sub": SUB})
-    assert findings({"theirs": {"image": {"tag": "2"}, "enabled": True}, "global": {}}, whole) == []
+    whole = chart(values={"theirs": {"place": {}}}, dependencies=WITH_SUB, subcharts={"sub": SUB})
+    right = {"image": {"tag": "2"}, "enabled": True, "place": {"namespace": "there"}}
+    assert findings({"theirs": right, "global": {}}, whole) == []
     wrong = {"theirs": {"size": "2", "imag": {}}}
     assert sorted(str(one) for one in findings(wrong, whole)) == [
         "theirs.imag: the chart has no such value; the nearest that it has is theirs.image",

@@ -48,12 +48,13 @@ def test_every_address_is_told():
 
 
 @pytest.mark.parametrize(("account", "allowed"), [("111122223333", True), ("999999999999", False)])
-def test_budgets_of_the_own_account_alone_publish_to_the_topic(account, allowed):
+def test_budgets_and_alarms_of_the_own_account_alone_publish_to_the_topic(account, allowed):
     [policy] = inputs_of(deploy_budget(), "aws:sns/topicPolicy:TopicPolicy").values()
-    service = {"Service": "budgets.amazonaws.com"}
     context = {"aws:SourceAccount": account}
     document = json.loads(policy["policy"])
-    assert trusts(document, action="SNS:Publish", principal=service, context=context) is allowed
+    for name in ("budgets", "cloudwatch"):
+        service = {"Service": f"{name}.amazonaws.com"}
+        assert trusts(document, action="SNS:Publish", principal=service, context=context) is allowed
 
 
 def test_the_topic_may_be_published_to_before_a_budget_names_it():

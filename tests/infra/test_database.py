@@ -22,6 +22,7 @@ def deploy_database(*, deletable=False, **settings):
         client_security_group_id="sg-cluster",
         settings=DatabaseSettings(**settings),
         log_retention_days=90,
+        alarm_topic_arn="arn:topic",
         deletable=deletable,
         roles=ROLES,
     )
@@ -117,3 +118,12 @@ def test_a_new_generation_makes_every_password_anew(generation):
     passwords = inputs_of(deploy_database(password_generation=generation), "random:index/randomPassword:RandomPassword")
     assert len(passwords) == 1 + len(OWNERS)
     assert all(one["keepers"] == {"generation": str(generation)} for one in passwords.values())
+
+
+def test_its_owner_is_told_before_its_storage_is_full():
+    alarms = inputs_of(deploy_database(storage_gib=100), "aws:cloudwatch/metricAlarm:MetricAlarm")
+    storage = alarms["database-storage"]
+    assert (storage["metricName"], storage["comparisonOperator"]) == ("FreeStorageSpace", "LessThanThreshold")
+    assert storage["threshold"] == 5 * 2**30
+    assert storage["dimensions"] == {"DBInstanceIdentifier": "ml-platform-test"}
+    assert all(one["alarmActions"] == one["okActions"] == ["arn:topic"] for one in alarms.values())

@@ -1,0 +1,88 @@
+"""The Job that must be done before Airflow starts: its tables, and the first administrator."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from infra.image import Image
+from infra.services.airflow_values import AIRFLOW_USER, FAB, HARDENED, TMP, sized
+
+# The password goes by standard input, and into no list of processes.
+SCRIPT = r"""
+airflow db migrate
+twice() { printf '%s\n%s\n' "$ADMIN_PASSWORD" "$ADMIN_PASSWORD"; }
+twice | airflow users create --username "$ADMIN_USERNAME" --role Admin \
+    --firstname Platform --lastname Admin --email admin@example.com
+# One who is there already was left as he is.
+twice | airflow users reset-password --username "$ADMIN_USERNAME"
+"""
+
+
+def setup_job(
+    name: str,
+    *,
+    namespace: pulumi.Input[str],
+    image: Image,
+    secret: str,
+    admin_secret: str,
+    opts: pulumi.ResourceOptions,
+) -> kubernetes.batch.v1.Job:
+    """The Job, done when it stands; safe to repeat.
+
+    `secret` has the keys `connection`, `connection-async` and `fernet-key`, `admin_secret` has `username` and
+    `password`: the administrator logs in with these from then on, whatever he had set himself.
+    """
+    told = {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": (secret, "connection"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": (secret, "connection-async"),
+        "AIRFLOW__CORE__FERNET_KEY": (secret, "fernet-key"),
+        "ADMIN_USERNAME": (admin_secret, "username"),
+        "ADMIN_PASSWORD": (admin_secret, "password"),
+    }
+    inputs = json.dumps([SCRIPT, image.tag, told])
+    return kubernetes.batch.v1.Job(
+        name,
+        # A Job cannot be changed: another input is another Job. It stays, so that its completion is known.
+        metadata={
+            "name": f"airflow-setup-{hashlib.sha256(inputs.encode()).hexdigest()[:10]}",
+            "namespace": namespace,
+        },
+        spec={
+            "backoff_limit": 6,
+            "template": {
+                "spec": {
+                    "restart_policy": "OnFailure",
+                    "automount_service_account_token": False,
+                    "priority_class_name": "platform-service",
+                    "security_context": AIRFLOW_USER,
+                    "containers": [_container(image, told)],
+                    "volumes": [{"name": "tmp", "empty_dir": {}}],
+                }
+            },
+        },
+        opts=opts,
+    )
+
+
+def _container(image: Image, told: dict[str, tuple[str, str]]) -> Any:
+    return {
+        "name": "setup",
+        "image": image.reference,
+        "args": ["bash", "-euo", "pipefail", "-c", SCRIPT],
+        "env": [
+            {"name": "AIRFLOW_HOME", "value": f"{TMP['mountPath']}/airflow"},  # its settings are written there
+            {"name": "AIRFLOW__CORE__AUTH_MANAGER", "value": FAB},
+            *(
+                {"name": variable, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
+                for variable, (secret, key) in told.items()
+            ),
+        ],
+        "resources": sized("100m", "384Mi", "1Gi"),
+        "securityContext": HARDENED,
+        "volumeMounts": [TMP],
+    }

@@ -1,0 +1,440 @@
+"""Monitoring: what is installed, who may reach it, who is told of alerts, and that nothing rests on absent metrics."""
+
+import re
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import pulumi
+import pytest
+
+from infra import charts
+from infra.namespaces import Peer
+from infra.service_settings import MonitoringSettings
+from infra.services import monitoring
+from infra.services.alert_routing import NOBODY, PEOPLE, SEVERITIES, alertmanager_config, publish_access
+from infra.services.metrics import (
+    DCGM_FIELDS,
+    EXPORTED_METRICS,
+    TRAINING_METRICS,
+    alert_files,
+    alerts,
+    dashboards,
+    dcgm_fields,
+)
+from infra.settings import PlatformSettings
+from stacks.offline.values import Secret
+from tests.builders import deploy, inputs_of, wanted
+from tests.infra.services.promql import metrics_of, queries_of
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+RELEASE = "kubernetes:helm.sh/v3:Release"
+EXTERNAL_SECRET = "kubernetes:external-secrets.io/v1:ExternalSecret"
+CONFIG_MAP = "kubernetes:core/v1:ConfigMap"
+POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
+TOPIC = "arn:aws:sns:us-east-1:123456789012:alerts"
+SLACK = "arn:aws:secretsmanager:us-east-1:123456789012:secret:slack"
+
+
+def deploy_monitoring(*, domain=None, load_balancer=(), slack=None, deletable=False, **settings):
+    def declare():
+        made = monitoring.Monitoring(
+            "monitoring",
+            monitoring.MonitoringArgs(
+                environment="test",
+                settings=MonitoringSettings(**settings),
+                region="us-east-1",
+                alert_topic_arn=pulumi.Output.from_input(TOPIC),
+                alertmanager_role_arn="arn:aws:iam::123456789012:role/alertmanager",
+                slack_secret_arn=slack,
+                domain=domain,
+                load_balancer=load_balancer,
+                training_namespace="training",
+                secrets=(),
+                needs=(),
+                deletable=deletable,
+            ),
+        )
+        pulumi.export("url", made.url)
+
+    return deploy(declare)
+
+
+def stack_of(deployment):
+    return inputs_of(deployment, RELEASE)["monitoring-release"]
+
+
+def policies_of(deployment):
+    return {
+        (one["metadata"]["namespace"], one["metadata"]["name"]): one["spec"]
+        for one in inputs_of(deployment, POLICY).values()
+    }
+
+
+def containers_of(values):
+    """Every mapping with resources in the values of a release, by its path."""
+    if isinstance(values, dict):
+        for key, value in values.items():
+            if key == "resources" and isinstance(value, dict) and "limits" in value:
+                yield values["resources"]
+            else:
+                yield from containers_of(value)
+
+
+def test_the_charts_are_the_pinned_ones_under_the_names_that_others_know():
+    releases = inputs_of(deploy_monitoring(), RELEASE)
+    assert {(one["chart"], one["version"], one["name"], one["namespace"]) for one in releases.values()} == {
+        (charts.PROMETHEUS_STACK.name, charts.PROMETHEUS_STACK.version, "monitoring", "monitoring"),
+        (charts.DCGM_EXPORTER.name, charts.DCGM_EXPORTER.version, "dcgm-exporter", "node-monitoring"),
+    }
+
+
+def test_the_operators_kinds_come_from_elsewhere_and_monitors_of_all_are_seen():
+    values = stack_of(deploy_monitoring())["values"]
+    assert values["crds"] == {"enabled": False}
+    spec = values["prometheus"]["prometheusSpec"]
+    selectors = [key for key in spec if key.endswith("SelectorNilUsesHelmValues")]
+    assert {"serviceMonitor", "podMonitor", "rule"} <= {
+        key.removesuffix("SelectorNilUsesHelmValues") for key in selectors
+    }
+    assert not any(spec[key] for key in selectors)
+
+
+def test_what_eks_hides_is_neither_asked_for_nor_missed():
+    values = stack_of(deploy_monitoring())["values"]
+    for part in ("kubeControllerManager", "kubeScheduler", "kubeEtcd", "kubeProxy", "kubeApiServer"):
+        assert values[part] == {"enabled": False}
+    assert not any(values["defaultRules"]["rules"].values())
+
+
+def test_metrics_are_kept_as_long_and_as_large_as_the_settings_say():
+    values = stack_of(deploy_monitoring(retention_days=3, storage_gib=10))["values"]
+    spec = values["prometheus"]["prometheusSpec"]
+    claim = spec["storageSpec"]["volumeClaimTemplate"]["spec"]
+    assert (spec["retention"], spec["retentionSize"]) == ("3d", "8GB")
+    assert claim["resources"] == {"requests": {"storage": "10Gi"}}
+    assert claim["storageClassName"] == "gp3"
+
+
+def test_two_alertmanagers_never_go_at_once_and_one_may():
+    two = stack_of(deploy_monitoring(replicas=2))["values"]["alertmanager"]
+    one = stack_of(deploy_monitoring(replicas=1))["values"]["alertmanager"]
+    assert (two["alertmanagerSpec"]["replicas"], two["podDisruptionBudget"]["enabled"]) == (2, True)
+    assert (one["alertmanagerSpec"]["replicas"], one["podDisruptionBudget"]["enabled"]) == (1, False)
+
+
+def test_alertmanager_publishes_with_the_role_that_it_was_handed():
+    account = stack_of(deploy_monitoring())["values"]["alertmanager"]["serviceAccount"]
+    assert account == {
+        "name": monitoring.ALERTMANAGER_ACCOUNT.name,
+        "annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/alertmanager"},
+    }
+    [grant] = publish_access(TOPIC)
+    assert (grant.actions, grant.resources) == (("sns:Publish",), (TOPIC,))
+
+
+def test_grafanas_password_is_a_secret_and_no_value():
+    deployment = deploy_monitoring()
+    release = wanted(deployment, RELEASE)["monitoring-release"]
+    [password] = deployment.of_type("random:index/randomPassword:RandomPassword")
+    assert isinstance(password.created.outputs["result"], Secret)
+    assert password.created.outputs["result"].value not in str(release.inputs)
+    secret = inputs_of(deployment, EXTERNAL_SECRET)["monitoring-grafana-admin"]
+    grafana = release.inputs["values"]["grafana"]
+    assert grafana["admin"]["existingSecret"] == secret["spec"]["target"]["name"]
+    assert {grafana["admin"]["userKey"], grafana["admin"]["passwordKey"]} == {
+        one["secretKey"] for one in secret["spec"]["data"]
+    }
+    assert not grafana["grafana.ini"]["auth.anonymous"]["enabled"]
+
+
+def test_the_release_waits_for_its_secrets():
+    deployment = deploy_monitoring(slack=SLACK)
+    release = wanted(deployment, RELEASE)["monitoring-release"]
+    secrets = wanted(deployment, EXTERNAL_SECRET)
+    assert set(secrets) == {"monitoring-grafana-admin", "monitoring-alertmanager-slack"}
+    assert {one.urn for one in secrets.values()} <= set(release.dependencies)
+
+
+def test_the_secret_is_read_once_it_has_a_value():
+    deployment = deploy_monitoring()
+    [version] = wanted(deployment, "aws:secretsmanager/secretVersion:SecretVersion").values()
+    assert version.urn in wanted(deployment, EXTERNAL_SECRET)["monitoring-grafana-admin"].dependencies
+
+
+@pytest.mark.parametrize(("deletable", "days"), [(True, 0), (False, 30)])
+def test_a_login_can_be_recovered_where_data_is_protected(deletable, days):
+    [secret] = inputs_of(deploy_monitoring(deletable=deletable), "aws:secretsmanager/secret:Secret").values()
+    assert secret["recoveryWindowInDays"] == days
+
+
+def test_with_a_domain_grafana_knows_its_public_address():
+    deployment = deploy_monitoring(domain="ml.example.com")
+    ini = stack_of(deployment)["values"]["grafana"]["grafana.ini"]
+    assert ini["server"]["root_url"] == "https://grafana.ml.example.com"
+    assert deployment.outputs["url"] == "http://monitoring-grafana.monitoring.svc.cluster.local"
+    assert ini["security"]["cookie_secure"]
+
+
+def test_without_a_domain_grafana_is_reached_inside_the_cluster():
+    deployment = deploy_monitoring()
+    assert deployment.outputs["url"] == "http://monitoring-grafana.monitoring.svc.cluster.local"
+    assert not stack_of(deployment)["values"]["grafana"]["grafana.ini"]["security"]["cookie_secure"]
+
+
+def test_the_load_balancer_reaches_grafana_and_nothing_else():
+    outside = Peer(cidr=IPv4Network("10.0.0.0/24"))
+    policies = policies_of(deploy_monitoring(domain="ml.example.com", load_balancer=(outside,)))
+    door = policies["monitoring", "admit-grafana"]
+    assert door["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "grafana"}
+    assert door["ingress"] == [{"from": [outside.as_rule()], "ports": [{"protocol": "TCP", "port": 3000}]}]
+    assert {name for namespace, name in policies if namespace == "monitoring"} == {
+        "within-the-namespace",
+        "admit-grafana",
+    }
+
+
+def test_without_a_load_balancer_nobody_outside_reaches_the_namespace():
+    policies = policies_of(deploy_monitoring())
+    assert {name for namespace, name in policies if namespace == "monitoring"} == {"within-the-namespace"}
+
+
+def test_only_what_looks_at_nodes_runs_where_that_is_allowed():
+    deployment = deploy_monitoring()
+    levels = {
+        one["metadata"]["name"]: one["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
+        for one in inputs_of(deployment, "kubernetes:core/v1:Namespace").values()
+    }
+    assert levels == {"monitoring": "restricted", "node-monitoring": "privileged"}
+    assert stack_of(deployment)["values"]["prometheus-node-exporter"]["namespaceOverride"] == "node-monitoring"
+    door = policies_of(deployment)["node-monitoring", "admit-prometheus"]
+    assert door["ingress"][0]["from"] == [Peer(namespace="monitoring").as_rule()]
+
+
+def test_the_gpu_exporter_goes_where_gpus_are_without_more_rights_than_it_needs():
+    values = inputs_of(deploy_monitoring(), RELEASE)["monitoring-gpus"]["values"]
+    assert values["nodeSelector"] == {"nvidia.com/gpu.present": "true"}
+    assert values["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
+    assert values["securityContext"]["capabilities"] == {"add": [], "drop": ["ALL"]}
+    assert values["resources"]["limits"]["memory"] == "1Gi"
+
+
+def test_the_gpu_exporter_reads_what_needs_no_special_rights_and_what_is_asked_for():
+    lines = dcgm_fields().splitlines()
+    assert [line.split(", ")[0] for line in lines] == list(DCGM_FIELDS)
+    assert not any(field.startswith("DCGM_FI_PROF_") for field in DCGM_FIELDS)
+    assert all(re.fullmatch(r"[A-Z0-9_]+, (gauge|counter), [^,]+", line) for line in lines)
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_every_container_asks_for_what_it_needs_and_has_a_bound_of_memory(replicas):
+    for release in inputs_of(deploy_monitoring(replicas=replicas), RELEASE).values():
+        found = list(containers_of(release["values"]))
+        assert found
+        for resources in found:
+            assert {"cpu", "memory"} <= set(resources["requests"])
+            assert "memory" in resources["limits"]
+
+
+def test_nothing_is_exposed_by_the_chart_itself():
+    values = str(stack_of(deploy_monitoring(domain="ml.example.com"))["values"])
+    assert "ingress" not in values
+    assert "LoadBalancer" not in values
+
+
+def test_every_file_of_rules_and_every_dashboard_is_brought_into_the_cluster():
+    deployment = deploy_monitoring()
+    rules = inputs_of(deployment, "kubernetes:monitoring.coreos.com/v1:PrometheusRule")
+    assert {one["metadata"]["name"]: one["spec"] for one in rules.values()} == alert_files()
+    maps = inputs_of(deployment, CONFIG_MAP)
+    assert {name for one in maps.values() for name in one["data"]} == {f"{name}.json" for name in dashboards()}
+    assert all(one["metadata"]["labels"] == {"grafana_dashboard": "1"} for one in maps.values())
+
+
+def test_training_and_ray_are_asked_for_metrics_where_they_run():
+    [monitor] = inputs_of(deploy_monitoring(), "kubernetes:monitoring.coreos.com/v1:PodMonitor").values()
+    assert monitor["spec"]["namespaceSelector"] == {"matchNames": ["training"]}
+    assert {one["port"] for one in monitor["spec"]["podMetricsEndpoints"]} == {"train-metrics", "metrics"}
+
+
+def matches(matcher, labels):
+    """Whether one of Alertmanager's matchers, `name op "value"`, holds for an alert."""
+    parts = re.fullmatch(r'(\w+) (=~|=) "(.*)"', matcher)
+    assert parts, matcher
+    name, operator, value = parts.groups()
+    given = labels.get(name, "")
+    return re.fullmatch(value, given) is not None if operator == "=~" else given == value
+
+
+def receiver_of(config, labels):
+    """Who is told of an alert: the first route that matches, else the root's."""
+    for route in config["route"]["routes"]:
+        if all(matches(one, labels) for one in route["matchers"]):
+            return route["receiver"]
+    return config["route"]["receiver"]
+
+
+def config_of(slack_secret=None):
+    return alertmanager_config(topic_arn=TOPIC, region="us-east-1", slack_secret=slack_secret)
+
+
+def test_every_alert_has_a_receiver_that_people_read():
+    config = config_of()
+    ways = {one["name"]: [key for key in one if key.endswith("_configs")] for one in config["receivers"]}
+    assert ways[PEOPLE] == ["sns_configs"]
+    for rule in alerts():
+        labels = {"alertname": rule["alert"], **rule["labels"]}
+        assert receiver_of(config, labels) == PEOPLE, labels
+    assert {rule["labels"]["severity"] for rule in alerts()} <= set(SEVERITIES)
+
+
+def test_an_alert_of_an_unknown_severity_is_not_lost():
+    assert receiver_of(config_of(), {"alertname": "Other", "severity": "page"}) == PEOPLE
+    assert receiver_of(config_of(), {"alertname": "Other"}) == PEOPLE
+
+
+@pytest.mark.parametrize("labels", [{"severity": "info"}, {"alertname": "Watchdog", "severity": "none"}])
+def test_what_is_no_news_is_not_sent(labels):
+    assert receiver_of(config_of(), {"alertname": "Other", **labels}) == NOBODY
+
+
+def test_every_receiver_that_a_route_names_is_there():
+    route = config_of()["route"]
+    named = {route["receiver"], *(one["receiver"] for one in route["routes"])}
+    assert named == {one["name"] for one in config_of()["receivers"]}
+
+
+def test_slack_is_told_too_once_there_is_a_webhook_which_no_value_holds():
+    deployment = deploy_monitoring(slack=SLACK)
+    alertmanager = stack_of(deployment)["values"]["alertmanager"]
+    secret = inputs_of(deployment, EXTERNAL_SECRET)["monitoring-alertmanager-slack"]
+    name = secret["spec"]["target"]["name"]
+    assert alertmanager["alertmanagerSpec"]["secrets"] == [name]
+    [people] = [one for one in alertmanager["config"]["receivers"] if one["name"] == PEOPLE]
+    [slack] = people["slack_configs"]
+    [url] = [one for one in secret["spec"]["data"] if one["remoteRef"] == {"key": SLACK, "property": "url"}]
+    assert slack["api_url_file"] == f"/etc/alertmanager/secrets/{name}/{url['secretKey']}"
+    assert {one["topic_arn"] for one in people["sns_configs"]} == {TOPIC}
+
+
+def test_a_critical_alert_silences_the_warning_of_the_same_thing():
+    [rule] = config_of()["inhibit_rules"]
+    assert (rule["source_matchers"], rule["target_matchers"]) == (['severity = "critical"'], ['severity = "warning"'])
+    assert {"alertname", "namespace", "persistentvolumeclaim"} <= set(rule["equal"])
+
+
+def emitted():
+    return frozenset().union(*EXPORTED_METRICS.values())
+
+
+def rule_queries():
+    for file in alert_files().values():
+        for group in file["groups"]:
+            for rule in group["rules"]:
+                yield rule.get("alert", rule.get("record")), rule["expr"]
+
+
+def dashboard_queries():
+    for name, dashboard in dashboards().items():
+        for panel, expr in queries_of(dashboard):
+            yield f"{name}: {panel}", expr
+
+
+def test_every_alert_rests_on_a_metric_that_an_exporter_emits():
+    assert {name: metrics_of(expr) - emitted() for name, expr in rule_queries() if metrics_of(expr) - emitted()} == {}
+
+
+def test_every_panel_rests_on_a_metric_that_an_exporter_emits():
+    queries = list(dashboard_queries())
+    assert {name: metrics_of(expr) - emitted() for name, expr in queries if metrics_of(expr) - emitted()} == {}
+
+
+def test_the_table_of_metrics_lists_none_that_nobody_asks_for():
+    asked = {metric for _, expr in [*rule_queries(), *dashboard_queries()] for metric in metrics_of(expr)}
+    assert emitted() - asked == set()
+
+
+def test_no_two_exporters_are_said_to_emit_one_metric():
+    assert sum(len(names) for names in EXPORTED_METRICS.values()) == len(emitted())
+
+
+def test_what_training_exports_has_a_type_and_our_own_prefix():
+    assert all(name.startswith("mlplatform_training_") for name in TRAINING_METRICS)
+    for name, text in TRAINING_METRICS.items():
+        assert text.startswith("counter: " if name.endswith("_total") else "gauge: ")
+
+
+@pytest.mark.parametrize(
+    ("query", "metrics"),
+    [
+        (
+            'sum by (pod) (rate(requests_total{status=~"5.."}[5m])) / sum(rate(requests_total[5m])) > 0.05',
+            {"requests_total"},
+        ),
+        ("max by (run) (step offset 30m) and on (run) changes(loss[20m]) == 0", {"step", "loss"}),
+        ('label_replace(a:b, "x", "$1", "y", "(.+)") * on (x) group_left () c or vector(0)', {"a:b", "c"}),
+        ("abs(loss) == Inf unless on () up", {"loss", "up"}),
+    ],
+)
+def test_the_metrics_of_a_query_are_found(query, metrics):
+    assert metrics_of(query) == metrics
+
+
+def paragraphs():
+    text = (REPOSITORY / "docs" / "alerts.md").read_text()
+    return {
+        title: body.strip() for title, body in re.findall(r"^### (\w+)\n(.*?)(?=^#|\Z)", text, re.MULTILINE | re.DOTALL)
+    }
+
+
+def test_every_alert_says_what_it_is_and_leads_to_what_to_do():
+    for rule in alerts():
+        annotations = rule["annotations"]
+        assert set(annotations) == {"summary", "description", "runbook_url"}
+        assert annotations["runbook_url"] == f"docs/alerts.md#{rule['alert'].lower()}"
+
+
+def test_the_paragraphs_are_those_of_the_alerts():
+    assert set(paragraphs()) == {rule["alert"] for rule in alerts()}
+    assert all(len(body) > 100 for body in paragraphs().values())
+
+
+def test_nodes_of_the_usual_types_have_a_price():
+    priced = {
+        rule["labels"]["instance_type"]
+        for group in alert_files()["costs"]["groups"]
+        for rule in group["rules"]
+        if rule["record"] == "mlplatform:instance_price:usd_per_hour"
+    }
+    usual = PlatformSettings.model_fields["node_pools"].get_default(call_default_factory=True)
+    assert {one for pool in usual.values() for one in pool.instance_types} <= priced
+
+
+def test_dashboards_have_ids_of_their_own():
+    uids = [one["uid"] for one in dashboards().values()]
+    assert len(set(uids)) == len(uids) == 6
+    for dashboard in dashboards().values():
+        ids = [panel["id"] for panel in dashboard["panels"]]
+        assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize("name", sorted(dashboards()))
+def test_every_panel_has_a_title_a_description_and_a_unit(name):
+    panels = dashboards()[name]["panels"]
+    assert 6 <= len(panels) <= 10
+    for panel in panels:
+        assert panel["title"]
+        assert panel["description"].endswith(".")
+        assert panel["fieldConfig"]["defaults"]["unit"]
+        assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+
+
+@pytest.mark.parametrize("name", sorted(dashboards()))
+def test_panels_do_not_overlap(name):
+    taken = [
+        (x, y)
+        for panel in dashboards()[name]["panels"]
+        for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
+        for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
+    ]
+    assert len(set(taken)) == len(taken)
+    assert max(x for x, _ in taken) < 24
