@@ -58,6 +58,11 @@ class PlatformOutputs(_Outputs):
     """The same for the owner of each service's database, by its name."""
     repository_urls: pulumi.Input[Mapping[str, pulumi.Input[str]]]
     """By image name."""
+    training_namespace: pulumi.Input[str]
+    """Where jobs run; empty where services are off, as what follows."""
+    training_service_account: pulumi.Input[str]
+    training_login_secret: pulumi.Input[str]
+    """The Kubernetes Secret with the login, `username` and `password`, with which jobs use MLflow."""
     alert_topic_arn: pulumi.Input[str]
     edge: pulumi.Input[Mapping[str, pulumi.Input[str]]]
     """What an ingress must know of the entrance; empty where it is off."""
@@ -66,7 +71,7 @@ class PlatformOutputs(_Outputs):
     public_urls: pulumi.Input[Mapping[str, pulumi.Input[str]]]
     """The same from outside; empty where the entrance is off."""
     tracking_secret_arn: pulumi.Input[str]
-    """Holds the login, `username` and `password` as JSON, with which jobs use MLflow; empty where services are off."""
+    """Holds the same login in Secrets Manager, as JSON."""
 
 
 @dataclass(frozen=True, kw_only=True)

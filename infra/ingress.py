@@ -61,6 +61,7 @@ class Ingress(pulumi.ComponentResource):
         backend = args.backend
         host = f"{backend.host}.{args.domain}"
         service = {"name": backend.service, "port": {"number": backend.port}}
+        path: Any = {"path": "/", "path_type": "Prefix", "backend": {"service": service}}
         ingress = kubernetes.networking.v1.Ingress(
             name,
             metadata={
@@ -70,12 +71,7 @@ class Ingress(pulumi.ComponentResource):
             },
             spec={
                 "ingress_class_name": "alb",
-                "rules": [
-                    {
-                        "host": host,
-                        "http": {"paths": [{"path": "/", "path_type": "Prefix", "backend": {"service": service}}]},
-                    }
-                ],
+                "rules": [{"host": host, "http": {"paths": [path]}}],
             },
             opts=pulumi.ResourceOptions(parent=self, depends_on=[args.controller, *backend.needs]),
         )

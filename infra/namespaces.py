@@ -30,7 +30,10 @@ class Peer:
 
 @dataclass(frozen=True, kw_only=True)
 class Admission:
-    """A door of a namespace: `peers` reach `ports` of the pods that carry `pods`, all pods where that is empty."""
+    """A door of a namespace: `peers` reach `ports` of the pods that carry `pods`, all pods where that is empty.
+
+    Without peers there is no door.
+    """
 
     name: str
     peers: tuple[Peer, ...]
@@ -115,5 +118,6 @@ def network_policies(admits: Sequence[Admission]) -> list[dict[str, Any]]:
             },
         }
         for door in admits
+        if door.peers  # Kubernetes reads an empty list as everybody
     ]
     return [{"name": "within-the-namespace", "spec": closed}, *doors]

@@ -46,10 +46,10 @@ class StoredSecret(pulumi.ComponentResource):
             recovery_window_in_days=args.recovery_days,
             opts=child,
         )
-        aws.secretsmanager.SecretVersion(
+        version = aws.secretsmanager.SecretVersion(
             f"{name}-value", secret_id=secret.id, secret_string=pulumi.Output.json_dumps(args.value), opts=child
         )
-        self.arn = secret.arn
+        self.arn = version.secret_id  # by way of the version: whoever gets it, gets it once there is a value
         self.register_outputs({"arn": self.arn})
 
 

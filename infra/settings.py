@@ -158,7 +158,7 @@ class DatabaseSettings(SettingsModel):
     maintenance_window: str = Field(default="sun:04:30-sun:05:30", pattern=WEEKLY_WINDOW)
     """When AWS may patch the instance, UTC; it may not overlap the backup window."""
     password_generation: int = Field(default=1, ge=1)
-    """Raise it by one to give every database login a new password with the next `pulumi up`."""
+    """Raise it by one, and `pulumi up` gives every database login and Airflow's administrator a new password."""
 
     @field_validator("max_storage_gib")
     @classmethod

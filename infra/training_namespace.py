@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -27,6 +28,8 @@ class TrainingNamespaceArgs:
     """What jobs may do in AWS."""
     max_gpus: int
     """How many GPUs all jobs together may ask for."""
+    secrets: Sequence[pulumi.Resource]
+    needs: Sequence[pulumi.Resource]
 
 
 class TrainingNamespace(pulumi.ComponentResource):
@@ -51,6 +54,7 @@ class TrainingNamespace(pulumi.ComponentResource):
                     Admission(name="operator", peers=(Peer(namespace=ray.NAMESPACE),), ports=(_DASHBOARD_PORT,)),
                     Admission(name="metrics", peers=(Peer(namespace="monitoring"),), ports=(_METRICS_PORT,)),
                 ),
+                needs=args.needs,
             ),
             child,
         )
@@ -60,7 +64,7 @@ class TrainingNamespace(pulumi.ComponentResource):
                 name="mlflow-login",
                 namespace=namespace.name,
                 keys={key: (args.tracking_secret_arn, key) for key in ("username", "password")},
-                needs=namespace.ready,
+                needs=[*args.secrets, *namespace.ready],
             ),
             child,
         )

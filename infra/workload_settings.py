@@ -21,6 +21,6 @@ class WorkloadSettings(StackSettings):
     """Everything in which the workloads of one environment may differ from another's."""
 
     deploy_role_arn: str | None = Field(default=None, pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")
-    max_gpus: int = Field(default=8, ge=0, le=512)
-    """How many GPUs all training jobs together may ask for."""
+    pipelines: bool = True
+    """Whether the platform runs Airflow, which is then told of images and jobs."""
     training: TrainingJobSettings = TrainingJobSettings()

@@ -17,6 +17,7 @@ from infra import charts
 from infra.external_secret import ExternalSecret, ExternalSecretArgs
 from infra.identity import ServiceAccount
 from infra.image import Image
+from infra.ingress import Backend
 from infra.namespaces import Admission, Namespace, NamespaceArgs, Peer
 from infra.secrets import StoredSecret, StoredSecretArgs, generated_password
 from infra.service_settings import AirflowSettings
@@ -75,7 +76,7 @@ class Airflow(pulumi.ComponentResource):
     login_secret_arn: pulumi.Output[str]
     """The administrator's login."""
     ready: list[pulumi.Resource]
-    """What must stand before anyone logs in."""
+    backend: Backend
 
     def __init__(self, name: str, args: AirflowArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:services:Airflow", name, None, opts)
@@ -90,8 +91,7 @@ class Airflow(pulumi.ComponentResource):
                 name=NAMESPACE,
                 pod_security="restricted",
                 quota=_QUOTA,
-                # A door without peers would be open to all.
-                admits=(monitoring, people) if args.load_balancer else (monitoring,),
+                admits=(monitoring, people),
                 needs=args.needs,
             ),
             self._child,
@@ -171,6 +171,14 @@ class Airflow(pulumi.ComponentResource):
         self.url = f"http://{SERVICE}.{NAMESPACE}.svc.cluster.local:{SERVICE_PORT}"
         self.login_secret_arn = login
         self.ready = [release]
+        self.backend = Backend(
+            host="airflow",
+            namespace=NAMESPACE,
+            service=SERVICE,
+            port=SERVICE_PORT,
+            health_path=HEALTH_PATH,
+            needs=[release],
+        )
         self.register_outputs({"url": self.url, "login_secret_arn": self.login_secret_arn})
 
     def _keys(self) -> dict[str, pulumi.Input[str]]:

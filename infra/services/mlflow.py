@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from infra import charts
-from infra.database import POSTGRES_PORT
 from infra.external_secret import ExternalSecret, ExternalSecretArgs
 from infra.identity import ServiceAccount
 from infra.image import Image
@@ -20,6 +18,7 @@ from infra.namespaces import Admission, Namespace, NamespaceArgs, Peer
 from infra.secrets import StoredSecret, StoredSecretArgs, generated_password
 from infra.service_settings import MlflowSettings
 from infra.services.mlflow_accounts import accounts_job
+from infra.services.mlflow_values import mlflow_values
 
 NAMESPACE = "mlflow"
 SERVICE_ACCOUNT = ServiceAccount(namespace=NAMESPACE, name="mlflow")
@@ -112,7 +111,23 @@ class Mlflow(pulumi.ComponentResource):
             charts.MLFLOW,
             name="mlflow",
             namespace=namespace.name,
-            values=_values(args, database.secret_name, auth.secret_name, admin.secret_name, flask_secret),
+            values=mlflow_values(
+                args.settings,
+                image=args.image,
+                region=args.region,
+                host=args.database_host,
+                database=database.secret_name,
+                auth=auth.secret_name,
+                admin=admin.secret_name,
+                flask_secret=flask_secret,
+                bucket=args.bucket,
+                role_arn=args.role_arn,
+                account=SERVICE_ACCOUNT.name,
+                names=("mlflow", f"mlflow.{NAMESPACE}", f"mlflow.{NAMESPACE}.svc.cluster.local"),
+                pod_hosts=args.pod_hosts,
+                domain=args.domain,
+                labels=_LABELS,
+            ),
             parent=self,
             needs=[args.databases, database.ready, auth.ready, admin.ready, *namespace.ready],
         )
@@ -201,80 +216,3 @@ class Mlflow(pulumi.ComponentResource):
             },
             opts=pulumi.ResourceOptions(parent=self, depends_on=[release, monitoring.ready]),
         )
-
-
-def _values(args: MlflowArgs, database: str, auth: str, admin: str, flask_secret: pulumi.Input[str]) -> dict[str, Any]:
-    """The chart's values; keys as in its values.schema.json, which refuses unknown ones.
-
-    `database`, `auth` and `admin` name the Secrets with the logins.
-    """
-    image, settings = args.image, args.settings
-    login = {"usernameKey": "username", "passwordKey": "password"}
-    server = {"enabled": True, "host": args.database_host, "port": POSTGRES_PORT}
-    public = [f"mlflow.{args.domain}"] if args.domain else []
-    inside = ["mlflow", f"mlflow.{NAMESPACE}", f"mlflow.{NAMESPACE}.svc.cluster.local"]
-    return {
-        "image": {"repository": image.repository_url, "digest": image.digest},
-        # The migration's image is named by tag alone; ours never moves.
-        "initImages": {"mlflowDbMigration": {"repository": image.repository_url, "tag": image.tag}},
-        "replicaCount": settings.min_replicas,
-        # The chart leaves the autoscaler out unless records, artifacts and logins all lie outside the pods.
-        "autoscaling": {
-            "enabled": settings.max_replicas > settings.min_replicas,
-            "minReplicas": settings.min_replicas,
-            "maxReplicas": settings.max_replicas,
-        },
-        "strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
-        "backendStore": {
-            "databaseMigration": True,
-            "databaseConnectionCheck": True,
-            "postgres": {**server, "database": "mlflow"},
-            "existingDatabaseSecret": {"name": database, **login},
-        },
-        "artifactRoot": {
-            "proxiedArtifactStorage": True,
-            "s3": {"enabled": True, "bucket": args.bucket, "path": "mlflow"},
-        },
-        "auth": {
-            "enabled": True,
-            "defaultPermission": "READ",
-            "existingAdminSecret": {"name": admin, **login},
-            "postgres": {**server, "database": "mlflow_auth", "existingSecret": {"name": auth, **login}},
-        },
-        "flaskServerSecretKey": flask_secret,
-        # A request's Host header must be one of these; the load balancer's and the kubelet's checks ask /health, which
-        # is exempt, and Prometheus asks pods by their address.
-        "serverAllowedHosts": [*public, *inside, args.pod_hosts, "localhost:*"],
-        "corsAllowedOrigins": [f"https://{host}" for host in public],
-        "serviceAccount": {
-            "create": True,
-            "name": SERVICE_ACCOUNT.name,
-            "annotations": {"eks.amazonaws.com/role-arn": args.role_arn},
-        },
-        "extraArgs": {
-            "workers": "2",
-            # The chart's own switch brings a monitor without a login.
-            "exposePrometheus": "/tmp/metrics",  # noqa: S108  inside the pod
-        },
-        # RDS refuses a connection without TLS.
-        "extraEnvVars": {"PGSSLMODE": "require", "AWS_DEFAULT_REGION": args.region},
-        "podSecurityContext": {"fsGroup": 1001, "seccompProfile": {"type": "RuntimeDefault"}},
-        "priorityClassName": "platform-service",
-        "affinity": _APART,
-        "resources": {"requests": {"cpu": "250m", "memory": "768Mi"}, "limits": {"memory": "2Gi"}},
-    }
-
-
-_APART = {
-    "podAntiAffinity": {
-        "preferredDuringSchedulingIgnoredDuringExecution": [
-            {
-                "weight": 100,
-                "podAffinityTerm": {
-                    "topologyKey": "topology.kubernetes.io/zone",
-                    "labelSelector": {"matchLabels": _LABELS},
-                },
-            }
-        ]
-    }
-}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -170,5 +171,9 @@ def _check_values(release: Release, data: ChartData, pin: Chart, report: Report)
             f"`mlp charts pull {pin.name}` gets that"
         )
         return
-    for finding in findings(release.values, data, shown=release.shown):
-        report.add(f"{label}: {finding}", checked=finding.checked)
+    found = findings(release.values, data, shown=release.shown)
+    for finding in found:
+        if finding.checked:
+            report.add(f"{label}: {finding}")
+    for (part, message), count in Counter((one.path[0], one.message) for one in found if not one.checked).items():
+        report.add(f"{label}: {part} ({count} {'value' if count == 1 else 'values'}): {message}", checked=False)

@@ -21,7 +21,7 @@ from infra.controllers.controllers import (
 from infra.database import Database, DatabaseArgs
 from infra.database_bootstrap import DatabaseBootstrap, DatabaseBootstrapArgs
 from infra.edge import Edge, EdgeArgs
-from infra.identity import RoleDefaults, ServiceAccount, WorkloadIdentity, WorkloadIdentityArgs
+from infra.identity import RoleDefaults, WorkloadIdentity, WorkloadIdentityArgs
 from infra.image import Image, ImageArgs
 from infra.ingress import Ingress, IngressArgs
 from infra.namespaces import Peer
@@ -31,11 +31,12 @@ from infra.node_pools import NodePools, NodePoolsArgs
 from infra.provider import aws_place, aws_provider
 from infra.registry import ImageRegistry, ImageRegistryArgs
 from infra.secrets import secrets_access
-from infra.services import mlflow, monitoring
+from infra.services import airflow, mlflow, monitoring
 from infra.services.alert_routing import publish_access
 from infra.services.ray import RayOperator, RayOperatorArgs
 from infra.settings import PlatformSettings
 from infra.storage import Archive, ObjectStore, ObjectStoreArgs
+from infra.training_namespace import TrainingNamespace, TrainingNamespaceArgs
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -164,7 +165,7 @@ database = Database(
 )
 registry = ImageRegistry(
     "images",
-    ImageRegistryArgs(environment=environment, images=("mlflow", "training"), deletable=deletable),
+    ImageRegistryArgs(environment=environment, images=("airflow", "mlflow", "training"), deletable=deletable),
     on_aws,
 )
 edge = None
@@ -182,13 +183,11 @@ service_accounts = {
         (*datasets.read_access(), *artifacts.write_access("checkpoints/")),
     ),
     "airflow-worker": (
-        ServiceAccount(namespace="airflow", name="airflow-worker"),
+        airflow.WORKER,
         (*logs.write_access("airflow/"), *datasets.write_access()),
     ),
-    "airflow-api-server": (
-        ServiceAccount(namespace="airflow", name="airflow-api-server"),
-        logs.read_access("airflow/"),
-    ),
+    "airflow-triggerer": (airflow.TRIGGERER, logs.write_access("airflow/")),
+    "airflow-api-server": (airflow.API_SERVER, logs.read_access("airflow/")),
     "alertmanager": (monitoring.ALERTMANAGER_ACCOUNT, publish_access(budget.topic_arn)),
     "load-balancer-controller": (
         LOAD_BALANCER_ACCOUNT,
@@ -217,11 +216,12 @@ identities = {
 service_urls: dict[str, str] = {}
 public_urls: dict[str, str] = {}
 tracking_secret_arn: pulumi.Input[str] = ""
+jobs: dict[str, pulumi.Input[str]] = dict.fromkeys(("namespace", "service_account", "login_secret"), "")
 if settings.services.enabled:
     on_both = pulumi.ResourceOptions(providers=[provider, cluster.kubernetes])
     services, generation = settings.services, settings.database.password_generation
-    load_balancer = tuple(Peer(cidr=block) for block in subnet_layout(settings.network.cidr).public)
     domain = settings.edge.domain if settings.edge.enabled else None
+    load_balancer = tuple(Peer(cidr=block) for block in subnet_layout(settings.network.cidr).public if domain)
     storage = default_storage_class(
         "default-storage", needs=addons.all, opts=pulumi.ResourceOptions(provider=cluster.kubernetes)
     )
@@ -288,10 +288,65 @@ if settings.services.enabled:
         on_both,
     )
     RayOperator("ray", RayOperatorArgs(watched=(training_namespace.NAMESPACE,), needs=controllers.base), on_both)
+    training = TrainingNamespace(
+        "training",
+        TrainingNamespaceArgs(
+            tracking_secret_arn=tracking.login_secret_arn,
+            role_arn=identities["training"].role_arn,
+            max_gpus=services.max_training_gpus,
+            secrets=controllers.secrets,
+            needs=controllers.base,
+        ),
+        on_both,
+    )
     service_urls["mlflow"] = tracking.url
     tracking_secret_arn = tracking.login_secret_arn
+    jobs = {
+        "namespace": training.namespace,
+        "service_account": training.service_account,
+        "login_secret": training.login_secret,
+    }
 
     backends = [tracking.backend]
+    if services.airflow.enabled:
+        airflow_image = Image(
+            "airflow-image",
+            ImageArgs(
+                repository_url=registry.repository_urls["airflow"],
+                context=REPOSITORY,
+                dockerfile="images/airflow/Dockerfile",
+                sources=("images/airflow",),
+            ),
+            on_aws,
+        )
+        pipelines = airflow.Airflow(
+            "airflow",
+            airflow.AirflowArgs(
+                environment=environment,
+                settings=services.airflow,
+                region=settings.region,
+                image=airflow_image,
+                database_secret_arn=database.owner_secret_arns["airflow"],
+                password_generation=generation,
+                databases=databases.done,
+                worker_role_arn=identities["airflow-worker"].role_arn,
+                triggerer_role_arn=identities["airflow-triggerer"].role_arn,
+                api_server_role_arn=identities["airflow-api-server"].role_arn,
+                log_bucket=logs.bucket_name,
+                tracking_url=tracking.url,
+                tracking_secret_arn=tracking.login_secret_arn,
+                variables={"artifact_bucket": artifacts.bucket_name, "dataset_bucket": datasets.bucket_name},
+                training_namespace=training.namespace,
+                domain=domain,
+                load_balancer=load_balancer,
+                secrets=controllers.secrets,
+                needs=controllers.base,
+                deletable=deletable,
+            ),
+            on_both,
+        )
+        service_urls["airflow"] = pipelines.url
+        backends.append(pipelines.backend)
     if services.monitoring.enabled:
         watch = monitoring.Monitoring(
             "monitoring",
@@ -345,6 +400,9 @@ PlatformOutputs(
     database_secret_arn=database.secret_arn,
     database_owner_secret_arns=database.owner_secret_arns,
     repository_urls=registry.repository_urls,
+    training_namespace=jobs["namespace"],
+    training_service_account=jobs["service_account"],
+    training_login_secret=jobs["login_secret"],
     alert_topic_arn=budget.topic_arn,
     edge=edge.outputs() if edge else {},
     service_urls=service_urls,

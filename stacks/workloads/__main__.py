@@ -8,9 +8,9 @@ import pulumi_kubernetes as kubernetes
 from infra.contracts import PlatformOutputs, WorkloadOutputs
 from infra.image import Image, ImageArgs
 from infra.naming import PROJECT
+from infra.pipelines import Pipelines, PipelinesArgs
 from infra.provider import aws_provider
 from infra.training_job import training_job
-from infra.training_namespace import TrainingNamespace, TrainingNamespaceArgs
 from infra.workload_settings import WorkloadSettings
 from workloads import environment
 
@@ -33,20 +33,11 @@ training_image = Image(
     ),
     pulumi.ResourceOptions(provider=provider),
 )
-training = TrainingNamespace(
-    "training",
-    TrainingNamespaceArgs(
-        tracking_secret_arn=platform.tracking_secret_arn,
-        role_arn=pulumi.Output.from_input(platform.role_arns)["training"],
-        max_gpus=settings.max_gpus,
-    ),
-    pulumi.ResourceOptions(providers=[provider, cluster]),
-)
 job = pulumi.Output.all(
     image=training_image.reference,
-    namespace=training.namespace,
-    service_account=training.service_account,
-    secret=training.login_secret,
+    namespace=platform.training_namespace,
+    service_account=platform.training_service_account,
+    secret=platform.training_login_secret,
     urls=platform.service_urls,
 ).apply(
     lambda known: training_job(
@@ -66,5 +57,12 @@ job = pulumi.Output.all(
         settings=settings.training,
     )
 )
+
+if settings.pipelines:
+    Pipelines(
+        "pipelines",
+        PipelinesArgs(training_image=training_image.reference, training_job=job),
+        pulumi.ResourceOptions(providers=[cluster]),
+    )
 
 WorkloadOutputs(training_image=training_image.reference, training_job=job).export()

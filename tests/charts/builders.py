@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import sys
 import tarfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -254,3 +255,27 @@ def widget(**spec: Any) -> Callable[[], object]:
     return lambda: kubernetes.apiextensions.CustomResource(
         "one", api_version="example.com/v1", kind="Widget", metadata={"name": "one", "namespace": "ns"}, spec=spec
     )
+
+
+HELM = """#!{python}
+import json, pathlib, sys
+arguments = sys.argv[1:]
+if "{outcome}" == "fails":
+    sys.exit("Error: the door is shut")
+given = dict(zip(arguments[3::2], arguments[4::2]))
+folder = pathlib.Path(given["--output-dir"]) / "tiny" / "templates"
+folder.mkdir(parents=True)
+values = json.load(open(given["--values"]))
+kept = {{"arguments": [one for one in arguments if not one.startswith("/")], "values": values}}
+(folder / "a.yaml").write_text("---\\n# Source: tiny/templates/a.yaml\\napiVersion: v1\\nkind: ConfigMap\\n"
+    "metadata: {{name: a}}\\ndata: {{kept: '" + json.dumps(kept) + "'}}\\n")
+"""
+
+
+def helm(folder: Path, outcome: str = "works") -> Path:
+    """A `helm` command that writes down what it was asked, or fails."""
+    path = folder / "bin" / "helm"
+    path.parent.mkdir(parents=True)
+    path.write_text(HELM.format(python=sys.executable, outcome=outcome))
+    path.chmod(0o755)
+    return path

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from stacks.charts.pull import pins
-from tests.charts.builders import TINY, chart_files, index, packed, serving, stored
+from tests.charts.builders import TINY, chart_files, helm, index, packed, serving, stored
 
 RUN = """
 import sys
@@ -91,6 +91,16 @@ def test_a_fault_ends_in_exit_code_3_and_a_line(outdated):
     assert result.returncode == 3
     assert "prod: release mlflow: the data are of mlflow 0.0.1, and " in result.stdout
     assert " faults, " in result.stdout.splitlines()[-1]
+    assert "Traceback" not in result.stderr
+
+
+def test_a_release_is_rendered_to_stdout(tmp_path):
+    [pin] = [one for one in pins() if one.name == "mlflow"]
+    stored(tmp_path / "charts", pin, chart_files(pin))
+    folder = helm(tmp_path).parent
+    result = mlp("render", "mlflow", "--env", "dev", ML_PLATFORM_CHARTS=str(tmp_path / "charts"), PATH=str(folder))
+    assert result.returncode == 0
+    assert "kind: ConfigMap" in result.stdout
     assert "Traceback" not in result.stderr
 
 

@@ -61,6 +61,14 @@ def test_a_chart_without_data_is_not_checked_and_it_is_said_unless_it_is_given_n
     assert report_of(store, planned({})).unchecked == []
 
 
+def test_what_of_a_sub_chart_cannot_be_checked_is_said_in_one_line(tmp_path):
+    files = chart_files()
+    files["Chart.yaml"] += "dependencies: [{name: sub}]"
+    report = report_of(stored(tmp_path, files=files), planned({"sub": {"a": 1, "b": {"c": 2}}}))
+    assert report.faults == []
+    assert report.unchecked == ["release tiny: sub (2 values): the data lack the sub-chart's defaults"]
+
+
 def test_without_any_data_it_says_how_to_get_them(tmp_path):
     with pytest.raises(PlatformError, match=r"there is no chart data in .*; `mlp charts pull` gets it"):
         report_of(ChartStore(tmp_path / "none"), planned({}))

@@ -1,7 +1,6 @@
 import importlib.util
 import json
 import os
-import sys
 
 import pulumi_aws as aws
 import pytest
@@ -21,7 +20,7 @@ from stacks.charts.rendering import (
 from stacks.charts.store import ChartStore
 from stacks.errors import PlatformError
 from tests.builders import deploy
-from tests.charts.builders import chart_files, planned, stored
+from tests.charts.builders import chart_files, helm, planned, stored
 
 needs_sdk = pytest.mark.skipif(
     not importlib.util.find_spec(rendering.SDK), reason=f"Helm's library is not there: {rendering.HOW_TO_INSTALL}"
@@ -154,30 +153,6 @@ def test_the_version_is_that_of_the_plans_cluster():
         aws.eks.Cluster("a", role_arn="arn", vpc_config={"subnet_ids": []}, version="1.29")
 
     assert kubernetes_version([deploy(declare)]) == "1.29"
-
-
-HELM = """#!{python}
-import json, pathlib, sys
-arguments = sys.argv[1:]
-if "{outcome}" == "fails":
-    sys.exit("Error: the door is shut")
-given = dict(zip(arguments[3::2], arguments[4::2]))
-folder = pathlib.Path(given["--output-dir"]) / "tiny" / "templates"
-folder.mkdir(parents=True)
-values = json.load(open(given["--values"]))
-kept = {{"arguments": [one for one in arguments if not one.startswith("/")], "values": values}}
-(folder / "a.yaml").write_text("---\\n# Source: tiny/templates/a.yaml\\napiVersion: v1\\nkind: ConfigMap\\n"
-    "metadata: {{name: a}}\\ndata: {{kept: '" + json.dumps(kept) + "'}}\\n")
-"""
-
-
-def helm(tmp_path, outcome="works"):
-    """A `helm` command that writes down what it was asked, or fails."""
-    path = tmp_path / "bin" / "helm"
-    path.parent.mkdir()
-    path.write_text(HELM.format(python=sys.executable, outcome=outcome))
-    path.chmod(0o755)
-    return path
 
 
 def test_the_helm_command_renders_where_the_library_is_not(store, tmp_path):

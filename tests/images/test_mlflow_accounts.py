@@ -95,7 +95,7 @@ def may(server, name, path, **body: Any):
 @pytest.fixture
 def run(server):
     """A run of the administrator's, which others may read or change as their account allows."""
-    body = {"experiment_id": "0", "start_time": 1}
+    body: dict[str, Any] = {"experiment_id": "0", "start_time": 1}
     answer = requests.post(f"{server}/api/2.0/mlflow/runs/create", json=body, auth=ADMIN, timeout=30)
     return answer.json()["run"]["info"]["run_id"]
 

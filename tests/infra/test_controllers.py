@@ -130,6 +130,12 @@ def test_a_namespace_is_closed_but_for_its_doors():
     }
 
 
+def test_a_door_without_peers_is_no_door_to_all():
+    assert [one["name"] for one in network_policies([Admission(name="people", peers=(), ports=(80,))])] == [
+        "within-the-namespace"
+    ]
+
+
 def test_a_namespace_bounds_what_its_pods_ask_for():
     args = NamespaceArgs(name="jobs", pod_security="baseline", quota={"requests.nvidia.com/gpu": "4"})
     deployment = deploy(lambda: Namespace("jobs", args))

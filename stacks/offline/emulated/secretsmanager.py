@@ -18,7 +18,10 @@ def _secret(request: Request) -> Created:
 
 def _secret_version(request: Request) -> Created:
     version = request.client("secretsmanager").put_secret_value(**request.arguments(pascal("secretId", "secretString")))
-    return Created(id=f"{version['ARN']}|{version['VersionId']}", outputs={"versionId": version["VersionId"]})
+    return Created(
+        id=f"{version['ARN']}|{version['VersionId']}",
+        outputs={"versionId": version["VersionId"]},
+    )
 
 
 HANDLERS: dict[str, Handler] = {

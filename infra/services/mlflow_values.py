@@ -1,0 +1,100 @@
+"""The values of MLflow's chart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pulumi
+
+from infra.database import POSTGRES_PORT
+from infra.image import Image
+from infra.service_settings import MlflowSettings
+
+
+def mlflow_values(
+    settings: MlflowSettings,
+    *,
+    image: Image,
+    region: str,
+    host: pulumi.Input[str],
+    database: str,
+    auth: str,
+    admin: str,
+    flask_secret: pulumi.Input[str],
+    bucket: pulumi.Input[str],
+    role_arn: pulumi.Input[str],
+    account: str,
+    names: Sequence[str],
+    pod_hosts: str,
+    domain: str | None,
+    labels: Mapping[str, str],
+) -> dict[str, Any]:
+    """The chart's values; keys as in its values.schema.json, which refuses unknown ones.
+
+    `database`, `auth` and `admin` name the Secrets with the logins. The server answers to `names`, to `pod_hosts` and,
+    with a `domain`, to its public name.
+    """
+    login = {"usernameKey": "username", "passwordKey": "password"}
+    server = {"enabled": True, "host": host, "port": POSTGRES_PORT}
+    public = [f"mlflow.{domain}"] if domain else []
+    return {
+        "image": {"repository": image.repository_url, "digest": image.digest},
+        # The migration's image is named by tag alone; ours never moves.
+        "initImages": {"mlflowDbMigration": {"repository": image.repository_url, "tag": image.tag}},
+        "replicaCount": settings.min_replicas,
+        # The chart leaves the autoscaler out unless records, artifacts and logins all lie outside the pods.
+        "autoscaling": {
+            "enabled": settings.max_replicas > settings.min_replicas,
+            "minReplicas": settings.min_replicas,
+            "maxReplicas": settings.max_replicas,
+        },
+        "strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+        "backendStore": {
+            "databaseMigration": True,
+            "databaseConnectionCheck": True,
+            "postgres": {**server, "database": "mlflow"},
+            "existingDatabaseSecret": {"name": database, **login},
+        },
+        "artifactRoot": {
+            "proxiedArtifactStorage": True,
+            "s3": {"enabled": True, "bucket": bucket, "path": "mlflow"},
+        },
+        "auth": {
+            "enabled": True,
+            "defaultPermission": "READ",
+            "existingAdminSecret": {"name": admin, **login},
+            "postgres": {**server, "database": "mlflow_auth", "existingSecret": {"name": auth, **login}},
+        },
+        "flaskServerSecretKey": flask_secret,
+        # A request's Host header must be one of these; the load balancer's and the kubelet's checks ask /health, which
+        # is exempt, and Prometheus asks pods by their address.
+        "serverAllowedHosts": [*public, *names, pod_hosts, "localhost:*"],
+        "corsAllowedOrigins": [f"https://{host}" for host in public],
+        "serviceAccount": {
+            "create": True,
+            "name": account,
+            "annotations": {"eks.amazonaws.com/role-arn": role_arn},
+        },
+        "extraArgs": {
+            "workers": "2",
+            # The chart's own switch brings a monitor without a login.
+            "exposePrometheus": "/tmp/metrics",  # noqa: S108  inside the pod
+        },
+        # RDS refuses a connection without TLS.
+        "extraEnvVars": {"PGSSLMODE": "require", "AWS_DEFAULT_REGION": region},
+        "podSecurityContext": {"fsGroup": 1001, "seccompProfile": {"type": "RuntimeDefault"}},
+        "priorityClassName": "platform-service",
+        "affinity": _apart(labels),
+        "resources": {"requests": {"cpu": "250m", "memory": "768Mi"}, "limits": {"memory": "2Gi"}},
+    }
+
+
+def _apart(labels: Mapping[str, str]) -> dict[str, Any]:
+    """Servers in different zones, if there is room."""
+    term = {"topologyKey": "topology.kubernetes.io/zone", "labelSelector": {"matchLabels": dict(labels)}}
+    return {
+        "podAntiAffinity": {
+            "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": term}]
+        }
+    }
