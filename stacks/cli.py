@@ -7,6 +7,7 @@ import sys
 import typer
 
 from stacks.bootstrap import commands as bootstrap_commands
+from stacks.charts import commands as charts_commands
 from stacks.errors import PlatformError
 from stacks.local import commands as local_commands
 from stacks.offline import commands as offline_commands
@@ -22,6 +23,7 @@ app = typer.Typer(
 offline_commands.register(app)
 local_commands.register(app)
 bootstrap_commands.register(app)
+charts_commands.register(app)
 
 
 def main() -> None:

@@ -1,5 +1,7 @@
 """In which order the cluster is filled and, the other way round, emptied; and how safe what runs there is."""
 
+from pathlib import Path
+
 import pytest
 
 from stacks.offline import plan as planning
@@ -12,6 +14,7 @@ EXTERNAL_SECRET = "kubernetes:external-secrets.io/v1:ExternalSecret"
 STORE = "kubernetes:external-secrets.io/v1:ClusterSecretStore"
 NAMESPACE = "kubernetes:core/v1:Namespace"
 GIVEN = {"kube-system", "default"}
+OPERATIONS = Path(__file__).resolve().parents[3] / "docs" / "operations.md"
 
 
 @pytest.fixture(scope="module", params=["dev", "prod"])
@@ -129,3 +132,26 @@ def test_jobs_of_ours_are_hardened(platform):
             assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
             assert container["resources"]["limits"]["memory"]
             assert "@sha256:" in container["image"]
+
+
+def test_the_doors_of_namespaces_are_those_that_the_documents_show():
+    platform = planning.plan("prod")[0]
+    [network] = [one.inputs["cidrBlock"] for one in wanted(platform, "aws:ec2/vpc:Vpc").values()]
+    doors = set()
+    for one in wanted(platform, "kubernetes:networking.k8s.io/v1:NetworkPolicy").values():
+        metadata, spec = one.inputs["metadata"], one.inputs["spec"]
+        if metadata["name"] == "within-the-namespace":
+            continue
+        [rule] = spec["ingress"]
+        peers = dict.fromkeys(who(peer, network) for peer in rule["from"])
+        ports = ", ".join(str(port["port"]) for port in rule["ports"])
+        doors.add((metadata["namespace"], metadata["name"].removeprefix("admit-"), ", ".join(peers), ports))
+    text = OPERATIONS.read_text()
+    table = text[text.index("| namespace | door |") :].partition("\n\n")[0].splitlines()[2:]
+    assert doors == {tuple(cell.strip() for cell in row.strip("|").split("|")) for row in table}
+
+
+def who(peer, network):
+    if "ipBlock" in peer:
+        return "network" if peer["ipBlock"]["cidr"] == network else "load balancer"
+    return peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
