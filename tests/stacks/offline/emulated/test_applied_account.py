@@ -195,7 +195,7 @@ def test_each_name_of_the_certificate_has_its_validation_record_in_the_zone(appl
         (record["Name"], record["Type"], record["ResourceRecords"][0]["Value"])
         for zone in route53.list_hosted_zones()["HostedZones"]
         for record in route53.list_resource_record_sets(HostedZoneId=zone["Id"])["ResourceRecordSets"]
-        if record["Type"] not in ("NS", "SOA")
+        if record["Type"] not in ("NS", "SOA") and record["Name"].startswith("_")
     }
     wanted = {
         tuple(option["ResourceRecord"][key] for key in ("Name", "Type", "Value"))
@@ -205,6 +205,19 @@ def test_each_name_of_the_certificate_has_its_validation_record_in_the_zone(appl
 
     assert len(found) == len(entrance_of(applied))
     assert found == wanted
+
+
+def test_each_service_has_a_name_that_leads_to_the_load_balancer(applied: Applied) -> None:
+    route53 = applied.client("route53")
+    found = {
+        record["Name"].rstrip(".")
+        for zone in route53.list_hosted_zones()["HostedZones"]
+        for record in route53.list_resource_record_sets(HostedZoneId=zone["Id"])["ResourceRecordSets"]
+        if record["Type"] == "CNAME" and "elb.amazonaws.com" in record["ResourceRecords"][0]["Value"]
+    }
+
+    assert found == {url.removeprefix("https://") for url in applied.outputs["public_urls"].values()}
+    assert len(found) == 3 * len(entrance_of(applied))
 
 
 def test_an_address_that_asks_too_often_is_blocked(applied: Applied) -> None:
