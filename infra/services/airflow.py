@@ -88,11 +88,7 @@ class Airflow(pulumi.ComponentResource):
         self._namespace = Namespace(
             f"{name}-namespace",
             NamespaceArgs(
-                name=NAMESPACE,
-                pod_security="restricted",
-                quota=_QUOTA,
-                admits=(monitoring, people),
-                needs=args.needs,
+                name=NAMESPACE, pod_security="restricted", quota=_QUOTA, admits=(monitoring, people), needs=args.needs
             ),
             self._child,
         )
@@ -119,9 +115,7 @@ class Airflow(pulumi.ComponentResource):
             template={"connection": json.dumps({"conn_type": "http", "host": args.tracking_url, **account})},
         )
         admin = self._secret(
-            "airflow-admin",
-            dict.fromkeys(("username", "password"), login),
-            generation=args.password_generation,
+            "airflow-admin", dict.fromkeys(("username", "password"), login), generation=args.password_generation
         )
 
         setup = setup_job(

@@ -161,8 +161,7 @@ class Monitoring(pulumi.ComponentResource):
             NamespaceArgs(
                 name=NAMESPACE,
                 pod_security="restricted",
-                # A door without peers would stand open to all.
-                admits=(grafana,) if self._args.load_balancer else (),
+                admits=(grafana,),
                 needs=self._args.needs,
             ),
             self._child,

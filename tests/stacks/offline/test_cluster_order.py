@@ -14,6 +14,8 @@ EXTERNAL_SECRET = "kubernetes:external-secrets.io/v1:ExternalSecret"
 STORE = "kubernetes:external-secrets.io/v1:ClusterSecretStore"
 NAMESPACE = "kubernetes:core/v1:Namespace"
 GIVEN = {"kube-system", "default"}
+WRITABLE_ROOT = {"monitoring"}
+"""Releases of which a container writes where it likes: the sidecars of Grafana."""
 OPERATIONS = Path(__file__).resolve().parents[3] / "docs" / "operations.md"
 
 
@@ -120,6 +122,45 @@ def test_every_namespace_has_a_security_level_and_is_closed_to_others(platform):
         assert metadata["labels"]["pod-security.kubernetes.io/enforce"] in {"privileged", "baseline", "restricted"}
         own = [policy["spec"] for policy in policies if policy["metadata"]["namespace"] == metadata["name"]]
         assert {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": [{"podSelector": {}}]}]} in own
+
+
+def flags(value, name):
+    """Every value under the key `name`, at any depth."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from [item] if key == name else flags(item, name)
+    elif isinstance(value, list):
+        for item in value:
+            yield from flags(item, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [
+        ("hostNetwork", {False}),
+        ("privileged", {False}),
+        ("allowPrivilegeEscalation", {False}),
+        ("readOnlyRootFilesystem", {True}),
+    ],
+)
+def test_no_release_asks_for_more_of_its_node_than_it_needs(platform, name, allowed):
+    found = {
+        one.inputs["name"]: set(flags(revealed(one.inputs)["values"], name))
+        for one in wanted(platform, RELEASE).values()
+    }
+    exceptions = WRITABLE_ROOT if name == "readOnlyRootFilesystem" else set()
+    assert {release for release, values in found.items() if values - allowed} <= exceptions
+
+
+def test_no_password_is_in_a_releases_values(platform):
+    passwords = {
+        one.created.outputs["result"].value
+        for one in platform.of_type("random:index/randomPassword:RandomPassword")
+        if one.wanted.name != "mlflow-flask-secret"  # the chart takes it in no other way, and it opens no door
+    }
+    for one in wanted(platform, RELEASE).values():
+        text = str(revealed(one.inputs)["values"])
+        assert not [password for password in passwords if password in text]
 
 
 def test_jobs_of_ours_are_hardened(platform):
