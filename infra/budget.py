@@ -47,7 +47,7 @@ class Budget(pulumi.ComponentResource):
                             Condition(operator="StringEquals", key="aws:SourceAccount", values=(args.account,)),
                         ),
                     )
-                    for service in ("budgets", "cloudwatch")
+                    for service in ("budgets", "cloudwatch", "events.rds")
                 ]
             ),
             opts=child,
@@ -78,5 +78,5 @@ class Budget(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[published]),
         )
 
-        self.topic_arn = topic.arn
+        self.topic_arn = published.arn  # the topic's, once AWS's services may publish to it
         self.register_outputs({"topic_arn": self.topic_arn})

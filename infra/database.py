@@ -173,6 +173,14 @@ class Database(pulumi.ComponentResource):
                 ok_actions=[self._args.alarm_topic_arn],
                 opts=self._child,
             )
+        aws.rds.EventSubscription(
+            f"{name}-events",
+            sns_topic=self._args.alarm_topic_arn,
+            source_type="db-instance",
+            source_ids=[instance.identifier],
+            event_categories=["availability", "failover", "failure", "low storage", "recovery"],
+            opts=self._child,
+        )
 
     def _firewall(self, name: str) -> aws.ec2.SecurityGroup:
         firewall = aws.ec2.SecurityGroup(

@@ -107,6 +107,7 @@ _CHANGE_DATABASE = _actions(
     "rds",
     "CreateDBInstance DeleteDBInstance ModifyDBInstance RebootDBInstance CreateDBSnapshot"
     " CreateDBParameterGroup DeleteDBParameterGroup ModifyDBParameterGroup ResetDBParameterGroup"
+    " CreateEventSubscription DeleteEventSubscription ModifyEventSubscription"
     " CreateDBSubnetGroup DeleteDBSubnetGroup ModifyDBSubnetGroup AddTagsToResource RemoveTagsFromResource",
 )
 _CHANGE_LOG_GROUPS = _actions(
@@ -176,7 +177,7 @@ def deploy_access(
             resources=tuple(
                 place.arn("rds", one)
                 # The groups are named by Pulumi; a database is made of one of each kind.
-                for one in (f"db:{database}", f"snapshot:{database}-final-*", "og:*", "pg:*", "subgrp:*")
+                for one in (f"db:{database}", f"snapshot:{database}-final-*", "es:*", "og:*", "pg:*", "subgrp:*")
             ),
         ),
         Allow(

@@ -356,6 +356,7 @@ RECORDERS: dict[str, Recorder] = {
     "aws:iam/rolePolicy:RolePolicy": _role_policy,
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": _role_attachment,
     "aws:kms/key:Key": _key,
+    "aws:rds/eventSubscription:EventSubscription": _named_arn("rds", "es"),
     "aws:rds/instance:Instance": _database,
     "aws:rds/parameterGroup:ParameterGroup": _named_arn("rds", "pg"),
     "aws:rds/subnetGroup:SubnetGroup": _subnet_group,

@@ -52,7 +52,7 @@ def test_budgets_and_alarms_of_the_own_account_alone_publish_to_the_topic(accoun
     [policy] = inputs_of(deploy_budget(), "aws:sns/topicPolicy:TopicPolicy").values()
     context = {"aws:SourceAccount": account}
     document = json.loads(policy["policy"])
-    for name in ("budgets", "cloudwatch"):
+    for name in ("budgets", "cloudwatch", "events.rds"):
         service = {"Service": f"{name}.amazonaws.com"}
         assert trusts(document, action="SNS:Publish", principal=service, context=context) is allowed
 

@@ -127,3 +127,9 @@ def test_its_owner_is_told_before_its_storage_is_full():
     assert storage["threshold"] == 5 * 2**30
     assert storage["dimensions"] == {"DBInstanceIdentifier": "ml-platform-test"}
     assert all(one["alarmActions"] == one["okActions"] == ["arn:topic"] for one in alarms.values())
+
+
+def test_its_owner_is_told_when_it_fails_or_falls_over():
+    [events] = inputs_of(deploy_database(), "aws:rds/eventSubscription:EventSubscription").values()
+    assert (events["snsTopic"], events["sourceIds"]) == ("arn:topic", ["ml-platform-test"])
+    assert {"failure", "failover", "low storage"} <= set(events["eventCategories"])

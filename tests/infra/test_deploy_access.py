@@ -229,6 +229,7 @@ CALLS = {
     "aws:iam/rolePolicy:RolePolicy": "iam:PutRolePolicy iam:DeleteRolePolicy",
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": "iam:AttachRolePolicy iam:DetachRolePolicy",
     "aws:kms/key:Key": "kms:CreateKey kms:EnableKeyRotation kms:CreateGrant kms:ScheduleKeyDeletion",
+    "aws:rds/eventSubscription:EventSubscription": "rds:CreateEventSubscription rds:DeleteEventSubscription",
     "aws:rds/instance:Instance": "rds:CreateDBInstance rds:ModifyDBInstance rds:DeleteDBInstance",
     "aws:rds/parameterGroup:ParameterGroup": "rds:CreateDBParameterGroup rds:ModifyDBParameterGroup"
     " rds:DeleteDBParameterGroup",

@@ -101,7 +101,22 @@ def _instance(request: Request) -> Created:
     )
 
 
+def _event_subscription(request: Request) -> Created:
+    name = request.take("name") or physical_name(request.wanted)
+    fields = {
+        "snsTopic": "SnsTopicArn",
+        "sourceType": "SourceType",
+        "sourceIds": "SourceIds",
+        "eventCategories": "EventCategories",
+    }
+    made = request.client("rds").create_event_subscription(
+        SubscriptionName=name, Tags=request.tag_list(), **request.arguments(fields)
+    )["EventSubscription"]
+    return Created(id=name, outputs={"name": name, "arn": made["EventSubscriptionArn"]})
+
+
 HANDLERS: dict[str, Handler] = {
+    "aws:rds/eventSubscription:EventSubscription": _event_subscription,
     "aws:rds/instance:Instance": _instance,
     "aws:rds/parameterGroup:ParameterGroup": _parameter_group,
     "aws:rds/subnetGroup:SubnetGroup": _subnet_group,
