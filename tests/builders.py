@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
+from stacks.offline import plan as planning
 from stacks.offline.cloud import Registration
 from stacks.offline.engine import Deployment, run_declaration
 from stacks.offline.recording import RecordingCloud
@@ -14,6 +16,12 @@ from stacks.offline.values import revealed
 def deploy(declare: Callable[[], object]) -> Deployment:
     """Run `declare` against the recording cloud; when it returns, every registration has landed."""
     return run_declaration(declare, RecordingCloud())
+
+
+@cache
+def planned(stack: str) -> list[Deployment]:
+    """What the committed programs put there as `stack`, made once in a process: a plan takes seconds."""
+    return planning.plan(stack)
 
 
 def inputs_of(deployment: Deployment, type_: str) -> dict[str, Mapping[str, Any]]:

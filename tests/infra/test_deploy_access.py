@@ -6,7 +6,7 @@ import pytest
 
 from infra.deploy_access import deploy_access, image_push_access, preview_access
 from infra.iam import plain_policy_document
-from stacks.offline import plan as planning
+from tests import builders
 from tests.iam_evaluator import allows
 
 ACCOUNT = "123456789012"
@@ -260,7 +260,7 @@ CALLS = {
 @cache
 def planned(stack):
     """The stack's AWS resources."""
-    resources = [one for deployment in planning.plan(stack) for one in deployment.resources.values()]
+    resources = [one for deployment in builders.planned(stack) for one in deployment.resources.values()]
     return [one for one in resources if one.wanted.type.startswith("aws:")]
 
 

@@ -17,19 +17,19 @@ from stacks.offline.engine import run_declaration, run_program
 from stacks.offline.programs import PLATFORM, WORKLOADS, Program
 from stacks.offline.recording import RecordingCloud
 from stacks.offline.values import Secret, revealed
-from tests.builders import ancestors, deploy, inputs_of, wanted
+from tests.builders import ancestors, deploy, inputs_of, planned, wanted
 
 NOBODY_TOLD = "budget.emails is empty: nobody will be told when the budget is exceeded"
 
 
 @pytest.fixture(scope="module", params=["dev", "prod", "local"])
 def any_plan(request):
-    return planning.plan(request.param)
+    return planned(request.param)
 
 
 @pytest.fixture(scope="module")
 def prod():
-    return planning.plan("prod")
+    return planned("prod")
 
 
 def test_every_committed_stack_runs_and_holds_the_rules(any_plan):
@@ -56,7 +56,7 @@ def test_production_has_what_the_platform_promises(prod):
 
 
 def test_the_laptops_stack_has_no_release_and_no_workloads_program():
-    [platform] = planning.plan("local")
+    [platform] = planned("local")
     assert not platform.of_type("kubernetes:helm.sh/v3:Release")
 
 
@@ -111,7 +111,7 @@ def test_the_tracking_server_runs_our_image_by_digest_behind_a_login(prod):
 
 @pytest.fixture(scope="module")
 def dev():
-    return planning.plan("dev")
+    return planned("dev")
 
 
 def test_what_runs_in_the_cluster_goes_before_its_volumes_nodes_and_ways_out(dev):
@@ -185,7 +185,7 @@ def test_a_plan_is_free_of_this_machines_paths(any_plan):
 @pytest.mark.parametrize("program", [PLATFORM, WORKLOADS], ids=["platform", "workloads"])
 def test_a_program_finds_its_modules_from_its_own_folder(program, monkeypatch):
     monkeypatch.chdir(program.entry.parent)
-    platform = planning.plan("dev")[0]
+    platform = planned("dev")[0]
     deployment = run_declaration(
         lambda: runpy.run_path("__main__.py", run_name="__main__"),
         RecordingCloud(),

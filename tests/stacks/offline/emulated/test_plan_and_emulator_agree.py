@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from stacks.offline.emulated import HANDLERS, NOT_EMULATED
-from stacks.offline.engine import Deployment, run_program
-from stacks.offline.programs import PLATFORM
-from stacks.offline.recording import RECORDERS, RecordingCloud
+from stacks.offline.engine import Deployment
+from stacks.offline.recording import RECORDERS
 from stacks.offline.values import revealed
+from tests import builders
 from tests.stacks.offline.emulated.applied import Applied
 
 
@@ -24,7 +24,7 @@ def stack(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def planned(applied: Applied) -> Deployment:
     """The same stack on the recording cloud."""
-    return run_program(PLATFORM, applied.stack, RecordingCloud())
+    return builders.planned(applied.stack)[0]
 
 
 def without_none(value: Any) -> Any:
