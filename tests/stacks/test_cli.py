@@ -29,6 +29,7 @@ def test_a_plan_is_written_to_a_file_whole_or_not_at_all(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["plan.json"]
 
 
+@pytest.mark.slow
 def test_the_same_plan_comes_out_twice():
     assert mlp("plan", "prod", "--json", "-").stdout == mlp("plan", "prod", "--json", "-").stdout
 

@@ -243,6 +243,7 @@ def test_runs_survive_the_sudden_end_of_database_and_server(platform):
     assert run in run_ids(platform)
 
 
+@pytest.mark.slow
 def test_down_leaves_no_process_and_the_next_up_has_the_runs(platform):
     run = new_run(platform)
     marker = str(uuid.uuid4())
