@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -91,10 +91,10 @@ class Mlflow(pulumi.ComponentResource):
 
         permissions = {**args.settings.accounts, **OWN_ACCOUNTS}
         logins = {account: self._login(account) for account in (ADMIN, *permissions)}
-        database = self._secret("database", {"username": "username", "password": "password"}, args.database_secret_arn)
-        auth = self._secret("auth-database", {"username": "username", "password": "password"}, args.auth_secret_arn)
-        admin = self._secret("admin", {"username": "username", "password": "password"}, logins[ADMIN])
-        monitoring = self._secret(MONITORING, {"username": "username", "password": "password"}, logins[MONITORING])
+        database = self._secret("database", args.database_secret_arn)
+        auth = self._secret("auth-database", args.auth_secret_arn)
+        admin = self._secret("admin", logins[ADMIN])
+        monitoring = self._secret(MONITORING, logins[MONITORING])
         accounts = ExternalSecret(
             f"{name}-accounts",
             ExternalSecretArgs(
@@ -166,14 +166,14 @@ class Mlflow(pulumi.ComponentResource):
         )
         return StoredSecret(f"{login}-login", args, self._child).arn
 
-    def _secret(self, role: str, keys: Mapping[str, str], arn: pulumi.Input[str]) -> ExternalSecret:
+    def _secret(self, role: str, arn: pulumi.Input[str]) -> ExternalSecret:
         from_database = "database" in role
         return ExternalSecret(
             f"{self._name}-{role}",
             ExternalSecretArgs(
                 name=f"mlflow-{role}",
                 namespace=self._namespace.name,
-                keys={key: (arn, property_) for key, property_ in keys.items()},
+                keys={key: (arn, key) for key in ("username", "password")},
                 generation=self._args.password_generation if from_database else 1,
                 needs=[*self._args.secrets, *self._namespace.ready],
             ),

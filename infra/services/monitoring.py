@@ -88,11 +88,11 @@ class Monitoring(pulumi.ComponentResource):
             self._child,
         )
         grafana = self._secret(
-            "grafana-admin", {"admin-user": (login.arn, "username"), "admin-password": (login.arn, "password")}, [login]
+            "grafana-admin", {"admin-user": (login.arn, "username"), "admin-password": (login.arn, "password")}
         )
         slack = None
         if args.slack_secret_arn is not None:
-            slack = self._secret("alertmanager-slack", {"url": (args.slack_secret_arn, "url")}, [])
+            slack = self._secret("alertmanager-slack", {"url": (args.slack_secret_arn, "url")})
 
         release = charts.release(
             f"{name}-release",
@@ -181,17 +181,14 @@ class Monitoring(pulumi.ComponentResource):
             self._child,
         )
 
-    def _secret(
-        self, role: str, keys: dict[str, tuple[pulumi.Input[str], str]], stored: list[pulumi.Resource]
-    ) -> ExternalSecret:
+    def _secret(self, role: str, keys: dict[str, tuple[pulumi.Input[str], str]]) -> ExternalSecret:
         return ExternalSecret(
             f"{self._name}-{role}",
             ExternalSecretArgs(
                 name=role,
                 namespace=self._namespace.name,
                 keys=keys,
-                # The secret's ARN does not carry that it has a value.
-                needs=[*self._args.secrets, *self._namespace.ready, *stored],
+                needs=[*self._args.secrets, *self._namespace.ready],
             ),
             self._child,
         )
