@@ -13,9 +13,10 @@ from rich.tree import Tree
 
 from policies.rules import RULES, PlannedResource, Violation, violations_of
 from stacks.offline.engine import Deployment, Resource, run_program
-from stacks.offline.programs import PLATFORM, REPOSITORY, WORKLOADS
+from stacks.offline.planned import program_plan
+from stacks.offline.programs import PLATFORM, WORKLOADS
 from stacks.offline.recording import RecordingCloud
-from stacks.offline.values import revealed, shown
+from stacks.offline.values import revealed
 
 FORMAT = 1
 """The version of the data that `as_data` returns."""
@@ -38,43 +39,8 @@ def as_data(deployments: Sequence[Deployment]) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "stack": deployments[0].stack,
-        "programs": {one.label: _program_data(one) for one in deployments},
+        "programs": {one.label: program_plan(one).as_data() for one in deployments},
     }
-
-
-def _program_data(deployment: Deployment) -> dict[str, Any]:
-    resources = [_resource_data(one) for one in deployment.resources.values()]
-    return {
-        "counts": dict(sorted(Counter(one["type"] for one in resources).items())),
-        "resources": resources,
-        "outputs": shown(deployment.outputs),
-    }
-
-
-def _resource_data(resource: Resource) -> dict[str, Any]:
-    wanted = resource.wanted
-    data: dict[str, Any] = {"urn": wanted.urn, "type": wanted.type, "name": wanted.name, "parent": wanted.parent}
-    if wanted.custom:
-        data |= {
-            "inputs": _portable(shown(wanted.inputs)),
-            "dependencies": list(wanted.dependencies),
-            "provider": wanted.provider,
-            "protect": wanted.protect,
-        }
-    return data
-
-
-def _portable(value: Any) -> Any:
-    """The value with this machine's path of the repository replaced, so that every machine has the same plan."""
-    match value:
-        case str():
-            return value.replace(str(REPOSITORY), "<repository>")
-        case dict():
-            return {key: _portable(item) for key, item in value.items()}
-        case list():
-            return [_portable(item) for item in value]
-        case _:
-            return value
 
 
 def violations(deployments: Iterable[Deployment]) -> list[Violation]:
