@@ -1,0 +1,255 @@
+"""Everything that runs in the cluster, in the order in which each needs the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import pulumi
+
+from infra import training_namespace
+from infra.addons import default_storage_class
+from infra.addresses import host_pattern, subnet_layout
+from infra.cluster import Cluster
+from infra.controllers.controllers import Controllers, ControllersArgs
+from infra.database import Database
+from infra.database_bootstrap import DatabaseBootstrap, DatabaseBootstrapArgs
+from infra.edge import Edge
+from infra.image import Image, ImageArgs
+from infra.ingress import Backend, Ingress, IngressArgs
+from infra.namespaces import Peer
+from infra.naming import cluster_name
+from infra.service_settings import ServicesSettings
+from infra.services.airflow import Airflow, AirflowArgs
+from infra.services.mlflow import Mlflow, MlflowArgs
+from infra.services.monitoring import Monitoring, MonitoringArgs
+from infra.services.ray import RayOperator, RayOperatorArgs
+from infra.settings import NodePoolSettings
+from infra.stores import Stores
+from infra.training_namespace import TrainingNamespace, TrainingNamespaceArgs
+
+_REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServicesArgs:
+    """Inputs of `Services`.
+
+    `role_arns` are the service accounts' roles, by the names under which the platform puts them out. With `edge` people
+    reach the services at names below `domain`, which are made in `zone_id`, if one is given. `nodes` must be there
+    before anything runs.
+    """
+
+    environment: str
+    settings: ServicesSettings
+    region: str
+    vpc_id: pulumi.Input[str]
+    network_cidr: IPv4Network
+    cluster: Cluster
+    kubernetes_version: str
+    node_pools: Mapping[str, NodePoolSettings]
+    nodes: Sequence[pulumi.Resource]
+    role_arns: Mapping[str, pulumi.Input[str]]
+    stores: Stores
+    database: Database
+    password_generation: int
+    repository_urls: Mapping[str, pulumi.Input[str]]
+    alert_topic_arn: pulumi.Input[str]
+    edge: Edge | None
+    domain: str | None
+    zone_id: str | None
+    deletable: bool
+
+
+class Services(pulumi.ComponentResource):
+    """Controllers, tracking server, Ray's operator, pipelines, monitoring, and the ways in.
+
+    `opts.providers` are AWS's and the cluster's.
+    """
+
+    urls: dict[str, str]
+    """Inside the cluster, by service."""
+    public_urls: dict[str, str]
+    """From outside, by name below the domain; none without an entrance."""
+    tracking: Mlflow
+    training: TrainingNamespace
+
+    def __init__(self, name: str, args: ServicesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("mlplatform:services:Services", name, None, opts)
+        self._args, self._child = args, pulumi.ResourceOptions(parent=self)
+        self._domain = args.domain if args.edge else None
+        public = subnet_layout(args.network_cidr).public if self._domain else ()
+        self._load_balancer = tuple(Peer(cidr=block) for block in public)
+        self._storage = default_storage_class("default-storage", needs=args.nodes, opts=self._child)
+        self._controllers = self._make_controllers()
+        self._databases = DatabaseBootstrap(
+            "databases",
+            DatabaseBootstrapArgs(
+                host=args.database.host,
+                admin_secret_arn=args.database.secret_arn,
+                owner_secret_arns=args.database.owner_secret_arns,
+                password_generation=args.password_generation,
+                secrets=self._controllers.secrets,
+                needs=self._controllers.base,
+            ),
+            self._child,
+        )
+        self.tracking = self._make_tracking()
+        RayOperator(
+            "ray",
+            RayOperatorArgs(watched=(training_namespace.NAMESPACE,), needs=self._controllers.base),
+            self._child,
+        )
+        self.training = TrainingNamespace(
+            "training",
+            TrainingNamespaceArgs(
+                tracking_secret_arn=self.tracking.login_secret_arn,
+                role_arn=args.role_arns["training"],
+                max_gpus=args.settings.max_training_gpus,
+                secrets=self._controllers.secrets,
+                needs=self._controllers.base,
+            ),
+            self._child,
+        )
+        services: dict[str, Mlflow | Airflow | Monitoring] = {"mlflow": self.tracking}
+        if args.settings.airflow.enabled:
+            services["airflow"] = self._make_pipelines()
+        if args.settings.monitoring.enabled:
+            services["grafana"] = self._make_monitoring()
+        self.urls = {key: service.url for key, service in services.items()}
+        self.public_urls = self._ways_in([service.backend for service in services.values()])
+        self.register_outputs({"urls": self.urls, "public_urls": self.public_urls})
+
+    def _make_controllers(self) -> Controllers:
+        args = self._args
+        return Controllers(
+            "controllers",
+            ControllersArgs(
+                cluster_name=cluster_name(args.environment),
+                kubernetes_version=args.kubernetes_version,
+                region=args.region,
+                vpc_id=args.vpc_id,
+                pools=args.node_pools,
+                replicas=args.settings.controller_replicas,
+                load_balancer_role_arn=args.role_arns["load-balancer-controller"],
+                autoscaler_role_arn=args.role_arns["cluster-autoscaler"],
+                secrets_role_arn=args.role_arns["external-secrets"],
+                webhook_callers=(Peer(cidr=args.network_cidr),),
+                needs=args.nodes,
+            ),
+            self._child,
+        )
+
+    def _make_tracking(self) -> Mlflow:
+        args = self._args
+        return Mlflow(
+            "mlflow",
+            MlflowArgs(
+                environment=args.environment,
+                settings=args.settings.mlflow,
+                region=args.region,
+                image=self._image("mlflow", sources=("images/mlflow", "constraints.txt")),
+                database_host=args.database.host,
+                database_secret_arn=args.database.owner_secret_arns["mlflow"],
+                auth_secret_arn=args.database.owner_secret_arns["mlflow_auth"],
+                password_generation=args.password_generation,
+                databases=self._databases.done,
+                bucket=args.stores.artifacts.bucket_name,
+                role_arn=args.role_arns["mlflow"],
+                domain=self._domain,
+                load_balancer=self._load_balancer,
+                pod_hosts=host_pattern(args.network_cidr),
+                secrets=self._controllers.secrets,
+                needs=self._controllers.base,
+                deletable=args.deletable,
+            ),
+            self._child,
+        )
+
+    def _make_pipelines(self) -> Airflow:
+        args = self._args
+        return Airflow(
+            "airflow",
+            AirflowArgs(
+                environment=args.environment,
+                settings=args.settings.airflow,
+                region=args.region,
+                image=self._image("airflow", sources=("images/airflow",)),
+                database_secret_arn=args.database.owner_secret_arns["airflow"],
+                password_generation=args.password_generation,
+                databases=self._databases.done,
+                worker_role_arn=args.role_arns["airflow-worker"],
+                triggerer_role_arn=args.role_arns["airflow-triggerer"],
+                api_server_role_arn=args.role_arns["airflow-api-server"],
+                log_bucket=args.stores.logs.bucket_name,
+                tracking_url=self.tracking.url,
+                tracking_secret_arn=self.tracking.login_secret_arn,
+                variables={
+                    "artifact_bucket": args.stores.artifacts.bucket_name,
+                    "dataset_bucket": args.stores.datasets.bucket_name,
+                },
+                training_namespace=self.training.namespace,
+                domain=self._domain,
+                load_balancer=self._load_balancer,
+                secrets=self._controllers.secrets,
+                needs=self._controllers.base,
+                deletable=args.deletable,
+            ),
+            self._child,
+        )
+
+    def _make_monitoring(self) -> Monitoring:
+        args = self._args
+        return Monitoring(
+            "monitoring",
+            MonitoringArgs(
+                environment=args.environment,
+                settings=args.settings.monitoring,
+                region=args.region,
+                alert_topic_arn=args.alert_topic_arn,
+                alertmanager_role_arn=args.role_arns["alertmanager"],
+                slack_secret_arn=args.settings.monitoring.slack_secret_arn,
+                domain=self._domain,
+                load_balancer=self._load_balancer,
+                training_namespace=training_namespace.NAMESPACE,
+                secrets=self._controllers.secrets,
+                needs=[*self._controllers.base, self._storage],
+                deletable=args.deletable,
+            ),
+            self._child,
+        )
+
+    def _image(self, name: str, *, sources: tuple[str, ...]) -> Image:
+        return Image(
+            f"{name}-image",
+            ImageArgs(
+                repository_url=self._args.repository_urls[name],
+                context=_REPOSITORY,
+                dockerfile=f"images/{name}/Dockerfile",
+                sources=sources,
+            ),
+            self._child,
+        )
+
+    def _ways_in(self, backends: Sequence[Backend]) -> dict[str, str]:
+        args = self._args
+        if args.edge is None or self._domain is None:
+            return {}
+        ways_in = {
+            backend.host: Ingress(
+                f"way-in-{backend.host}",
+                IngressArgs(
+                    environment=args.environment,
+                    backend=backend,
+                    domain=self._domain,
+                    zone_id=args.zone_id,
+                    edge=args.edge.outputs(),
+                    controller=self._controllers.load_balancers,
+                ),
+                self._child,
+            )
+            for backend in backends
+        }
+        return {host: way_in.url for host, way_in in ways_in.items()}
