@@ -24,9 +24,9 @@ down: ## Stop the platform on this machine; its data stay in .mlp
 	@if [ -x $(BIN)/mlp ]; then $(BIN)/mlp down; else echo "nothing is installed, so nothing runs"; fi
 
 .PHONY: test
-test: .venv/installed promtool ## Check and test everything that needs no account and no GPU; quick tests only
+test: .venv/installed promtool ## Check and test what needs no account and no GPU; with COVERAGE=1 tell what was run
 	$(MAKE) --no-print-directory check
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --cov --cov-report=term
+	$(BIN)/pytest --numprocesses 2 --dist loadfile $(if $(COVERAGE),--cov --cov-report=term)
 
 .PHONY: test-slow
 test-slow: .venv/installed ## Run the tests that take longer
