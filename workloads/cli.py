@@ -6,15 +6,16 @@ import json
 import logging
 import signal
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from workloads.config import load_config, parse_assignments
+from workloads.config import TrainConfig, config_names, load_config, parse_assignments
 from workloads.environment import PlatformEnvironment
-from workloads.errors import Stopped, WorkloadError
+from workloads.errors import Preempted, Stopped, WorkloadError
 
 if TYPE_CHECKING:
     from workloads.registry.versions import Version
@@ -34,6 +35,8 @@ app.add_typer(registry_app, name="registry")
 app.add_typer(data_app, name="data")
 
 LAUNCHERS = ("local", "torchrun")
+RESTART = 75
+"""Exit code of a run that was asked to end and can go on: `EX_TEMPFAIL` of sysexits.h."""
 PROMOTABLE = ("production", "staging")
 WIDTH_WITHOUT_TERMINAL = 160
 
@@ -47,11 +50,18 @@ NoTracking = Annotated[bool, typer.Option("--no-tracking", help="Keep no record 
 
 @app.command()
 def train(
-    config: Config,
+    config: Annotated[
+        str | None, typer.Argument(metavar="[CONFIG]", help="A committed config's name, or the path of a yaml file.")
+    ] = None,
     launcher: Annotated[str | None, typer.Option(help="local or torchrun; by default what --ranks needs.")] = None,
     ranks: Annotated[int, typer.Option(help="Processes that train together.")] = 1,
     assignments: Assignments = None,
     run_name: Annotated[str | None, typer.Option(help="Default: <config>-<utc>-<4 hex>.")] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="Go on with a run from its newest checkpoint, as configured then."),
+    ] = None,
+    max_restarts: Annotated[int, typer.Option(help="Times that lost ranks are started anew.", min=0)] = 0,
     no_tracking: NoTracking = False,
     register: Annotated[bool, typer.Option(help="Keep the model as a new version in the registry.")] = True,
     test: Annotated[bool, typer.Option(help="Evaluate once on the test images at the end.")] = True,
@@ -60,8 +70,9 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a model; record it, and register it as a new version."""
+    environment = PlatformEnvironment.read()
     values = parse_assignments(assignments or []) | ({} if max_steps is None else {"max_steps": max_steps})
-    resolved = load_config(config, values)
+    resolved = _train_config(config, values, run_name, resume, environment)
     if print_config:
         typer.echo(resolved.as_yaml(), nl=False)
         return
@@ -70,12 +81,16 @@ def train(
     from workloads.training.run import TrainOptions, new_run_name, preflight, run
 
     options = TrainOptions(
-        run_name=run_name or new_run_name(resolved), tracking=not no_tracking, register=register, test=test
+        run_name=resume or run_name or new_run_name(resolved),
+        tracking=not no_tracking,
+        register=register,
+        test=test,
+        resume=resume is not None,
+        max_restarts=max_restarts,
     )
-    environment = PlatformEnvironment.read()
     here = Ranks.from_environment()
     if not here.started_by_torchrun:
-        uses_torchrun = _uses_torchrun(launcher, ranks)
+        uses_torchrun = _uses_torchrun(launcher, ranks) or max_restarts > 0
         preflight(resolved, options, environment, num_ranks=ranks)
         if uses_torchrun:
             train_on_ranks(resolved, options, environment, num_ranks=ranks, as_json=as_json)
@@ -243,7 +258,7 @@ def main() -> None:
     except WorkloadError as error:
         if not report_to_agent(error):
             typer.echo(f"workloads: {error}", err=True)
-        sys.exit(1)
+        sys.exit(RESTART if isinstance(error, Preempted) else 1)
     except Stopped as stopped:
         _end_by(signal.Signals(stopped.signal_number), told=not is_rank())  # of all ranks' the launcher's word will do
     except SystemExit as ended:
@@ -274,6 +289,27 @@ def _uses_torchrun(launcher: str | None, ranks: int) -> bool:
     if launcher == "local" and ranks > 1:
         raise WorkloadError(f"--launcher local trains in one process; --ranks is {ranks}: use --launcher torchrun")
     return launcher == "torchrun" or ranks > 1
+
+
+def _train_config(
+    config: str | None,
+    values: Mapping[str, object],
+    run_name: str | None,
+    resume: str | None,
+    environment: PlatformEnvironment,
+) -> TrainConfig:
+    """The config that CONFIG names, or the one with which the run to go on with began."""
+    if resume is None:
+        if config is None:
+            raise WorkloadError(f"Name a CONFIG, one of {', '.join(config_names())}, or a run by --resume")
+        return load_config(config, values)
+    if config is not None or values or run_name is not None:
+        raise WorkloadError(
+            f"Run {resume} goes on as it was configured; leave out CONFIG, --set, --max-steps, --run-name"
+        )
+    from workloads.training.resume import config_of, unfinished
+
+    return config_of(unfinished(environment, resume))
 
 
 def _print_epoch(report: EpochReport) -> None:

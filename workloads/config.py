@@ -79,6 +79,16 @@ class OptimConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CheckpointConfig:
+    """When a run's state is kept, beside the end of every epoch and of the run, and how many states stay."""
+
+    every_steps: int | None = setting(None, at_least=1)
+    """Optimizer steps; None for epochs alone."""
+    keep_last: int = setting(2, at_least=1)
+    """Newest ones that stay, beside the best."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RegistryConfig:
     """Under which name a trained model is kept, and when it becomes `staging`."""
 
@@ -117,6 +127,7 @@ class TrainConfig:
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     registry: RegistryConfig = field(default_factory=RegistryConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
 

@@ -18,6 +18,7 @@ DATA = "MLP_DATA"
 CHECKPOINTS = "MLP_CHECKPOINTS"
 CODE_VERSION = "MLP_CODE_VERSION"
 IMAGE_DIGEST = "MLP_IMAGE_DIGEST"
+METRICS_PORT = "MLP_METRICS_PORT"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,8 @@ class PlatformEnvironment:
     """Folder that holds runs, one subfolder each."""
     code_version: str | None = field(default=None, metadata={"variable": CODE_VERSION})
     image_digest: str | None = field(default=None, metadata={"variable": IMAGE_DIGEST})
+    metrics_port: str | None = field(default=None, metadata={"variable": METRICS_PORT})
+    """Where a training run shows its metrics to Prometheus."""
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> PlatformEnvironment:

@@ -23,6 +23,14 @@ class RankLost(WorkloadError):  # noqa: N818  likewise
     """A collective failed because another rank is gone."""
 
 
+class CheckpointError(WorkloadError):
+    """A run that cannot go on: its checkpoints are missing, damaged, of another run, or cannot be written."""
+
+
+class Preempted(WorkloadError):  # noqa: N818  likewise
+    """The run was asked to end, and its state is saved; it can go on."""
+
+
 class TrackingError(WorkloadError):
     """The tracking server cannot be reached, refuses the login or refuses a request."""
 

@@ -44,7 +44,13 @@ def environment(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     store.mkdir()
     shutil.copy(empty_store, store / "mlflow.db")
     for name in PlatformEnvironment(
-        tracking_uri="-", tracking_username="-", tracking_password="-", ray_address="-", data="-", checkpoints="-"
+        tracking_uri="-",
+        tracking_username="-",
+        tracking_password="-",
+        ray_address="-",
+        data="-",
+        checkpoints="-",
+        metrics_port="-",
     ).variables():
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store / 'mlflow.db'}")

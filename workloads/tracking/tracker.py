@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from workloads.environment import PlatformEnvironment
-from workloads.errors import Stopped
+from workloads.errors import Preempted, Stopped
 from workloads.tracking.connection import connect, requests_to, tracking_uri
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ class MlflowTracker:
     def __init__(self, client: MlflowClient, *, run_id: str, experiment_id: str) -> None:
         self.client, self.run_id, self.experiment_id = client, run_id, experiment_id
         self.uri: str = client.tracking_uri
+        self._recorded: dict[str, int] = {}
+        """The last step of each metric before this process; what comes at or below it is there already."""
 
     @classmethod
     def start(
@@ -108,6 +110,17 @@ class MlflowTracker:
             client.log_batch(tracker.run_id, params=[Param(key, str(value)) for key, value in params.items()])
         return tracker
 
+    @classmethod
+    def resume(cls, environment: PlatformEnvironment, *, run_id: str, experiment_id: str) -> MlflowTracker:
+        """A run that goes on, on the server that the environment names; raises TrackingError."""
+        client = connect(environment, can_go_without=True)
+        tracker = cls(client, run_id=run_id, experiment_id=experiment_id)
+        with requests_to(tracker.uri):
+            client.update_run(run_id, status="RUNNING")
+            for key in client.get_run(run_id).data.metrics:
+                tracker._recorded[key] = max(point.step for point in client.get_metric_history(run_id, key))
+        return tracker
+
     def __enter__(self) -> Self:
         return self
 
@@ -116,7 +129,7 @@ class MlflowTracker:
     ) -> None:
         if error is None:
             return self.end("FINISHED")
-        return self.end("KILLED" if isinstance(error, KeyboardInterrupt | Stopped) else "FAILED")
+        return self.end("KILLED" if isinstance(error, KeyboardInterrupt | Stopped | Preempted) else "FAILED")
 
     def end(self, status: str) -> None:
         """Say how the run ended."""
@@ -129,7 +142,9 @@ class MlflowTracker:
 
         now_ms = int(time.time() * 1000)
         with requests_to(self.uri):
-            entries = [Metric(key, value, now_ms, step) for key, value in metrics.items()]
+            entries = [
+                Metric(key, value, now_ms, step) for key, value in metrics.items() if step > self._recorded.get(key, -1)
+            ]
             self.client.log_batch(self.run_id, metrics=entries)
 
     def log_params(self, params: Mapping[str, object]) -> None:

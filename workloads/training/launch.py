@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workloads.errors import Stopped, TrackingError, WorkloadError
+from workloads.errors import Preempted, Stopped, TrackingError, WorkloadError
 from workloads.tracking.tracker import end_run
 from workloads.training.ranks import STORE_FILE, num_cores
 
@@ -33,11 +33,12 @@ ERROR_FILE = "TORCHELASTIC_ERROR_FILE"
 """Set by the agent for each rank: where it says why it failed."""
 
 
-def launch(arguments: Sequence[str], num_ranks: int) -> None:
+def launch(arguments: Sequence[str], num_ranks: int, *, max_restarts: int = 0) -> None:
     """Run `python -m workloads <arguments>` as `num_ranks` ranks that meet on this machine alone, and wait for all.
 
-    When one fails the others are ended; raises WorkloadError with the failing rank's own message. A signal to this
-    process is passed on to the ranks, and raises Stopped once they are gone.
+    When one fails the others are ended, and all are started anew up to `max_restarts` times; then raises WorkloadError
+    with the failing rank's own message. A signal to this process is passed on to the ranks; once they are gone raises
+    Preempted if they saved their state, else Stopped.
     """
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -60,7 +61,7 @@ def launch(arguments: Sequence[str], num_ranks: int) -> None:
             rdzv_backend="c10d",
             rdzv_endpoint=str(Path(folder) / "agent"),
             rdzv_configs={"store_type": "file"},
-            max_restarts=0,
+            max_restarts=max_restarts,
             monitor_interval=0.1,
             logs_specs=DefaultLogsSpecs(log_dir=folder),
             local_addr="127.0.0.1",
@@ -69,9 +70,26 @@ def launch(arguments: Sequence[str], num_ranks: int) -> None:
         try:
             elastic_launch(config, sys.executable)("-m", "workloads", *arguments)
         except ChildFailedError as error:
+            for failure in error.failures.values():
+                _raise_if_preempted(_report_of(failure))
             raise WorkloadError(explain(error.failures)) from error
         except SignalException as error:
+            for path in Path(folder).rglob("error.json"):  # one a rank, in a folder of the agent's
+                _raise_if_preempted(_report_in(path))
             raise Stopped(int(error.sigval)) from error
+
+
+def _raise_if_preempted(report: Mapping[str, object]) -> None:
+    if report.get("kind") == Preempted.__name__:
+        raise Preempted(str(report["text"]))
+
+
+def _report_in(path: Path) -> Mapping[str, object]:
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))["message"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return report if isinstance(report, dict) else {}
 
 
 def train_on_ranks(
@@ -92,10 +110,11 @@ def train_on_ranks(
         }
         given = [flag for flag, is_given in flags.items() if is_given]
         try:
-            launch(["train", str(path), "--run-name", options.run_name, *given], num_ranks)
+            run = ["--resume", options.run_name] if options.resume else [str(path), "--run-name", options.run_name]
+            launch(["train", *run, *given], num_ranks, max_restarts=options.max_restarts)
         except (WorkloadError, Stopped) as error:
             if options.tracking:
-                status = "KILLED" if isinstance(error, Stopped) else "FAILED"
+                status = "KILLED" if isinstance(error, Stopped | Preempted) else "FAILED"
                 _settle(config, options, environment, status)
             raise
 

@@ -29,6 +29,8 @@ class Ranks:
     local_world_size: int = 1
     store_file: str | None = None
     started_by_torchrun: bool = False
+    restarts: int = 0
+    """How often torchrun started the ranks anew."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Ranks:
@@ -50,6 +52,7 @@ class Ranks:
             local_world_size=local_world_size,
             store_file=environ.get(STORE_FILE),
             started_by_torchrun=True,
+            restarts=int(environ.get("TORCHELASTIC_RESTART_COUNT", "0")),
         )
 
     @property
@@ -67,7 +70,8 @@ def process_group(ranks: Ranks, device: torch.device, timeout_s: float) -> Itera
     import torch.distributed as dist
     from torch._C._distributed_c10d import FileStore
 
-    store = FileStore(ranks.store_file, ranks.world_size) if ranks.store_file else None
+    # A file of their own each time they are started: the last one's may hold what was left in it.
+    store = FileStore(f"{ranks.store_file}-{ranks.restarts}", ranks.world_size) if ranks.store_file else None
     dist.init_process_group(
         "nccl" if device.type == "cuda" else "gloo",
         store=store,

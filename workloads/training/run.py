@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -16,19 +18,21 @@ from workloads.config import TrainConfig
 from workloads.data.datasets import Dataset, find, load
 from workloads.data.splits import stratified_sample, stratified_split
 from workloads.environment import PlatformEnvironment
-from workloads.errors import RankLost, WorkloadError
+from workloads.errors import Preempted, RankLost, Stopped, WorkloadError
 from workloads.models.build import ModelSpec
 from workloads.registry.evaluate import record_test
 from workloads.registry.model_form import register
-from workloads.registry.versions import STAGING, VALIDATION_ACCURACY
+from workloads.registry.versions import STAGING
+from workloads.stop_request import StopRequest
+from workloads.tracking import exporter
 from workloads.tracking.connection import check_server, requests_to
-from workloads.tracking.tracker import MlflowTracker, NoTracking
+from workloads.tracking.tracker import MlflowTracker
 from workloads.training.devices import resolve_device, set_threads
 from workloads.training.evaluation import Evaluation, evaluate
 from workloads.training.ranks import Ranks, process_group
-from workloads.training.trainer import EpochReport, Trainer
-
-TRAIN_LOSS = "train/loss"
+from workloads.training.record import RunRecord, version_tags
+from workloads.training.resume import check_new
+from workloads.training.trainer import EpochReport, Saver, StepReport, Trainer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +43,10 @@ class TrainOptions:
     tracking: bool = True
     register: bool = True
     test: bool = True
+    resume: bool = False
+    """Go on with the run of that name."""
+    max_restarts: int = 0
+    """How often ranks that were lost are started anew, to go on from the newest checkpoint."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +101,9 @@ def preflight(config: TrainConfig, options: TrainOptions, environment: PlatformE
     """Raise WorkloadError, within seconds and before any process is started, where the run could not go well."""
     check_ranks(config, num_ranks)
     find(config.data.name, environment)
+    exporter.metrics_port(environment)
+    if not options.resume:
+        check_new(environment, options.run_name)
     if options.tracking:
         check_server(environment, can_go_without=True)
 
@@ -104,53 +115,70 @@ def run(
     ranks: Ranks,
     on_epoch: Callable[[EpochReport], None],
 ) -> TrainResult | None:
-    """Train, test, record and register as told. The result on rank 0, None on the others; raises WorkloadError."""
+    """Train, test, record and register as told. The result on rank 0, None on the others; raises WorkloadError.
+
+    A run that is asked to end by a signal does so after a step, with its state saved, and raises Preempted.
+    """
     check_ranks(config, ranks.world_size)
     dataset = load(config.data.name, environment)
     device = resolve_device(config.device, ranks)
-    num_threads = set_threads(config.num_threads, ranks)
-    with ExitStack() as stack:
-        tracker: MlflowTracker | NoTracking = NoTracking()
-        if ranks.is_first and options.tracking:
-            resolved = {"device": device.type, "num_threads": num_threads, "ranks": ranks.world_size}
-            params = config.flattened() | resolved
-            tracker = stack.enter_context(_start_tracker(config, options, environment, dataset, params))
+    resolved = {
+        "device": device.type,
+        "num_threads": set_threads(config.num_threads, ranks),
+        "ranks": ranks.world_size,
+    }
+    with RunRecord(
+        config=config, options=options, environment=environment, dataset=dataset, ranks=ranks, resolved=resolved
+    ) as record:
 
         def on_epoch_of_first_rank(report: EpochReport) -> None:
             if ranks.is_first:
-                log_epoch(tracker, report)
+                record.on_epoch(report)
                 on_epoch(report)
 
         with _joined(ranks, device, config.timeout_s):
-            trained = train_model(config, dataset, ranks, device, on_epoch_of_first_rank)
+            with _ends_in_order(record, patient=ranks.started_by_torchrun) as stop:
+                trained = train_model(
+                    config,
+                    dataset,
+                    ranks,
+                    device,
+                    on_epoch_of_first_rank,
+                    record.on_step,
+                    saver=record.checkpoints,
+                    stop=lambda: stop.is_made,
+                    state=record.newest_state(),
+                )
             num_classes = len(dataset.class_names)
             test = None
             if options.test:
                 test = evaluate(trained.module, dataset.test, num_classes=num_classes, device=device, ranks=ranks)
         if not ranks.is_first:
             return None
-        version, alias = None, None
+        tracker, version, alias = record.tracker, None, None
         if isinstance(tracker, MlflowTracker):
             if test:
                 record_test(tracker, test, dataset.class_names, trained.reports[-1].step)
             if options.register:
                 version, alias = _register(tracker, config, trained, dataset, environment)
-    return TrainResult(
-        run_name=options.run_name,
-        run_id=tracker.run_id,
-        experiment_id=tracker.experiment_id,
-        dataset=dataset.name,
-        num_train=trained.num_train,
-        val_accuracy=trained.validation.accuracy,
-        test_accuracy=test.accuracy if test else None,
-        seconds=sum(report.seconds for report in trained.reports),
-        images_per_second=sum(report.num_images for report in trained.reports)
-        / sum(report.train_seconds for report in trained.reports),
-        ranks=ranks.world_size,
-        model_name=config.registry.model_name if version else None,
-        model_version=version,
-        alias=alias,
-    )
+        result = TrainResult(
+            run_name=options.run_name,
+            run_id=tracker.run_id,
+            experiment_id=tracker.experiment_id,
+            dataset=dataset.name,
+            num_train=trained.num_train,
+            val_accuracy=trained.validation.accuracy,
+            test_accuracy=test.accuracy if test else None,
+            seconds=sum(report.seconds for report in trained.reports),
+            images_per_second=sum(report.num_images for report in trained.reports)
+            / sum(report.train_seconds for report in trained.reports),
+            ranks=ranks.world_size,
+            model_name=config.registry.model_name if version else None,
+            model_version=version,
+            alias=alias,
+        )
+        record.finish(asdict(result))
+    return result
 
 
 def train_model(
@@ -159,8 +187,16 @@ def train_model(
     ranks: Ranks,
     device: torch.device,
     on_epoch: Callable[[EpochReport], None],
+    on_step: Callable[[StepReport], None] | None = None,
+    *,
+    saver: Saver | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    state: Mapping[str, Any] | None = None,
 ) -> TrainedModel:
-    """A model trained as the config says, the same on every rank; raises DataError or TrainingDiverged."""
+    """A model trained as the config says, the same on every rank, from the beginning or from `state`.
+
+    Raises DataError, TrainingDiverged, CheckpointError, or Preempted if any rank is to stop.
+    """
     train, validation = stratified_split(dataset.train, config.data.validation_fraction, seed=config.seed)
     if config.data.num_train is not None:
         train = stratified_sample(train, config.data.num_train, seed=config.seed)
@@ -175,49 +211,29 @@ def train_model(
         device=device,
         ranks=ranks,
         on_epoch=on_epoch,
+        on_step=on_step,
+        saver=saver,
+        stop=stop,
     )
+    if state is not None:
+        trainer.restore(state)
     reports = trainer.fit()
     return TrainedModel(module=trainer.module, spec=spec, num_train=len(train), reports=reports)
 
 
-def log_epoch(tracker: MlflowTracker | NoTracking, report: EpochReport) -> None:
-    """Record what an epoch gave, at its last optimizer step."""
-    metrics = {
-        TRAIN_LOSS: report.train_loss,
-        VALIDATION_ACCURACY: report.validation.accuracy,
-        "val/loss": report.validation.loss,
-        "epoch": report.epoch,
-        "images_per_second": report.images_per_second,
-    }
-    tracker.log_metrics(metrics, report.step)
-
-
-def version_tags(dataset: Dataset, environment: PlatformEnvironment) -> dict[str, str]:
-    """By which a run and a model version say what they came from."""
-    tags = {"dataset": dataset.name, "data_version": dataset.version}
-    if environment.code_version:
-        tags["code_version"] = environment.code_version
-    if environment.image_digest:
-        tags["image_digest"] = environment.image_digest
-    return tags
-
-
-def _start_tracker(
-    config: TrainConfig,
-    options: TrainOptions,
-    environment: PlatformEnvironment,
-    dataset: Dataset,
-    params: dict[str, object],
-) -> MlflowTracker:
-    tracker = MlflowTracker.start(
-        environment,
-        experiment=config.name,
-        run_name=options.run_name,
-        params=params,
-        tags=version_tags(dataset, environment),
-    )
-    tracker.log_text(config.as_yaml(), "config.yaml")
-    return tracker
+@contextmanager
+def _ends_in_order(record: RunRecord, *, patient: bool) -> Iterator[StopRequest]:
+    """Within it a signal is noted, for training to end after a step; the state is on the disk when that is told."""
+    with StopRequest(patient=patient) as stop:
+        try:
+            yield stop
+        except Preempted as preempted:
+            if record.store is None:
+                stop.raise_if_made()
+                raise Stopped(signal.SIGTERM) from None  # another rank was asked
+            record.settle()
+            name = record.options.run_name
+            raise Preempted(f"{preempted}; go on with it by: python -m workloads train --resume {name}") from None
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from ray import tune
 from workloads.errors import Stopped
 from workloads.registry.versions import VALIDATION_ACCURACY
 from workloads.tracking.tracker import MlflowTracker, NoTracking
-from workloads.training.run import TRAIN_LOSS
+from workloads.training.record import TRAIN_LOSS
 from workloads.tuning.states import FAILED, FINISHED, KILLED, RUNNING, STOPPED
 from workloads.tuning.trial import EPOCH, STEP
 

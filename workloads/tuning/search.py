@@ -19,12 +19,12 @@ from workloads.data.datasets import data_folder, find
 from workloads.environment import DATA, RAY_ADDRESS, PlatformEnvironment
 from workloads.errors import SearchError
 from workloads.registry.versions import VALIDATION_ACCURACY
+from workloads.stop_request import StopRequest
 from workloads.tracking.connection import check_server
 from workloads.tracking.tracker import PARENT_TAG, MlflowTracker, NoTracking
 from workloads.training.run import new_run_name
 from workloads.tuning.space import Dimension
 from workloads.tuning.states import FAILED
-from workloads.tuning.stop_request import StopRequest
 
 CONNECT_TIMEOUT_S = 5
 # How a gRPC client begins, with an empty SETTINGS frame, and the type of the frame by which a server replies to it

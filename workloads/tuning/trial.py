@@ -15,7 +15,8 @@ from workloads.data.datasets import Dataset, load
 from workloads.environment import PlatformEnvironment
 from workloads.registry.versions import VALIDATION_ACCURACY
 from workloads.training.ranks import Ranks
-from workloads.training.run import TRAIN_LOSS, train_model
+from workloads.training.record import TRAIN_LOSS
+from workloads.training.run import train_model
 from workloads.training.trainer import EpochReport
 
 EPOCH, STEP = "epoch", "step"

@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from workloads.errors import Stopped
-from workloads.tuning.stop_request import StopRequest
+from workloads.stop_request import StopRequest
 
 
 @pytest.mark.parametrize(

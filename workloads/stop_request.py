@@ -1,7 +1,8 @@
-"""SIGINT and SIGTERM during a search, kept until it is safe to end it.
+"""SIGINT and SIGTERM, kept until it is safe to end.
 
-An exception out of a signal handler in the midst of a call into Ray's core surfaces as a SystemError, with the search's
-record left open. So the handler only takes note, and the search asks at its next step.
+Training ends after a step, with everything saved. In a search an exception out of a signal handler in the midst of a
+call into Ray's core would surface as a SystemError, with the record left open. So the handler only takes note, and who
+works asks.
 """
 
 from __future__ import annotations
@@ -17,10 +18,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopRequest:
-    """Notes the first signal to end for as long as the context lasts; a second one acts at once, as outside."""
+    """Notes the first signal to end for as long as the context lasts; a second one acts at once, as outside.
 
-    def __init__(self) -> None:
+    With `patient` it does not: a launcher that passes signals on sends the same one twice after Ctrl-C at a terminal.
+    """
+
+    def __init__(self, *, patient: bool = False) -> None:
         self.signal_number: int | None = None
+        self._patient = patient
         # Only the main thread may set handlers; elsewhere nothing is noted and nothing need be put back.
         self._outside = (
             {number: signal.getsignal(number) for number in SIGNALS}
@@ -42,6 +47,11 @@ class StopRequest:
         for number in self._outside:
             signal.signal(number, self._note)
 
+    @property
+    def is_made(self) -> bool:
+        """Whether a signal came."""
+        return self.signal_number is not None
+
     def raise_if_made(self) -> None:
         """Raise KeyboardInterrupt or Stopped if a signal came."""
         if self.signal_number == signal.SIGINT:
@@ -51,7 +61,8 @@ class StopRequest:
 
     def _note(self, signal_number: int, frame: FrameType | None) -> None:  # noqa: ARG002  a signal handler's signature
         self.signal_number = signal_number
-        self._restore()
+        if not self._patient:
+            self._restore()
 
     def _restore(self) -> None:
         for number, handler in self._outside.items():

@@ -1,0 +1,228 @@
+"""A run that was ended at any step goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from workloads.checkpoints.checkpoints import Checkpoints, copied
+from workloads.checkpoints.store import FolderStore
+from workloads.config import TrainConfig
+from workloads.data.datasets import Dataset, load
+from workloads.environment import PlatformEnvironment
+from workloads.errors import CheckpointError, Preempted, Stopped, TrainingDiverged, WorkloadError
+from workloads.tracking.connection import connect
+from workloads.training.ranks import Ranks
+from workloads.training.run import TrainedModel, TrainOptions, preflight, run, train_model
+from workloads.training.trainer import EpochReport, step_seed
+
+ConfigBuilder = Callable[..., TrainConfig]
+SMALL = {"data.num_train": 200, "global_batch_size": 32, "epochs": 3, "model.dropout": 0.2}  # 7 steps an epoch
+DEVICE = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return load("digits", PlatformEnvironment())
+
+
+@pytest.fixture
+def config(digits_config: ConfigBuilder) -> TrainConfig:
+    return digits_config(SMALL | {"data.augmentation": "flip_shift", "checkpoint.every_steps": 1})
+
+
+class Kept:
+    """A saver that keeps every state as it was."""
+
+    def __init__(self) -> None:
+        self.states: dict[int, dict[str, Any]] = {}
+
+    def save(self, step: int, state: Mapping[str, Any], *, score: float | None = None) -> None:
+        self.states[step] = copied(state)
+
+
+def train(config: TrainConfig, dataset: Dataset, **arguments: Any) -> TrainedModel:
+    torch.set_num_threads(1)
+    return train_model(config, dataset, Ranks(), DEVICE, lambda report: None, **arguments)
+
+
+def weights(trained: TrainedModel) -> torch.Tensor:
+    return torch.cat([tensor.flatten().double() for tensor in trained.module.state_dict().values()])
+
+
+def results(trained: TrainedModel) -> list[EpochReport]:
+    return [replace(report, seconds=0, train_seconds=0) for report in trained.reports]
+
+
+def test_from_every_step_the_run_ends_with_the_same_weights_and_results_bit_for_bit(
+    config: TrainConfig, digits: Dataset
+) -> None:
+    kept = Kept()
+    whole = train(config, digits, saver=kept)
+    assert sorted(kept.states) == list(range(1, 22))  # 21 steps, of which three end an epoch
+    for state in kept.states.values():
+        torch.seed()  # what a new process has by chance
+        again = train(config, digits, state=state)
+        assert torch.equal(weights(again), weights(whole))
+        assert results(again) == results(whole)
+
+
+def test_a_state_is_kept_after_so_many_steps_and_after_every_epoch(config: TrainConfig, digits: Dataset) -> None:
+    kept = Kept()
+    train(config.with_values({"checkpoint.every_steps": 5, "max_steps": 16}), digits, saver=kept)
+    assert sorted(kept.states) == [5, 7, 10, 14, 15, 16]
+
+
+def test_who_is_asked_to_end_does_so_after_a_step_with_the_state_kept(config: TrainConfig, digits: Dataset) -> None:
+    config = config.with_values({"checkpoint.every_steps": None})
+    whole, kept = train(config, digits), Kept()
+    with pytest.raises(Preempted, match="after step 1 of 21"):
+        train(config, digits, saver=kept, stop=lambda: True)
+    assert list(kept.states) == [1]
+    assert torch.equal(weights(train(config, digits, state=kept.states[1])), weights(whole))
+
+
+def test_a_state_of_another_model_is_refused(config: TrainConfig, digits: Dataset) -> None:
+    kept = Kept()
+    train(config.with_values({"max_steps": 1}), digits, saver=kept)
+    with pytest.raises(CheckpointError, match=r"not of this config's model: .*size mismatch"):
+        train(config.with_values({"model.width": 8}), digits, state=kept.states[1])
+
+
+def test_a_state_that_is_not_finite_is_never_kept(config: TrainConfig, digits: Dataset) -> None:
+    kept = Kept()
+    with pytest.raises(TrainingDiverged):
+        train(config.with_values({"optim.lr": 1e12}), digits, saver=kept)
+    tensors = [tensor for state in kept.states.values() for tensor in state["model"].values()]
+    assert all(torch.isfinite(tensor).all() for tensor in tensors)
+
+
+def test_seeds_of_steps_and_ranks_differ() -> None:
+    seeds = [step_seed(seed, step, rank) for seed in range(3) for step in range(1000) for rank in range(3)]
+    assert len(set(seeds)) > 8990  # 32 bits: a pair in a hundred such sets may be equal by chance
+    assert all(0 <= seed < 2**32 for seed in seeds)
+
+
+# Whole runs, with their folder and their record.
+
+
+class Killed(Exception):  # noqa: N818  reads as what happened
+    """Stands for the end of the process."""
+
+
+@pytest.fixture
+def kept_in(environment: PlatformEnvironment, tmp_path: Path) -> PlatformEnvironment:
+    return replace(environment, checkpoints=str(tmp_path / "runs"))
+
+
+def options(**changes: Any) -> TrainOptions:
+    return replace(TrainOptions(run_name="a", register=False, test=False), **changes)
+
+
+def run_alone(
+    config: TrainConfig,
+    options: TrainOptions,
+    environment: PlatformEnvironment,
+    on_epoch: Callable[[EpochReport], None] = lambda report: None,
+) -> None:
+    run(config, options, environment, Ranks(), on_epoch)
+
+
+def die_after(epoch: int) -> Callable[[EpochReport], None]:
+    def on_epoch(report: EpochReport) -> None:
+        if report.epoch == epoch:
+            raise Killed  # before the epoch's checkpoint, after its record
+
+    return on_epoch
+
+
+def test_a_run_goes_on_in_its_own_record_with_one_point_for_each_step(
+    digits_config: ConfigBuilder, kept_in: PlatformEnvironment
+) -> None:
+    config = digits_config(SMALL)
+    for resume, ends_in in ((False, 1), (True, 2)):
+        with pytest.raises(Killed):
+            run_alone(config, options(resume=resume), kept_in, die_after(ends_in))
+    run_alone(config, options(resume=True), kept_in)
+
+    client = connect(kept_in)
+    experiment = client.get_experiment_by_name("small")
+    assert experiment is not None
+    [record] = client.search_runs([experiment.experiment_id])
+    assert record.info.status == "FINISHED"
+    for key in ("train/loss", "val/accuracy"):
+        points = client.get_metric_history(record.info.run_id, key)
+        assert [point.step for point in points] == [7, 14, 21]
+
+
+def test_a_run_that_reached_its_end_leaves_its_result_and_cannot_go_on(
+    digits_config: ConfigBuilder, kept_in: PlatformEnvironment, tmp_path: Path
+) -> None:
+    run_alone(digits_config(SMALL), options(), kept_in)
+    assert (tmp_path / "runs" / "a" / "result.json").is_file()
+    with pytest.raises(CheckpointError, match="Run a exists already; go on with it by --resume a"):
+        preflight(digits_config(SMALL), options(), kept_in, num_ranks=1)
+
+
+def test_two_runs_of_one_name_do_not_share_a_folder(
+    digits_config: ConfigBuilder, kept_in: PlatformEnvironment, tmp_path: Path
+) -> None:
+    run_alone(digits_config(SMALL | {"epochs": 1}), options(tracking=False), kept_in)
+    before = {path: path.read_bytes() for path in (tmp_path / "runs").rglob("*.*")}
+    with pytest.raises(CheckpointError, match="Run a exists already"):
+        run_alone(digits_config(SMALL), options(tracking=False), kept_in)
+    assert {path: path.read_bytes() for path in (tmp_path / "runs").rglob("*.*")} == before
+
+
+def test_a_damaged_newest_checkpoint_costs_the_steps_since_the_one_before(
+    digits_config: ConfigBuilder, kept_in: PlatformEnvironment, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = digits_config(SMALL)
+    with pytest.raises(Killed):
+        run_alone(config, options(tracking=False), kept_in, die_after(3))
+    newest = tmp_path / "runs" / "a" / "checkpoints" / "000000014.pt"
+    newest.write_bytes(newest.read_bytes()[:-1])
+    epochs: list[int] = []
+    run_alone(config, options(tracking=False, resume=True), kept_in, lambda report: epochs.append(report.epoch))
+    assert epochs == [2, 3]
+    assert "000000014.pt is damaged" in caplog.text
+
+
+def test_a_disk_that_is_full_ends_the_run_and_keeps_the_checkpoint_before(
+    digits_config: ConfigBuilder, kept_in: PlatformEnvironment, tmp_path: Path
+) -> None:
+    whole = FolderStore.write
+
+    def write(store: FolderStore, name: str, data: bytes) -> None:
+        if name.startswith("checkpoints/000000014"):
+            raise OSError(28, "No space left on device", name)
+        whole(store, name, data)
+
+    with pytest.MonkeyPatch.context() as disk:
+        disk.setattr(FolderStore, "write", write)
+        with pytest.raises(OSError, match="No space left"):
+            run_alone(digits_config(SMALL), options(tracking=False), kept_in)
+    found = Checkpoints(FolderStore(tmp_path / "runs" / "a")).newest()
+    assert found is not None
+    assert found["step"] == 7
+    run_alone(digits_config(SMALL), options(tracking=False, resume=True), kept_in)
+
+
+def test_without_a_place_for_checkpoints_a_signal_ends_the_run_as_ever(
+    digits_config: ConfigBuilder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workloads.stop_request.StopRequest.is_made", True)
+    with pytest.raises(Stopped):
+        run_alone(digits_config(SMALL), options(tracking=False), PlatformEnvironment())
+
+
+def test_a_run_without_a_record_goes_on_without_one(digits_config: ConfigBuilder, kept_in: PlatformEnvironment) -> None:
+    with pytest.raises(Killed):
+        run_alone(digits_config(SMALL), options(tracking=False), kept_in, die_after(2))
+    with pytest.raises(WorkloadError, match=r"Run a began without a record .* by --no-tracking"):
+        run_alone(digits_config(SMALL), options(resume=True), kept_in)

@@ -1,0 +1,173 @@
+"""A run's checkpoints: all that its next step depends on, written while it trains, checked when they are read."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from workloads.checkpoints.store import Store
+from workloads.errors import CheckpointError
+
+logger = logging.getLogger(__name__)
+
+FOLDER = "checkpoints/"
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What is known of a checkpoint without reading it. It is written last, so that what it names is whole."""
+
+    step: int
+    """Optimizer steps done."""
+    sha256: str
+    size: int
+    """Bytes."""
+    score: float | None
+    """Validation accuracy, if the checkpoint was taken at an evaluation."""
+    time: float
+    """When it was whole, Unix time."""
+    format: int = FORMAT
+
+    @property
+    def data_name(self) -> str:
+        """Its state's file."""
+        return f"{FOLDER}{self.step:09}.pt"
+
+    @property
+    def name(self) -> str:
+        """Its own."""
+        return f"{FOLDER}{self.step:09}.json"
+
+
+class Checkpoints:
+    """Writes a run's checkpoints, one after the other in the background, and finds the newest that is whole.
+
+    The newest `keep_last` stay, and the one with the best score; `on_saved` is told of each once it is whole. A
+    context: at its end everything is written.
+    """
+
+    def __init__(self, store: Store, *, keep_last: int = 2, on_saved: Callable[[Manifest], None] | None = None) -> None:
+        self.store, self.keep_last, self.on_saved = store, keep_last, on_saved
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoints")
+        self._pending: Future[None] | None = None
+
+    def save(self, step: int, state: Mapping[str, Any], *, score: float | None = None) -> None:
+        """Take a copy of `state` and write it in the background.
+
+        Waits for the one before; raises its fault, an OSError (a full disk) or CheckpointError.
+        """
+        self.wait()
+        self._pending = self._writer.submit(self._write, step, copied(state), score)
+
+    def wait(self, timeout_s: float | None = None) -> None:
+        """Until everything is written; raises what went wrong, TimeoutError after `timeout_s`."""
+        if self._pending is not None:
+            self._pending.result(timeout_s)
+            self._pending = None
+
+    def newest(self) -> dict[str, Any] | None:
+        """The state of the newest checkpoint that is whole; None if there never was one.
+
+        A damaged one is passed over, and said so. Raises CheckpointError if there is none but damaged ones.
+        """
+        manifests = self._manifest_names()
+        for name in reversed(manifests):
+            try:
+                return self._read(name)
+            except CheckpointError as error:
+                logger.warning("%s; going on from the one before it", error)
+        if manifests:
+            raise CheckpointError(f"All {len(manifests)} checkpoints of the run are damaged; start a new run")
+        return None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self.wait()
+        finally:
+            self._writer.shutdown()
+
+    def _write(self, step: int, state: Mapping[str, Any], score: float | None) -> None:
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        data = buffer.getvalue()
+        digest = hashlib.sha256(data).hexdigest()
+        manifest = Manifest(step=step, sha256=digest, size=len(data), score=score, time=time.time())
+        self.store.write(manifest.data_name, data)
+        self.store.write(manifest.name, json.dumps(asdict(manifest)).encode())
+        if self.on_saved:
+            self.on_saved(manifest)
+        self._prune()
+
+    def _prune(self) -> None:
+        """The manifest goes first: what it names is whole for as long as it is there."""
+        manifests = []
+        for name in self._manifest_names():
+            try:
+                manifests.append(self._manifest(name))
+            except CheckpointError:  # damaged: `newest` tells of it when it matters
+                continue
+        manifests.sort(key=lambda one: one.step)
+        kept = {one.step for one in manifests[-self.keep_last :]}
+        scored = [one for one in manifests if one.score is not None]
+        if scored:
+            kept.add(max(scored, key=lambda one: (one.score, one.step)).step)
+        for one in manifests:
+            if one.step not in kept:
+                self.store.delete(one.name)
+                self.store.delete(one.data_name)
+
+    def _manifest_names(self) -> list[str]:
+        return [name for name in self.store.names(FOLDER) if name.endswith(".json")]
+
+    def _manifest(self, name: str) -> Manifest:
+        text = self.store.read(name)
+        try:
+            data = json.loads(text or b"")
+            if data["format"] > FORMAT:
+                raise CheckpointError(f"Checkpoint {name} has format {data['format']}; this code reads up to {FORMAT}")
+            return Manifest(**data)
+        except (ValueError, TypeError, KeyError) as error:
+            raise CheckpointError(f"Checkpoint {name} is damaged: its description cannot be read") from error
+
+    def _read(self, name: str) -> dict[str, Any]:
+        manifest = self._manifest(name)
+        data = self.store.read(manifest.data_name)
+        if data is None:
+            raise CheckpointError(f"Checkpoint {manifest.data_name} is missing")
+        if len(data) != manifest.size or hashlib.sha256(data).hexdigest() != manifest.sha256:
+            raise CheckpointError(
+                f"Checkpoint {manifest.data_name} is damaged: {len(data)} bytes are not the {manifest.size} written"
+            )
+        state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        return state
+
+
+def copied(value: Any) -> Any:
+    """The value with a copy of every tensor, on the CPU: training goes on with the originals."""
+    match value:
+        case Tensor():
+            return value.detach().to("cpu", copy=True)
+        case Mapping():
+            return {key: copied(item) for key, item in value.items()}
+        case list() | tuple():
+            return type(value)(copied(item) for item in value)
+        case _:
+            return value
