@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -11,6 +12,7 @@ import pulumi_kubernetes as kubernetes
 
 from infra.identity import OidcIssuer, RoleDefaults, ServiceAccount, WorkloadIdentity, WorkloadIdentityArgs
 from infra.kubernetes_versions import ADDON_VERSIONS
+from infra.tags import standard_tags
 
 DEFAULT_STORAGE_CLASS = "gp3"
 _EBS_CSI_ACCOUNT = ServiceAccount(namespace="kube-system", name="ebs-csi-controller-sa")
@@ -22,6 +24,7 @@ class ClusterAddonsArgs:
 
     cluster_name: pulumi.Input[str]
     kubernetes_version: str
+    environment: str
     issuer: OidcIssuer
     node_groups: Sequence[aws.eks.NodeGroup]
     roles: RoleDefaults
@@ -54,17 +57,31 @@ class ClusterAddons(pulumi.ComponentResource):
             self._addon("coredns", versions.coredns),
             self._addon("metrics-server", versions.metrics_server),
             self._addon("eks-pod-identity-agent", versions.pod_identity_agent),
-            self._addon("aws-ebs-csi-driver", versions.ebs_csi, role_arn=ebs_csi.role_arn),
+            self._addon(
+                "aws-ebs-csi-driver",
+                versions.ebs_csi,
+                role_arn=ebs_csi.role_arn,
+                # Volumes are made by the driver, which no provider tags for.
+                settings={"controller": {"extraVolumeTags": standard_tags(args.environment)}},
+            ),
         ]
         self.register_outputs({})
 
-    def _addon(self, addon: str, version: str, *, role_arn: pulumi.Input[str] | None = None) -> aws.eks.Addon:
+    def _addon(
+        self,
+        addon: str,
+        version: str,
+        *,
+        role_arn: pulumi.Input[str] | None = None,
+        settings: Mapping[str, object] | None = None,
+    ) -> aws.eks.Addon:
         return aws.eks.Addon(
             f"{self._name}-{addon}",
             cluster_name=self._args.cluster_name,
             addon_name=addon,
             addon_version=version,
             service_account_role_arn=role_arn,
+            configuration_values=json.dumps(settings) if settings else None,
             resolve_conflicts_on_create="OVERWRITE",
             resolve_conflicts_on_update="OVERWRITE",
             # Their pods need nodes to become healthy on; no value carries that.

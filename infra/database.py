@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,10 @@ EXPORTED_LOGS = ("postgresql", "upgrade")
 MONITORING_INTERVAL_S = 60
 FREE_INSIGHTS_DAYS = 7
 _GIB = 2**30
+_BACKUP_FINISHED = "RDS-EVENT-0002"
+"""https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_Events.Messages.html"""
+_HOURS_WITHOUT_BACKUP = 36
+"""One is taken each day within an hour, so that half a day is left for one that is late."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +72,13 @@ class Database(pulumi.ComponentResource):
             parameters=[
                 {"name": "rds.force_ssl", "value": "1"},
                 {"name": "log_min_duration_statement", "value": "1000"},  # ms
+                # RDS' own default follows the memory that is left to the engine, which AWS does not tell: an alarm
+                # could not be set by it. AWS takes a new value with the next restart alone.
+                {
+                    "name": "max_connections",
+                    "value": str(settings.max_connections),
+                    "apply_method": "pending-reboot",
+                },
             ],
             opts=child,
         )
@@ -147,23 +159,25 @@ class Database(pulumi.ComponentResource):
 
     def _alarms(self, name: str, instance: aws.rds.Instance) -> None:
         """What only AWS sees of the instance: nothing in the cluster measures it."""
-        alarms = {
+        settings, of_instance = self._args.settings, {"DBInstanceIdentifier": instance.identifier}
+        for role, metric, statistic, comparison, threshold in (
             # Storage grows by itself at a tenth; this tells of growth that has ended, or is too slow.
-            "storage": (
-                "FreeStorageSpace",
-                "Minimum",
-                "LessThanThreshold",
-                self._args.settings.storage_gib * _GIB // 20,
+            ("storage", "FreeStorageSpace", "Minimum", "LessThanThreshold", settings.storage_gib * _GIB // 20),
+            ("cpu", "CPUUtilization", "Average", "GreaterThanThreshold", 90),
+            (
+                "connections",
+                "DatabaseConnections",
+                "Maximum",
+                "GreaterThanOrEqualToThreshold",
+                settings.max_connections * 8 // 10,
             ),
-            "cpu": ("CPUUtilization", "Average", "GreaterThanThreshold", 90),
-        }
-        for alarm, (metric, statistic, comparison, threshold) in alarms.items():
+        ):
             aws.cloudwatch.MetricAlarm(
-                f"{name}-{alarm}",
-                alarm_description=f"{metric} of the platform's database; see docs/operations.md",
+                f"{name}-{role}",
+                alarm_description=f"{metric} of the platform's database; see docs/alerts.md",
                 namespace="AWS/RDS",
                 metric_name=metric,
-                dimensions={"DBInstanceIdentifier": instance.identifier},
+                dimensions=of_instance,
                 statistic=statistic,
                 period=300,
                 evaluation_periods=3,
@@ -180,6 +194,49 @@ class Database(pulumi.ComponentResource):
             source_ids=[instance.identifier],
             event_categories=["availability", "failover", "failure", "low storage", "recovery"],
             opts=self._child,
+        )
+        self._backup_alarm(name, instance)
+
+    def _backup_alarm(self, name: str, instance: aws.rds.Instance) -> None:
+        """No metric has the age of the newest backup, and no event tells of one that was not taken.
+
+        But RDS tells EventBridge of each that is finished, and EventBridge counts what a rule matches, so that the
+        alarm goes off when none was.
+        """
+        finished = aws.cloudwatch.EventRule(
+            f"{name}-backup-finished",
+            description="Backups of the platform's database; counted by an alarm, sent nowhere",
+            event_pattern=json.dumps(
+                {
+                    "source": ["aws.rds"],
+                    "detail-type": ["RDS DB Instance Event"],
+                    # By its name, not the instance itself: the rule is there before the first backup.
+                    "detail": {
+                        "SourceIdentifier": [database_name(self._args.environment)],
+                        "EventID": [_BACKUP_FINISHED],
+                    },
+                }
+            ),
+            opts=self._child,
+        )
+        aws.cloudwatch.MetricAlarm(
+            f"{name}-backup",
+            alarm_description=f"No backup of the platform's database for {_HOURS_WITHOUT_BACKUP} hours; "
+            "see docs/alerts.md",
+            namespace="AWS/Events",
+            metric_name="MatchedEvents",
+            dimensions={"RuleName": finished.name},
+            statistic="Sum",
+            period=3600,
+            evaluation_periods=_HOURS_WITHOUT_BACKUP,
+            threshold=1,
+            comparison_operator="LessThanThreshold",
+            # An hour without a backup has no number at all.
+            treat_missing_data="breaching",
+            alarm_actions=[self._args.alarm_topic_arn],
+            ok_actions=[self._args.alarm_topic_arn],
+            # Its first backup is part of making the instance; before that the alarm would go off.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[instance]),
         )
 
     def _firewall(self, name: str) -> aws.ec2.SecurityGroup:

@@ -62,6 +62,7 @@ _READ_REGION = (
     *_actions("ec2", "Describe* GetSecurityGroupsForVpc"),
     *_actions("ecr", "Describe* GetAuthorizationToken GetLifecyclePolicy GetRepositoryPolicy ListTagsForResource"),
     *_actions("eks", "Describe* List*"),
+    *_actions("events", "DescribeRule ListTagsForResource"),
     *_actions("elasticloadbalancing", "Describe*"),
     *_actions("kms", "DescribeKey GetKeyPolicy GetKeyRotationStatus ListAliases ListResourceTags"),
     *_actions("logs", "DescribeLogGroups ListTagsForResource"),
@@ -93,6 +94,7 @@ _CHANGE_UNNAMED = (
     *_actions("acm", "AddTagsToCertificate DeleteCertificate RemoveTagsFromCertificate RequestCertificate"),
     *_actions("autoscaling", "CreateOrUpdateTags DeleteTags"),
     *_actions("cloudwatch", "DeleteAlarms PutMetricAlarm TagResource UntagResource"),
+    *_actions("events", "DeleteRule PutRule TagResource UntagResource"),
     *_actions(
         "kms", "CreateAlias DeleteAlias UpdateAlias CreateGrant RetireGrant CreateKey PutKeyPolicy UpdateKeyDescription"
     ),

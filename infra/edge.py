@@ -8,7 +8,7 @@ from ipaddress import IPv4Network
 import pulumi
 import pulumi_aws as aws
 
-from infra.settings import EdgeSettings
+from infra.edge_settings import EdgeSettings, OidcSettings
 
 PORTS = {"https": 443, "http": 80}
 """Plain HTTP is only ever answered with a redirect."""
@@ -30,6 +30,8 @@ class Edge(pulumi.ComponentResource):
     certificate_arn: pulumi.Output[str]
     security_group_id: pulumi.Output[str]
     web_acl_arn: pulumi.Output[str] | None
+    oidc: OidcSettings | None
+    """Where browsers sign in before they reach any service."""
 
     def __init__(self, name: str, args: EdgeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:edge:Edge", name, None, opts)
@@ -43,6 +45,7 @@ class Edge(pulumi.ComponentResource):
             else self._certificate(settings.domain, str(settings.zone_id))
         )
         self.security_group_id = self._firewall(args)
+        self.oidc = settings.oidc
         self.web_acl_arn = self._rate_limit(settings.requests_per_5_minutes)
         self.register_outputs({"certificate_arn": self.certificate_arn})
 
@@ -98,6 +101,17 @@ class Edge(pulumi.ComponentResource):
             ip_protocol="-1",
             opts=self._child,
         )
+        if args.settings.oidc:
+            aws.vpc.SecurityGroupEgressRule(
+                f"{self._name}-to-sign-in",
+                security_group_id=firewall.id,
+                description="The OIDC provider, whose addresses nobody promises",
+                cidr_ipv4="0.0.0.0/0",
+                ip_protocol="tcp",
+                from_port=PORTS["https"],
+                to_port=PORTS["https"],
+                opts=self._child,
+            )
         return firewall.id
 
     def _rate_limit(self, requests_per_5_minutes: int | None) -> pulumi.Output[str] | None:

@@ -54,9 +54,12 @@ def plain_policy_document(allow: Sequence[Allow]) -> str:
 
 def resource_policy(statements: Sequence[ResourceStatement]) -> pulumi.Output[str]:
     """The policy of a resource, such as a bucket or a topic."""
-    return pulumi.Output.json_dumps(
-        _document([{"Effect": one.effect, "Principal": one.principal, **_body(one)} for one in statements])
-    )
+    return pulumi.Output.json_dumps(_resource_document(statements))
+
+
+def plain_resource_policy(statements: Sequence[ResourceStatement]) -> str:
+    """The same for plain text, outside of a Pulumi program."""
+    return json.dumps(_resource_document(statements))
 
 
 def service_trust(service: str, *, actions: tuple[str, ...] = ("sts:AssumeRole",)) -> str:
@@ -136,6 +139,10 @@ def _conditions(conditions: Sequence[Condition]) -> dict[str, Any]:
     for one in conditions:
         tests.setdefault(one.operator, {})[one.key] = _one_or_many(one.values)
     return {"Condition": tests} if tests else {}
+
+
+def _resource_document(statements: Sequence[ResourceStatement]) -> dict[str, Any]:
+    return _document([{"Effect": one.effect, "Principal": one.principal, **_body(one)} for one in statements])
 
 
 def _one_or_many(values: tuple[pulumi.Input[str], ...]) -> Any:

@@ -32,6 +32,8 @@ class Image(pulumi.ComponentResource):
     repository_url: pulumi.Output[str]
     tag: str
     digest: pulumi.Output[str]
+    pinned_tag: pulumi.Output[str]
+    """Tag and digest, for a chart that has a place for a tag alone."""
     reference: pulumi.Output[str]
 
     def __init__(self, name: str, args: ImageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -67,6 +69,7 @@ class Image(pulumi.ComponentResource):
         )
         self.repository_url = pulumi.Output.from_input(args.repository_url)
         self.digest = image.digest
+        self.pinned_tag = pulumi.Output.format("{0}@{1}", self.tag, image.digest)
         self.reference = pulumi.Output.format("{0}@{1}", args.repository_url, image.digest)
         self.register_outputs({"reference": self.reference})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import pulumi
@@ -56,7 +57,8 @@ def aws_provider(
 ) -> aws.Provider:
     """The provider of `region`, acting as the deploy role where one is named; it tags what it makes.
 
-    With the URL of an `emulator` it talks to that alone and skips what needs an account.
+    Without one it acts as who runs the program. With the URL of an `emulator` it talks to that alone and skips what
+    needs an account.
     """
     tags = aws.ProviderDefaultTagsArgs(tags=standard_tags(environment))
     if emulator is None:
@@ -74,3 +76,24 @@ def aws_provider(
         skip_metadata_api_check=True,
         s3_use_path_style=True,
     )
+
+
+def acting_kubeconfig(kubeconfig: pulumi.Input[str], deploy_role_arn: str | None) -> pulumi.Output[str]:
+    """A cluster's `kubeconfig` for who runs the program where no role is named; with one it stays as it is.
+
+    The cluster's own names the role that deployed it, which a preview may not assume.
+    """
+    known = pulumi.Output.from_input(kubeconfig)
+    return known if deploy_role_arn else known.apply(without_role)
+
+
+def without_role(kubeconfig: str) -> str:
+    """A kubeconfig as pulumi-eks writes it, with `aws eks get-token` logging in as its caller."""
+    content = json.loads(kubeconfig)
+    for user in content.get("users", []):
+        command = user.get("user", {}).get("exec", {})
+        arguments = command.get("args", [])
+        if "--role" in arguments:
+            at = arguments.index("--role")
+            command["args"] = [*arguments[:at], *arguments[at + 2 :]]
+    return json.dumps(content)

@@ -14,8 +14,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from infra.addresses import check_network
+from infra.edge_settings import EdgeSettings
 from infra.instance_types import INSTANCE_TYPES, known_instance_type
 from infra.kubernetes_versions import support_warning, supported_version
+from infra.naming import secret_prefix
 from infra.service_settings import ServicesSettings
 from infra.stack_settings import SettingsModel, StackSettings
 from infra.windows import DAILY_WINDOW, WEEKLY_WINDOW, overlap
@@ -151,6 +153,8 @@ class DatabaseSettings(SettingsModel):
     """How far the storage grows by itself."""
     multi_az: bool = True
     """Whether a standby in a second zone takes over when the first fails."""
+    max_connections: int = Field(default=500, ge=50, le=5000)
+    """How many connections it admits, at most about 100 a GiB of its memory; a change takes effect with a restart."""
     backup_retention_days: int = Field(default=14, ge=1, le=35)
     """How long daily backups, and the log to restore any point between them, are kept."""
     backup_window: str = Field(default="03:00-04:00", pattern=DAILY_WINDOW)
@@ -190,34 +194,6 @@ class StorageSettings(SettingsModel):
     """How long logs are kept."""
     backup_retention_days: int = Field(default=180, ge=1)
     """How long backups are kept."""
-
-
-class EdgeSettings(SettingsModel):
-    """The entrance from outside: certificate, firewall and rate limit of the load balancer."""
-
-    domain: str | None = Field(default=None, pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,}$")
-    """Services are reached at `<service>.<domain>`."""
-    zone_id: str | None = Field(default=None, pattern=r"^Z[A-Z0-9]{5,31}$")
-    """Route 53 zone of the domain, in which the certificate is validated; `mlp bootstrap --zone` makes one."""
-    certificate_arn: str | None = Field(default=None, pattern=r"^arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/.+$")
-    """A certificate that exists, instead of a new one."""
-    allowed_cidrs: tuple[IPv4Network, ...] = ()
-    """Who may reach the load balancer."""
-    requests_per_5_minutes: int | None = Field(default=2000, ge=10, le=2_000_000_000)
-    """Requests that one address may make before it is blocked for a while; null for no limit."""
-    enabled: bool = False
-    """Whether there is an entrance; without one, services are reached by `kubectl port-forward`."""
-
-    @field_validator("enabled")
-    @classmethod
-    def _it_can_be_opened(cls, enabled: bool, info: ValidationInfo) -> bool:
-        given = info.data  # without the fields that have a fault of their own
-        missing: list[str] = [name for name in ("domain", "allowed_cidrs") if name in given and not given[name]]
-        if not (given.get("zone_id", "faulty") or given.get("certificate_arn", "faulty")):
-            missing.append("zone_id or certificate_arn")
-        if enabled and missing:
-            raise ValueError(f"an entrance needs {', '.join(missing)}")
-        return enabled
 
 
 class BudgetSettings(SettingsModel):
@@ -289,6 +265,20 @@ class PlatformSettings(StackSettings):
         if role and role in (*cluster.admin_roles, *cluster.viewer_roles, cluster.preview_role):
             raise ValueError(f"{role} deploys and is an administrator by that; take it out of the cluster's roles")
         return cluster
+
+    @field_validator("edge")
+    @classmethod
+    def _the_cluster_may_read_the_client(cls, edge: EdgeSettings, info: ValidationInfo) -> EdgeSettings:
+        region, environment = info.data.get("region"), info.data.get("environment")
+        if edge.oidc and region and environment:
+            *_, found_region, _account, _kind, name = edge.oidc.client_secret_arn.split(":", 6)
+            prefix = secret_prefix(environment)
+            if found_region != region or not name.startswith(prefix):
+                raise ValueError(
+                    f"oidc.client_secret_arn names {name} in {found_region}; it must be a secret in {region} whose "
+                    f"name begins with {prefix}, since the cluster may read no other"
+                )
+        return edge
 
     @field_validator("node_pools")
     @classmethod

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from infra.node_pools import GPU_TAINT
+from infra.services.metrics import TRAINING_PORT_NAME
 from infra.workload_settings import TrainingJobSettings
 
 RAY_VERSION = "2.60.0"
+METRICS_PORT = 8090
+"""Where rank 0 shows its metrics; apart from Ray's own ports (8080 among them)."""
 _HARDENED = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},
@@ -56,6 +59,7 @@ def training_job(
         "image": image,
         "securityContext": _HARDENED,
         "env": variables,
+        "ports": [{"name": TRAINING_PORT_NAME, "containerPort": METRICS_PORT}],
         "resources": {"requests": worker_limits, "limits": worker_limits},
         # Loader workers pass batches through shared memory, and a container has only 64 MB of it by default.
         "volumeMounts": [{"name": "shared-memory", "mountPath": "/dev/shm"}],  # noqa: S108  the kernel's own path

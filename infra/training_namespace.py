@@ -12,11 +12,13 @@ from infra.external_secret import ExternalSecret, ExternalSecretArgs
 from infra.identity import ServiceAccount
 from infra.namespaces import Admission, Namespace, NamespaceArgs, Peer
 from infra.services import ray
+from infra.training_job import METRICS_PORT
 
 NAMESPACE = "training"
 SERVICE_ACCOUNT = ServiceAccount(namespace=NAMESPACE, name="training")
 _DASHBOARD_PORT = 8265
-_METRICS_PORT = 8080
+_METRICS_PORTS = (8080, METRICS_PORT)
+"""Ray's own and the run's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +54,7 @@ class TrainingNamespace(pulumi.ComponentResource):
                 admits=(
                     # KubeRay asks a cluster's head how its job goes.
                     Admission(name="operator", peers=(Peer(namespace=ray.NAMESPACE),), ports=(_DASHBOARD_PORT,)),
-                    Admission(name="metrics", peers=(Peer(namespace="monitoring"),), ports=(_METRICS_PORT,)),
+                    Admission(name="metrics", peers=(Peer(namespace="monitoring"),), ports=_METRICS_PORTS),
                 ),
                 needs=args.needs,
             ),

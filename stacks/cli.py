@@ -11,6 +11,9 @@ from stacks.charts import commands as charts_commands
 from stacks.errors import PlatformError
 from stacks.local import commands as local_commands
 from stacks.offline import commands as offline_commands
+from stacks.offline.capacity import commands as capacity_commands
+from stacks.offline.cost import commands as cost_commands
+from stacks.offline.policy import commands as policy_commands
 
 app = typer.Typer(
     name="mlp",
@@ -21,6 +24,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 offline_commands.register(app)
+cost_commands.register(app)
+capacity_commands.register(app)
+policy_commands.register(app)
 local_commands.register(app)
 bootstrap_commands.register(app)
 charts_commands.register(app)

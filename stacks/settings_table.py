@@ -60,7 +60,7 @@ def rows_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str
             meaning = " ".join((field.description or "").split())
             yield f"`{key}`", _allowed(annotation, field), _default(field), meaning
         if inner is not None:
-            yield from rows_of(inner, f"{key}." if isinstance(annotation, type) else f"{key}.NAME.")
+            yield from rows_of(inner, f"{key}.NAME." if typing.get_origin(annotation) is dict else f"{key}.")
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
@@ -89,6 +89,8 @@ def _allowed(annotation: Any, field: FieldInfo | None = None) -> str:
         return f"list of {_plural(_allowed(args[0]))}"
     if origin is dict:
         return "mapping by name"
+    if _model_in(annotation):
+        return "mapping"
     word = {bool: "true, false", int: "whole number", str: "text", IPv4Network: "address range"}.get(annotation, "")
     if "le" in bounds:
         return f"{bounds['ge']} to {bounds['le']}"

@@ -62,7 +62,7 @@ def airflow_values(
     ours = {
         "repository": image.repository_url,
         # Neither the pods of tasks nor the executor's settings have a place for a digest of its own.
-        "tag": pulumi.Output.format("{0}@{1}", image.tag, image.digest),
+        "tag": image.pinned_tag,
     }
     several = {"enabled": settings.replicas > 1, "config": {"maxUnavailable": 1}}
     # Importing Airflow alone takes seconds on a busy node: five minutes to start, half a one to answer.

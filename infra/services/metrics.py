@@ -7,6 +7,7 @@ to `EXPORTED_METRICS` by its tests; a new metric enters there, with the exporter
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,29 @@ EXPORTED_METRICS: dict[str, frozenset[str]] = {
     ),
 }
 
+CLOUDWATCH_METRICS: dict[str, frozenset[str]] = {
+    # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-metrics.html and, for load,
+    # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_PerfInsights.Cloudwatch.html
+    "AWS/RDS": frozenset(
+        {
+            "CPUCreditBalance",  # of the T classes alone
+            "CPUUtilization",
+            "DBLoadCPU",
+            "DBLoadNonCPU",
+            "DatabaseConnections",
+            "FreeStorageSpace",
+            "FreeableMemory",
+            "ReadIOPS",
+            "ReadLatency",
+            "SwapUsage",
+            "TransactionLogsDiskUsage",
+            "WriteIOPS",
+            "WriteLatency",
+        }
+    ),
+}
+"""By namespace, what AWS shows of its own services; Grafana asks CloudWatch for it."""
+
 
 def alert_files() -> dict[str, dict[str, Any]]:
     """Every file of rules by its name, in the form that both Prometheus and a PrometheusRule's `spec` take."""
@@ -124,9 +148,14 @@ def alerts() -> list[dict[str, Any]]:
     return [rule for rule in rules if "alert" in rule]
 
 
-def dashboards() -> dict[str, dict[str, Any]]:
-    """Every dashboard by its file's name."""
-    return {path.stem: json.loads(path.read_text()) for path in sorted(DASHBOARDS.glob("*.json"))}
+def dashboards(constants: Mapping[str, str] | None = None) -> dict[str, dict[str, Any]]:
+    """Every dashboard by its file's name; with `constants`, its variables of that type have these values, by name."""
+    found = {path.stem: json.loads(path.read_text()) for path in sorted(DASHBOARDS.glob("*.json"))}
+    if constants is not None:
+        for variable in (one for dashboard in found.values() for one in dashboard["templating"]["list"]):
+            if variable["type"] == "constant":
+                variable["query"] = constants[variable["name"]]
+    return found
 
 
 def dcgm_fields() -> str:

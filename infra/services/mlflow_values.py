@@ -40,14 +40,21 @@ def mlflow_values(
     public = [f"mlflow.{domain}"] if domain else []
     return {
         "image": {"repository": image.repository_url, "digest": image.digest},
-        # The migration's image is named by tag alone; ours never moves.
-        "initImages": {"mlflowDbMigration": {"repository": image.repository_url, "tag": image.tag}},
+        # The chart has no digest of the migration's image, but writes what it takes for the tag behind a colon.
+        "initImages": {"mlflowDbMigration": {"repository": image.repository_url, "tag": image.pinned_tag}},
         "replicaCount": settings.min_replicas,
         # The chart leaves the autoscaler out unless records, artifacts and logins all lie outside the pods.
         "autoscaling": {
             "enabled": settings.max_replicas > settings.min_replicas,
             "minReplicas": settings.min_replicas,
             "maxReplicas": settings.max_replicas,
+            # By work alone: a Python server does not give memory back, so that by memory none would ever be ended.
+            "metrics": [
+                {
+                    "type": "Resource",
+                    "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}},
+                }
+            ],
         },
         "strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
         "backendStore": {

@@ -12,9 +12,11 @@ from pulumi_kubernetes.apiextensions import CustomResource
 
 from infra import charts
 from infra.external_secret import ExternalSecret, ExternalSecretArgs
+from infra.iam import Allow, Condition
 from infra.identity import ServiceAccount
 from infra.ingress import Backend
 from infra.namespaces import Admission, Namespace, NamespaceArgs, Peer
+from infra.naming import database_name
 from infra.secrets import StoredSecret, StoredSecretArgs, generated_password
 from infra.service_settings import MonitoringSettings
 from infra.services import metrics
@@ -24,6 +26,7 @@ from infra.services.monitoring_values import dcgm_values, stack_values
 NAMESPACE = "monitoring"
 AGENTS_NAMESPACE = "node-monitoring"
 ALERTMANAGER_ACCOUNT = ServiceAccount(namespace=NAMESPACE, name="alertmanager")
+GRAFANA_ACCOUNT = ServiceAccount(namespace=NAMESPACE, name="grafana")
 SERVICE_NAME = "monitoring-grafana"
 SERVICE_PORT = 80
 SERVICE_URL = f"http://{SERVICE_NAME}.{NAMESPACE}.svc.cluster.local"
@@ -52,6 +55,8 @@ class MonitoringArgs:
     region: str
     alert_topic_arn: pulumi.Input[str]
     alertmanager_role_arn: pulumi.Input[str]
+    grafana_role_arn: pulumi.Input[str]
+    """What Grafana may do in AWS: `cloudwatch_access`."""
     slack_secret_arn: pulumi.Input[str] | None
     domain: str | None
     load_balancer: tuple[Peer, ...]
@@ -60,6 +65,18 @@ class MonitoringArgs:
     needs: Sequence[pulumi.Resource]
     """Nodes, storage class and the operator's CRDs."""
     deletable: bool
+
+
+def cloudwatch_access(region: str) -> tuple[Allow, ...]:
+    """What lets Grafana show CloudWatch's metrics of a region.
+
+    They belong to no resource that a policy could name
+    (https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatch.html).
+    """
+    here = Condition(operator="StringEquals", key="aws:RequestedRegion", values=(region,))
+    return (
+        Allow(actions=("cloudwatch:GetMetricData", "cloudwatch:ListMetrics"), resources=("*",), conditions=(here,)),
+    )
 
 
 class Monitoring(pulumi.ComponentResource):
@@ -102,8 +119,11 @@ class Monitoring(pulumi.ComponentResource):
             values=stack_values(
                 environment=args.environment,
                 settings=args.settings,
+                region=args.region,
                 grafana_host=f"{HOST}.{args.domain}" if args.domain else None,
                 grafana_secret=grafana.secret_name,
+                grafana_account=GRAFANA_ACCOUNT.name,
+                grafana_role_arn=args.grafana_role_arn,
                 alertmanager_account=ALERTMANAGER_ACCOUNT.name,
                 alertmanager_role_arn=args.alertmanager_role_arn,
                 alertmanager_config=alertmanager_config(
@@ -198,7 +218,8 @@ class Monitoring(pulumi.ComponentResource):
             self._custom(f"rules-{file}", "PrometheusRule", file, rules)
 
     def _dashboards(self) -> None:
-        for file, dashboard in metrics.dashboards().items():
+        constants = {"database": database_name(self._args.environment)}
+        for file, dashboard in metrics.dashboards(constants).items():
             kubernetes.core.v1.ConfigMap(
                 f"{self._name}-dashboard-{file}",
                 metadata={

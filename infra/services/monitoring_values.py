@@ -24,8 +24,11 @@ def stack_values(
     *,
     environment: str,
     settings: MonitoringSettings,
+    region: str,
     grafana_host: str | None,
     grafana_secret: str,
+    grafana_account: str,
+    grafana_role_arn: pulumi.Input[str],
     alertmanager_account: str,
     alertmanager_role_arn: pulumi.Input[str],
     alertmanager_config: dict[str, Any],
@@ -80,7 +83,13 @@ def stack_values(
                 "resources": _resources("10m", "32Mi", "128Mi"),
             },
         },
-        "grafana": _grafana(grafana_host, grafana_secret),
+        "grafana": _grafana(
+            host=grafana_host,
+            admin_secret=grafana_secret,
+            account=grafana_account,
+            role_arn=grafana_role_arn,
+            region=region,
+        ),
         "kube-state-metrics": {
             **service,
             # Nobody asks for them, and reading every Secret of the cluster is much to allow.
@@ -131,9 +140,26 @@ def dcgm_values() -> dict[str, Any]:
     }
 
 
-def _grafana(host: str | None, admin_secret: str) -> dict[str, Any]:
+def _grafana(
+    *, host: str | None, admin_secret: str, account: str, role_arn: pulumi.Input[str], region: str
+) -> dict[str, Any]:
     return {
         "priorityClassName": "platform-service",
+        "serviceAccount": {
+            "name": account,
+            "annotations": {"eks.amazonaws.com/role-arn": role_arn},
+        },
+        "additionalDataSources": [
+            {
+                "name": "CloudWatch",
+                "type": "cloudwatch",
+                "uid": "cloudwatch",  # dashboards name it
+                "access": "proxy",
+                "editable": False,
+                # AWS' own chain of credentials, in which the service account's role is.
+                "jsonData": {"authType": "default", "defaultRegion": region},
+            }
+        ],
         "admin": {"existingSecret": admin_secret, "userKey": "admin-user", "passwordKey": "admin-password"},
         # What it shows is code; its own database holds nothing that must last.
         "persistence": {"enabled": False},
@@ -143,7 +169,10 @@ def _grafana(host: str | None, admin_secret: str) -> dict[str, Any]:
             "security": {"cookie_secure": host is not None},
             "auth.anonymous": {"enabled": False},
             "users": {"allow_sign_up": False},
-            "analytics": {"check_for_updates": False, "reporting_enabled": False},
+            "analytics": {"check_for_updates": False, "check_for_plugin_updates": False, "reporting_enabled": False},
+            # Otherwise Grafana 13 stops each of its own plugins that has a newer release, cannot write that to the
+            # read-only disk, and stays without (https://github.com/grafana/grafana/issues/132528).
+            "plugins": {"preinstall_disabled": True},
         },
         "containerSecurityContext": {"readOnlyRootFilesystem": True},
         "extraEmptyDirMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108  inside the pod

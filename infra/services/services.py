@@ -210,6 +210,7 @@ class Services(pulumi.ComponentResource):
                 region=args.region,
                 alert_topic_arn=args.alert_topic_arn,
                 alertmanager_role_arn=args.role_arns["alertmanager"],
+                grafana_role_arn=args.role_arns["grafana"],
                 slack_secret_arn=args.settings.monitoring.slack_secret_arn,
                 domain=self._domain,
                 load_balancer=self._load_balancer,
@@ -247,6 +248,8 @@ class Services(pulumi.ComponentResource):
                     zone_id=args.zone_id,
                     edge=args.edge.outputs(),
                     controller=self._controllers.load_balancers,
+                    oidc=args.edge.oidc,
+                    secrets=self._controllers.secrets,
                 ),
                 self._child,
             )

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policies.rules.model import Finding, Plan, Rule
+from policies.rules.model import UNKNOWN, Context, Finding, Level, Plan, Rule, of_type
+from policies.rules.reading import at, is_on, number
 
-_DATABASE = "aws:rds/instance:Instance"
+DATABASES = ("aws:rds/instance:Instance", "aws:rds/cluster:Cluster")
+BACKUP_DAYS = 7
+NOT_KEPT = {"dev": Level.OFF, "local": Level.OFF}
+"""What lies in these environments can be made again."""
 
 
-def _database_encrypted(plan: Plan) -> Iterator[Finding]:
-    for database in (one for one in plan if one.type == _DATABASE):
-        found = database.properties.get("storageEncrypted")
-        if found is not True:
+def _database_encrypted(plan: Plan, _context: Context) -> Iterator[Finding]:
+    for database in of_type(plan, *DATABASES):
+        found = at(database.properties, "storageEncrypted")
+        if not is_on(found):
             yield database, f"storageEncrypted of {database.name} is {found!r} and must be true"
 
 
@@ -23,15 +27,48 @@ DATABASE_ENCRYPTED = Rule(
 )
 
 
-def _protected_database_has_a_standby(plan: Plan) -> Iterator[Finding]:
-    for database in (one for one in plan if one.type == _DATABASE):
-        found = database.properties.get("multiAz")
-        if database.properties.get("deletionProtection") is True and found is not True:
-            yield database, f"multiAz of {database.name} is {found!r} and must be true where deletion is refused"
+def _database_private(plan: Plan, _context: Context) -> Iterator[Finding]:
+    for database in of_type(plan, *DATABASES, "aws:rds/clusterInstance:ClusterInstance"):
+        found = at(database.properties, "publiclyAccessible")
+        if found in (True, "true"):
+            yield database, f"publiclyAccessible of {database.name} is {found!r} and must be false"
 
 
-PROTECTED_DATABASE_HAS_A_STANDBY = Rule(
-    name="protected-database-has-a-standby",
-    description="A database that may not be deleted also survives the loss of a zone.",
-    check=_protected_database_has_a_standby,
+DATABASE_PRIVATE = Rule(
+    name="database-private",
+    description="No database has an address on the internet.",
+    check=_database_private,
 )
+
+
+def _database_has_a_standby(plan: Plan, _context: Context) -> Iterator[Finding]:
+    for database in of_type(plan, "aws:rds/instance:Instance"):
+        found = at(database.properties, "multiAz")
+        if not is_on(found):
+            yield database, f"multiAz of {database.name} is {found!r} and must be true"
+
+
+DATABASE_HAS_A_STANDBY = Rule(
+    name="database-has-a-standby",
+    description="A database survives the loss of a zone.",
+    check=_database_has_a_standby,
+    eased=NOT_KEPT,
+)
+
+
+def _database_backed_up(plan: Plan, _context: Context) -> Iterator[Finding]:
+    for database in of_type(plan, *DATABASES):
+        found = at(database.properties, "backupRetentionPeriod")
+        if found is not UNKNOWN and (number(found) or 0) < BACKUP_DAYS:
+            message = f"backupRetentionPeriod of {database.name} is {found!r} and must be at least {BACKUP_DAYS} days"
+            yield database, message
+
+
+DATABASE_BACKED_UP = Rule(
+    name="database-backed-up",
+    description=f"A database can be set back to any moment of the last {BACKUP_DAYS} days.",
+    check=_database_backed_up,
+    eased=NOT_KEPT,
+)
+
+DATABASE_RULES = (DATABASE_ENCRYPTED, DATABASE_PRIVATE, DATABASE_HAS_A_STANDBY, DATABASE_BACKED_UP)

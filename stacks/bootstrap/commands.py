@@ -34,11 +34,18 @@ def bootstrap(
     anomaly_usd: Annotated[float, typer.Option(metavar="USD", help="From which unusual amount on.")] = 50,
     zone: Annotated[str | None, typer.Option(metavar="DOMAIN", help="A public DNS zone to have.")] = None,
     state_bucket: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The S3 bucket of Pulumi's state, if it lies in S3.")
+        str | None,
+        typer.Option(metavar="NAME", help="The bucket of Pulumi's state.  [default: mlp-state-ACCOUNT-REGION]"),
     ] = None,
     secrets_key: Annotated[
-        str | None, typer.Option(metavar="ARN", help="The KMS key that encrypts secrets in the state, if one does.")
+        str | None,
+        typer.Option(
+            metavar="ARN", help="A KMS key that you have, for the secrets in the state.  [default: a new one]"
+        ),
     ] = None,
+    pulumi_cloud: Annotated[
+        bool, typer.Option("--pulumi-cloud", help="Pulumi Cloud keeps state and secrets: make no bucket and no key.")
+    ] = False,
     permissions_boundary: Annotated[
         str | None, typer.Option(metavar="ARN", help="The policy that bounds all roles made here and by the stacks.")
     ] = None,
@@ -46,14 +53,21 @@ def bootstrap(
         list[str] | None,
         typer.Option(metavar="ARN", help="A role or user of the account that may deploy too (again for another)."),
     ] = None,
+    deploy_runner: Annotated[
+        str, typer.Option(metavar="LABEL", help="The GitHub runners that reach the clusters.")
+    ] = "ubuntu-24.04",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be made and changed, and change nothing.")
+    ] = False,
     json_file: Annotated[
         str | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON; `-` is stdout.")
     ] = None,
 ) -> None:
     """Prepare an AWS account, with your own credentials; safe to repeat, deletes nothing.
 
-    Makes GitHub's login provider, a deploy role for each environment, a read-only role for previews, one that pushes
-    images, a monitor of unusual costs, cost-allocation tags and, if asked, a DNS zone.
+    Makes a bucket and a key for Pulumi's state, GitHub's login provider, a deploy role for each environment, a
+    read-only role for previews, one that pushes images, a monitor of unusual costs, cost-allocation tags and, if asked,
+    a DNS zone. Prints what to run next.
     """
     from stacks.bootstrap import operation, report
     from stacks.bootstrap.options import BootstrapOptions
@@ -71,8 +85,10 @@ def bootstrap(
         secrets_key_arn=secrets_key,
         permissions_boundary=permissions_boundary,
         deployers=tuple(deployer or ()),
+        pulumi_cloud=pulumi_cloud,
+        deploy_runner=deploy_runner,
     )
-    result = operation.bootstrap(options, UserClients(region), progress())
+    result = operation.bootstrap(options, UserClients(region), progress(), dry_run=dry_run)
     if json_file is not None:
         _write(json_file, json.dumps(report.as_data(options, result), indent=2) + "\n")
         return

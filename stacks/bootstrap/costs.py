@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from infra.naming import PROJECT
 from stacks.bootstrap.plan import COST_TAGS, Outcome
+from stacks.bootstrap.session import Change
 
 MONITOR = "cost anomaly monitor"
 SUBSCRIPTION = "cost anomaly emails"
@@ -18,54 +19,57 @@ _OFF = "Cost Explorer is off in this account; open it once in the Billing consol
 _MEMBER = "this account's bills are its organization's; run this, or activate the tags, in the management account"
 
 
-def ensure_anomaly_alerts(ce: Any, emails: Sequence[str], usd: float) -> Iterator[Outcome]:
+def ensure_anomaly_alerts(ce: Any, emails: Sequence[str], usd: float, change: Change) -> Iterator[Outcome]:
     """A monitor of every service's spending, and daily emails of anomalies from `usd` USD on if there are `emails`.
 
     An account may hold one monitor of services alone: whoever made it, it is kept.
     """
     try:
-        monitor = _service_monitor(ce)
+        monitor = _service_monitor(ce, change)
     except ClientError as error:
         yield Outcome(thing=MONITOR, id="", state="waiting", note=_why_not(error))
         return
     yield monitor
     if emails:
-        yield _subscription(ce, monitor.id, emails, usd)
+        yield _subscription(ce, monitor.id, emails, usd, change)
 
 
-def ensure_cost_tags(ce: Any) -> Iterator[Outcome]:
+def ensure_cost_tags(ce: Any, change: Change) -> Iterator[Outcome]:
     """The cost tags active as cost-allocation tags, as soon as AWS has seen them used."""
     try:
-        pages = _pages(ce.list_cost_allocation_tags, "CostAllocationTags", TagKeys=list(COST_TAGS))
-        active = {tag["TagKey"] for tag in pages if tag["Status"] == "Active" and tag["Type"] == "UserDefined"}
-        wanted = [key for key in COST_TAGS if key not in active]
+        tags = list(_pages(ce.list_cost_allocation_tags, "CostAllocationTags", TagKeys=list(COST_TAGS)))
+        known = {tag["TagKey"]: tag["Status"] for tag in tags if tag["Type"] == "UserDefined"}
+        active = [key for key in COST_TAGS if known.get(key) == "Active"]
+        wanted = [key for key in COST_TAGS if key in known and key not in active]
         refused: dict[str, dict[str, str]] = {}
         if wanted:
             status = [{"TagKey": key, "Status": "Active"} for key in wanted]
-            errors = ce.update_cost_allocation_tags_status(CostAllocationTagsStatus=status).get("Errors", [])
-            refused = {error["TagKey"]: error for error in errors}
+            answer = change(ce.update_cost_allocation_tags_status, CostAllocationTagsStatus=status)
+            refused = {error["TagKey"]: error for error in answer.get("Errors", [])}
     except ClientError as error:
         for key in COST_TAGS:
             yield Outcome(thing=f"cost-allocation tag {key}", id=key, state="waiting", note=_why_not(error))
         return
     for key in COST_TAGS:
         thing = f"cost-allocation tag {key}"
-        if key in refused:
+        if key not in known:
+            yield Outcome(thing=thing, id=key, state="waiting", note=_TAG_TO_COME)
+        elif key in refused:
             yield Outcome(thing=thing, id=key, state="waiting", note=_why_tag_waits(refused[key]))
         else:
             yield Outcome(thing=thing, id=key, state="kept" if key in active else "updated")
 
 
-def _service_monitor(ce: Any) -> Outcome:
+def _service_monitor(ce: Any, change: Change) -> Outcome:
     for monitor in _pages(ce.get_anomaly_monitors, "AnomalyMonitors"):
         if monitor["MonitorType"] == "DIMENSIONAL" and monitor.get("MonitorDimension") == "SERVICE":
             return Outcome(thing=MONITOR, id=monitor["MonitorArn"], state="kept", note=monitor["MonitorName"])
     wanted = {"MonitorName": _NAME, "MonitorType": "DIMENSIONAL", "MonitorDimension": "SERVICE"}
-    arn = ce.create_anomaly_monitor(AnomalyMonitor=wanted)["MonitorArn"]
-    return Outcome(thing=MONITOR, id=arn, state="created")
+    answer = change(ce.create_anomaly_monitor, AnomalyMonitor=wanted)
+    return Outcome(thing=MONITOR, id=answer.get("MonitorArn", ""), state="created")
 
 
-def _subscription(ce: Any, monitor_arn: str, emails: Sequence[str], usd: float) -> Outcome:
+def _subscription(ce: Any, monitor_arn: str, emails: Sequence[str], usd: float, change: Change) -> Outcome:
     wanted = {
         "MonitorArnList": [monitor_arn],
         "Subscribers": [{"Type": "EMAIL", "Address": address} for address in sorted(emails)],
@@ -78,17 +82,19 @@ def _subscription(ce: Any, monitor_arn: str, emails: Sequence[str], usd: float) 
             }
         },
     }
-    for found in _pages(ce.get_anomaly_subscriptions, "AnomalySubscriptions", MonitorArn=monitor_arn):
+    # A monitor that is only to be made has no ARN and no subscriptions.
+    there = _pages(ce.get_anomaly_subscriptions, "AnomalySubscriptions", MonitorArn=monitor_arn) if monitor_arn else ()
+    for found in there:
         if found["SubscriptionName"] != _NAME:
             continue
         arn = found["SubscriptionArn"]
         if _says(found) == _says(wanted):
             return Outcome(thing=SUBSCRIPTION, id=arn, state="kept")
-        ce.update_anomaly_subscription(SubscriptionArn=arn, **wanted)
+        change(ce.update_anomaly_subscription, SubscriptionArn=arn, **wanted)
         before = ", ".join(sorted(one["Address"] for one in found["Subscribers"]))
         return Outcome(thing=SUBSCRIPTION, id=arn, state="updated", note=f"went to {before}")
-    arn = ce.create_anomaly_subscription(AnomalySubscription={"SubscriptionName": _NAME, **wanted})["SubscriptionArn"]
-    return Outcome(thing=SUBSCRIPTION, id=arn, state="created")
+    answer = change(ce.create_anomaly_subscription, AnomalySubscription={"SubscriptionName": _NAME, **wanted})
+    return Outcome(thing=SUBSCRIPTION, id=answer.get("SubscriptionArn", ""), state="created")
 
 
 def _says(subscription: Any) -> tuple[object, ...]:

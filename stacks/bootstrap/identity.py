@@ -8,32 +8,33 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from stacks.bootstrap.plan import AUDIENCE, GITHUB_ISSUER, OWN_TAGS, POLICY_NAME, Account, Outcome, RolePlan
+from stacks.bootstrap.session import Change
 
 _TAGS = [{"Key": key, "Value": value} for key, value in OWN_TAGS.items()]
 
 
-def ensure_github_provider(iam: Any, account: Account) -> Outcome:
+def ensure_github_provider(iam: Any, account: Account, change: Change) -> Outcome:
     """GitHub's OIDC provider with AWS's audience; one that is there keeps what else it has."""
     thing, arn = "GitHub login provider", account.github_provider_arn
     provider = _found(iam.get_open_id_connect_provider, OpenIDConnectProviderArn=arn)
     if provider is None:
         # AWS checks GitHub's certificate against its own authorities: no thumbprint.
-        iam.create_open_id_connect_provider(Url=f"https://{GITHUB_ISSUER}", ClientIDList=[AUDIENCE], Tags=_TAGS)
+        change(iam.create_open_id_connect_provider, Url=f"https://{GITHUB_ISSUER}", ClientIDList=[AUDIENCE], Tags=_TAGS)
         return Outcome(thing=thing, id=arn, state="created")
     if AUDIENCE not in provider["ClientIDList"]:
-        iam.add_client_id_to_open_id_connect_provider(OpenIDConnectProviderArn=arn, ClientID=AUDIENCE)
+        change(iam.add_client_id_to_open_id_connect_provider, OpenIDConnectProviderArn=arn, ClientID=AUDIENCE)
         return Outcome(thing=thing, id=arn, state="updated", note=f"audience {AUDIENCE}")
     return Outcome(thing=thing, id=arn, state="kept")
 
 
-def ensure_role(iam: Any, plan: RolePlan) -> Outcome:
+def ensure_role(iam: Any, plan: RolePlan, change: Change) -> Outcome:
     """The role as planned. Policies that others gave it stay, and the outcome's note names them."""
     thing = f"role {plan.name}"
     found = _found(iam.get_role, RoleName=plan.name)
     if found is None:
-        arn = _create(iam, plan)
-        return Outcome(thing=thing, id=arn, state="created")
-    changed = _update(iam, plan, found["Role"])
+        _create(iam, plan, change)
+        return Outcome(thing=thing, id=plan.arn, state="created")
+    changed = _update(iam, plan, found["Role"], change)
     notes = [", ".join(changed)] if changed else []
     foreign = _foreign_policies(iam, plan.name)
     if foreign:
@@ -46,37 +47,37 @@ def same_document(one: Any, other: Any) -> bool:
     return bool(_canonical(one) == _canonical(other))
 
 
-def _create(iam: Any, plan: RolePlan) -> str:
+def _create(iam: Any, plan: RolePlan, change: Change) -> None:
     boundary = {"PermissionsBoundary": plan.permissions_boundary} if plan.permissions_boundary else {}
-    role = iam.create_role(
+    change(
+        iam.create_role,
         RoleName=plan.name,
         Description=plan.description,
         AssumeRolePolicyDocument=plan.trust,
         MaxSessionDuration=plan.max_session_s,
         Tags=_TAGS,
         **boundary,
-    )["Role"]
-    iam.put_role_policy(RoleName=plan.name, PolicyName=POLICY_NAME, PolicyDocument=plan.policy)
-    return str(role["Arn"])
+    )
+    change(iam.put_role_policy, RoleName=plan.name, PolicyName=POLICY_NAME, PolicyDocument=plan.policy)
 
 
-def _update(iam: Any, plan: RolePlan, role: dict[str, Any]) -> list[str]:
+def _update(iam: Any, plan: RolePlan, role: dict[str, Any], change: Change) -> list[str]:
     """Bring the role to the plan; what had to be changed."""
     changed = []
     if not same_document(role["AssumeRolePolicyDocument"], plan.trust):
-        iam.update_assume_role_policy(RoleName=plan.name, PolicyDocument=plan.trust)
+        change(iam.update_assume_role_policy, RoleName=plan.name, PolicyDocument=plan.trust)
         changed.append("trust")
     policy = _found(iam.get_role_policy, RoleName=plan.name, PolicyName=POLICY_NAME)
     if policy is None or not same_document(policy["PolicyDocument"], plan.policy):
-        iam.put_role_policy(RoleName=plan.name, PolicyName=POLICY_NAME, PolicyDocument=plan.policy)
+        change(iam.put_role_policy, RoleName=plan.name, PolicyName=POLICY_NAME, PolicyDocument=plan.policy)
         changed.append("policy")
     described = {"Description": plan.description, "MaxSessionDuration": plan.max_session_s}
     if any(role.get(key) != value for key, value in described.items()):
-        iam.update_role(RoleName=plan.name, **described)
+        change(iam.update_role, RoleName=plan.name, **described)
         changed.append("session length and description")
     boundary = role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
     if plan.permissions_boundary and boundary != plan.permissions_boundary:
-        iam.put_role_permissions_boundary(RoleName=plan.name, PermissionsBoundary=plan.permissions_boundary)
+        change(iam.put_role_permissions_boundary, RoleName=plan.name, PermissionsBoundary=plan.permissions_boundary)
         changed.append("permissions boundary")
     return changed
 

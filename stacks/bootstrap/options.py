@@ -18,6 +18,7 @@ EMAIL = re.compile(r"[^@\s]{1,64}@([A-Za-z0-9-]+\.)+[A-Za-z]{2,}")
 ZONE = re.compile(r"(?=.{3,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])")
 BUCKET = re.compile(r"(?!.*\.\.)(?!(\d+\.){3}\d+$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 KEY_ARN = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:(?P<account>\d{12}):key/[A-Za-z0-9-]+")
+RUNNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 DEPLOYER_ARN = re.compile(r"arn:aws[a-z-]*:iam::(?P<account>\d{12}):(role|user)/[\w+=,.@/-]+")
 BOUNDARY_ARN = re.compile(r"arn:aws[a-z-]*:iam::(?P<account>\d{12}|aws):policy/[\w+=,.@/-]+")
 
@@ -43,6 +44,10 @@ class BootstrapOptions:
     permissions_boundary: str | None = None
     deployers: tuple[str, ...] = ()
     """ARNs of roles and users that may deploy beside GitHub."""
+    pulumi_cloud: bool = False
+    """Whether Pulumi Cloud keeps state and secrets: then there is no bucket, and no key but a given one."""
+    deploy_runner: str = "ubuntu-24.04"
+    """The label of the runners that reach the clusters; the default is GitHub's own."""
 
     def __post_init__(self) -> None:
         faults = [*self._malformed(), *self._entangled()]
@@ -85,6 +90,7 @@ class BootstrapOptions:
             ("--secrets-key", KEY_ARN, (self.secrets_key_arn,), f"{arn}:kms:REGION:ACCOUNT:key/ID (no alias)"),
             ("--permissions-boundary", BOUNDARY_ARN, (self.permissions_boundary,), f"{arn}:iam::ACCOUNT:policy/NAME"),
             ("--deployer", DEPLOYER_ARN, self.deployers, f"{arn}:iam::ACCOUNT:role/NAME"),
+            ("--deploy-runner", RUNNER, (self.deploy_runner,), "a runner's label: A-Z a-z 0-9 _ . -"),
         ]
         faults = [
             f"{option} {value!r}: must be {form}"
@@ -96,6 +102,8 @@ class BootstrapOptions:
             faults.append("--environment: at least one is needed")
         if not 0 < self.anomaly_usd < float("inf"):
             faults.append(f"--anomaly-usd {self.anomaly_usd:g}: must be above 0")
+        if self.pulumi_cloud and self.state_bucket:
+            faults.append(f"--state-bucket {self.state_bucket!r}: with --pulumi-cloud no bucket holds the state")
         return faults
 
     def _entangled(self) -> list[str]:

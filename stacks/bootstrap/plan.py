@@ -24,6 +24,9 @@ can take an hour each."""
 DEFAULT_SESSION_S = 3600
 
 
+OutcomeState = Literal["created", "updated", "kept", "waiting"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Account:
     """An AWS account, and the region that the platform uses in it."""
@@ -35,6 +38,15 @@ class Account:
     def iam_arn(self, resource: str) -> str:
         """The ARN of something of IAM's."""
         return f"arn:{self.partition}:iam::{self.id}:{resource}"
+
+    def arn(self, service: str, resource: str) -> str:
+        """The ARN of something in the account's region."""
+        return f"arn:{self.partition}:{service}:{self.region}:{self.id}:{resource}"
+
+    @property
+    def default_state_bucket(self) -> str:
+        """The name of the bucket that is made for Pulumi's state. No stack's buckets have such names."""
+        return f"mlp-state-{self.id}-{self.region}"
 
     @property
     def github_provider_arn(self) -> str:
@@ -48,8 +60,32 @@ class Outcome:
 
     thing: str
     id: str
-    state: Literal["created", "updated", "kept", "waiting"]
+    state: OutcomeState
     note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PulumiState:
+    """The bucket of Pulumi's state, its region, and the key of its secrets; none where Pulumi Cloud keeps them."""
+
+    bucket: str | None = None
+    region: str = ""
+    secrets_key_arn: str | None = None
+
+    @property
+    def backend_url(self) -> str | None:
+        """What `pulumi login` takes (https://www.pulumi.com/docs/iac/concepts/state-and-backends/)."""
+        return f"s3://{self.bucket}?region={self.region}" if self.bucket else None
+
+    @property
+    def secrets_provider(self) -> str | None:
+        """What `pulumi stack init --secrets-provider` takes: a key by id and region
+        (https://www.pulumi.com/docs/iac/cli/commands/pulumi_stack_change-secrets-provider/).
+        """
+        if self.secrets_key_arn is None:
+            return None
+        _, _, _, region, _, key = self.secrets_key_arn.split(":")
+        return f"awskms://{key.removeprefix('key/')}?region={region}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +93,7 @@ class RolePlan:
     """A role that GitHub's workflows assume. `trust` and `policy` are IAM documents."""
 
     name: str
+    arn: str
     description: str
     trust: str
     policy: str
@@ -64,16 +101,17 @@ class RolePlan:
     permissions_boundary: str | None
 
 
-def planned_roles(options: BootstrapOptions, account: Account) -> tuple[RolePlan, ...]:
+def planned_roles(options: BootstrapOptions, account: Account, state: PulumiState) -> tuple[RolePlan, ...]:
     """A role for each environment's deployments, one for previews of pull requests, one that pushes images."""
     repository = f"repo:{options.repository}"
     in_environment = {environment: f"{repository}:environment:{environment}" for environment in options.environments}
     place = {"partition": account.partition, "account": account.id, "region": account.region}
-    bucket, key, boundary = options.state_bucket, options.secrets_key_arn, options.permissions_boundary
+    bucket, key, boundary = state.bucket, state.secrets_key_arn, options.permissions_boundary
 
     def role(name: str, does: str, trust: str, allow: tuple[Allow, ...], session_s: int) -> RolePlan:
         return RolePlan(
             name=name,
+            arn=account.iam_arn(f"role/{name}"),
             description=f"{does} of {options.repository_name}",
             trust=trust,
             policy=plain_policy_document(allow),

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from infra.naming import PROJECT, deploy_role_name
 from stacks.bootstrap.operation import Bootstrapped
 from stacks.bootstrap.options import BootstrapOptions
-from stacks.bootstrap.plan import IMAGES_ROLE, PREVIEW_ROLE
+from stacks.bootstrap.plan import PREVIEW_ROLE, Outcome
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+
+_WOULD = {"created": "would be created", "updated": "would be updated"}
 
 
 def table(result: Bootstrapped) -> Table:
@@ -22,16 +26,23 @@ def table(result: Bootstrapped) -> Table:
     shown.add_column("id", overflow="fold")  # to be copied: never cut
     shown.add_column("note")
     for one in result.outcomes:
-        shown.add_row(one.thing, one.state, one.id, one.note)
+        shown.add_row(one.thing, _state(one, result), one.id, one.note)
     return shown
 
 
 def as_data(options: BootstrapOptions, result: Bootstrapped) -> dict[str, Any]:
-    """The same as plain values."""
-    return {
+    """The same as plain values; a dry run has nothing to write anywhere."""
+    data = {
         "account": result.account.id,
         "region": result.account.region,
-        "things": [asdict(one) for one in result.outcomes],
+        "dry_run": result.dry_run,
+        "things": [{**asdict(one), "state": _state(one, result)} for one in result.outcomes],
+    }
+    if result.dry_run:
+        return data
+    return data | {
+        "backend_url": result.state.backend_url,
+        "secrets_provider": result.state.secrets_provider,
         "stack_settings": stack_settings(options, result),
         "github_variables": github_variables(options, result),
         "name_servers": list(result.zone.name_servers) if result.zone else [],
@@ -40,6 +51,8 @@ def as_data(options: BootstrapOptions, result: Bootstrapped) -> dict[str, Any]:
 
 def next_steps(options: BootstrapOptions, result: Bootstrapped) -> str:
     """The lines to write into the stack files and to run, and what else is to be done."""
+    if result.dry_run:
+        return "\nThis was a dry run: nothing was changed."
     lines = ["", "Stack files, under `settings`:"]
     for file, settings in stack_settings(options, result).items():
         lines += [f"  {file}", *(f"    {key}: {value}" for key, value in settings.items())]
@@ -47,9 +60,14 @@ def next_steps(options: BootstrapOptions, result: Bootstrapped) -> str:
     for environment, variables in github_variables(options, result).items():
         where = f" --env {environment}" if environment else ""
         lines += [
-            f"  gh variable set {name} --repo {options.repository_name}{where} --body {value}"
+            f"  gh variable set {name} --repo {options.repository_name}{where} --body {shlex.quote(value)}"
             for name, value in variables.items()
         ]
+    lines += [
+        "",
+        "Pulumi, once a machine and once a stack:",
+        *(f"  {line}" for line in pulumi_commands(options, result)),
+    ]
     lines += ["", *_remarks(options, result)]
     return "\n".join(lines)
 
@@ -73,16 +91,34 @@ def github_variables(options: BootstrapOptions, result: Bootstrapped) -> dict[st
     """The variables of each GitHub environment; those of the whole repository under an empty name."""
     repository = {
         "AWS_REGION": result.account.region,
-        "AWS_PREVIEW_ROLE_ARN": _role_arn(result, PREVIEW_ROLE),
-        "AWS_IMAGES_ROLE_ARN": _role_arn(result, IMAGES_ROLE),
+        "DEPLOY_RUNNER": options.deploy_runner,
+        "PREVIEW_ROLE_ARN": _role_arn(result, PREVIEW_ROLE),
     }
-    if options.state_bucket:
-        repository["PULUMI_BACKEND_URL"] = f"s3://{options.state_bucket}"
+    if result.state.backend_url:
+        repository["PULUMI_BACKEND_URL"] = result.state.backend_url
     deployers = {
-        environment: {"AWS_DEPLOY_ROLE_ARN": _role_arn(result, deploy_role_name(environment))}
+        environment: {"DEPLOY_ROLE_ARN": _role_arn(result, deploy_role_name(environment))}
         for environment in options.environments
     }
     return {"": repository, **deployers}
+
+
+def pulumi_commands(options: BootstrapOptions, result: Bootstrapped) -> list[str]:
+    """What makes Pulumi keep the stacks of both programs where this run put their state."""
+    backend, provider = result.state.backend_url, result.state.secrets_provider
+    secrets = f" --secrets-provider {shlex.quote(provider)}" if provider else ""
+    return [
+        f"pulumi login {shlex.quote(backend)}" if backend else "pulumi login",
+        *(
+            f"pulumi stack init {environment}{folder}{secrets}"
+            for environment in options.environments
+            for folder in ("", " --cwd stacks/workloads")
+        ),
+    ]
+
+
+def _state(one: Outcome, result: Bootstrapped) -> str:
+    return _WOULD.get(one.state, one.state) if result.dry_run else one.state
 
 
 def _role_arn(result: Bootstrapped, name: str) -> str:
@@ -101,6 +137,17 @@ def _remarks(options: BootstrapOptions, result: Bootstrapped) -> list[str]:
         "names it."
     )
     remarks = [deploys, previews]
+    if result.state.secrets_provider:
+        remarks.append(
+            "`pulumi stack init` writes secretsprovider and encryptedkey into the stack files: commit them, or nobody "
+            "else can open the stacks' secrets."
+        )
+    if options.deploy_runner.startswith("ubuntu-"):
+        remarks.append(
+            f"{options.deploy_runner} is GitHub's own runner: it reaches a cluster only where "
+            "cluster.public_access_cidrs lets everyone in. For a closed one, have a runner in its network and give its "
+            "label as --deploy-runner."
+        )
     if not options.permissions_boundary:
         remarks.append("Without --permissions-boundary a deployer can make a role that may do more than itself.")
     if options.repository == options.repository_name:

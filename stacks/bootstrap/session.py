@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import boto3
@@ -31,6 +32,20 @@ class Clients(Protocol):
 
     def __call__(self, service: str) -> Any:
         """The client of `service`, by boto3's name of it."""
+
+
+Change = Callable[..., Any]
+"""Calls a client's method that changes the account, with its arguments, and answers what AWS answers."""
+
+
+def change(call: Callable[..., Any], **arguments: Any) -> Any:
+    """Do it."""
+    return call(**arguments)
+
+
+def only_look(call: Callable[..., Any], **arguments: Any) -> Any:  # noqa: ARG001  a `Change` that changes nothing
+    """Leave it: there is no answer."""
+    return {}
 
 
 class UserClients:

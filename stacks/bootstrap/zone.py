@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from stacks.bootstrap.plan import Outcome
+from stacks.bootstrap.session import Change
 from stacks.errors import PlatformError
 
 
 @dataclass(frozen=True, kw_only=True)
 class Zone:
-    """A hosted zone, and the name servers that its domain must be delegated to."""
+    """A hosted zone, and the name servers that its domain must be delegated to; one that is not made has none."""
 
     id: str
     name: str
@@ -20,7 +21,7 @@ class Zone:
     outcome: Outcome
 
 
-def ensure_zone(route53: Any, name: str) -> Zone:
+def ensure_zone(route53: Any, name: str, change: Change) -> Zone:
     """The public zone of `name`; an existing one is kept. Raises PlatformError when there are several."""
     listed = route53.list_hosted_zones_by_name(DNSName=name)["HostedZones"]
     found = [one for one in listed if one["Name"] == f"{name}." and not one["Config"]["PrivateZone"]]
@@ -34,10 +35,13 @@ def ensure_zone(route53: Any, name: str) -> Zone:
         zone_id = _bare(found[0]["Id"])
         servers = route53.get_hosted_zone(Id=zone_id)["DelegationSet"]["NameServers"]
     else:
-        made = route53.create_hosted_zone(
-            Name=name, CallerReference=str(uuid.uuid4()), HostedZoneConfig={"Comment": "mlp bootstrap"}
+        made = change(
+            route53.create_hosted_zone,
+            Name=name,
+            CallerReference=str(uuid.uuid4()),
+            HostedZoneConfig={"Comment": "mlp bootstrap"},
         )
-        zone_id, servers = _bare(made["HostedZone"]["Id"]), made["DelegationSet"]["NameServers"]
+        zone_id, servers = (_bare(made["HostedZone"]["Id"]), made["DelegationSet"]["NameServers"]) if made else ("", [])
     outcome = Outcome(thing=f"zone {name}", id=zone_id, state="kept" if found else "created")
     return Zone(id=zone_id, name=name, name_servers=tuple(servers), outcome=outcome)
 

@@ -126,6 +126,7 @@ BY_CHART: Mapping[str, tuple[FreeMap, ...]] = {
         FreeMap("grafana.datasources", "files by name"),
         FreeMap("grafana.envValueFrom", "variables of the program"),
         FreeMap("grafana.priorityClassName", _COMMENTED),
+        FreeMap("grafana.serviceAccount.annotations", _COMMENTED),
         FreeMap("kube-state-metrics.priorityClassName", _COMMENTED),
         FreeMap("prometheus-node-exporter.priorityClassName", _COMMENTED),
         FreeMap("prometheus.prometheusSpec.storageSpec", "Prometheus' volume", _CLAIM),

@@ -29,6 +29,8 @@ class Registration:
     """URN of the provider resource; None for a package's default provider."""
     protect: bool = False
     ignore_changes: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    """URNs that the resource had before, by its own aliases and its ancestors'."""
 
 
 @dataclass(frozen=True, kw_only=True)

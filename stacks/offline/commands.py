@@ -1,20 +1,17 @@
-"""`mlp plan` and `mlp policy`: what an environment would be, without an account."""
+"""`mlp plan`, `mlp snapshot` and `mlp settings`: what an environment would be, without an account."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stacks.files import write_whole
+from stacks.output import show, warn, write_json, write_text
 
 if TYPE_CHECKING:
-    from stacks.offline.engine import Deployment
-
-POLICY_EXIT_CODE = 3
+    from stacks.offline.planned import ProgramPlan
 
 Stack = Annotated[str, typer.Argument(metavar="ENV", help="The stack: dev, prod or local.")]
 
@@ -22,47 +19,77 @@ Stack = Annotated[str, typer.Argument(metavar="ENV", help="The stack: dev, prod 
 def register(app: typer.Typer) -> None:
     """Add the offline commands to `app`."""
     app.command("plan")(plan)
-    app.command("policy")(policy)
+    app.command("snapshot")(snapshot)
     app.command("settings")(settings)
 
 
 def plan(
     stack: Stack,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against", metavar="REVISION", help="Compare with a git revision, such as main, not the committed plan."
+        ),
+    ] = None,
     json_file: Annotated[
         str | None, typer.Option("--json", metavar="FILE", help="Write the plan as JSON; `-` is stdout.")
     ] = None,
+    markdown_file: Annotated[
+        str | None, typer.Option("--markdown", metavar="FILE", help="Write what changes as Markdown; `-` is stdout.")
+    ] = None,
 ) -> None:
-    """Show every resource that `pulumi up` would create, offline."""
-    from rich.console import Console
-
+    """Show, offline, every resource that `pulumi up` would create: what changes, price, rules, capacity, time."""
     from stacks.offline import plan as planning
+    from stacks.offline import report
+    from stacks.offline.programs import PLATFORM
+    from stacks.offline.review import review
 
+    PLATFORM.config(stack)  # an unknown stack is the first thing to say
+    earlier = _earlier(stack, against)
     deployments = planning.plan(stack)
-    _warn(deployments)
-    if json_file is None:
-        Console().print(planning.rendered(deployments))
-        return
-    text = json.dumps(planning.as_data(deployments), indent=2, sort_keys=True) + "\n"
-    if json_file == "-":
-        typer.echo(text, nl=False)
-    else:
-        write_whole(Path(json_file), text)
+    warn(message for one in deployments for message in one.warnings)
+    judged = review(deployments, earlier, today=date.today())  # noqa: DTZ011  the day of whoever asks
+    title, summary = judged.headline()
+    sections = judged.sections()
+    if json_file is not None:
+        write_json(json_file, planning.as_data(deployments, judged))
+    if markdown_file is not None:
+        write_text(markdown_file, report.markdown(title, summary, sections))
+    if json_file is None and markdown_file is None:
+        show(planning.rendered(deployments))
+        show(report.rendered(title, summary, sections))
 
 
-def policy(stack: Stack) -> None:
-    """Check the platform's rules against what an environment would be; exit 3 when one is broken."""
-    from policies.rules import RULES
+def snapshot(
+    stack: Annotated[
+        str | None, typer.Argument(metavar="[ENV]", help="The stack: dev, prod or local; all of them by default.")
+    ] = None,
+) -> None:
+    """Write the plans that are kept in stacks/plans and, with production's, the example in docs/plans.md."""
     from stacks.offline import plan as planning
+    from stacks.offline.changes import sample
+    from stacks.offline.changes import snapshot as keeping
+    from stacks.offline.programs import PLATFORM
 
-    deployments = planning.plan(stack)
-    _warn(deployments)
-    broken = planning.violations(deployments)
-    for violation in broken:
-        typer.echo(f"{violation.rule}: {violation.message}")
-    count = sum(len(one.resources) for one in deployments)
-    typer.echo(f"{stack}: {len(RULES)} rules, {count} resources, {len(broken)} violations")
-    if broken:
-        raise typer.Exit(POLICY_EXIT_CODE)
+    for one in [stack] if stack else PLATFORM.stacks():
+        deployments = planning.plan(one)
+        warn(message for one in deployments for message in one.warnings)
+        plans = planning.program_plans(deployments)
+        for name, state in keeping.write(one, plans).items():
+            typer.echo(f"{name}: {state}")
+        if one == sample.STACK:
+            typer.echo(f"docs/{sample.DOCUMENT.name}: {sample.update(plans)}")
+
+
+def _earlier(stack: str, against: str | None) -> tuple[str, list[ProgramPlan]]:
+    """What to compare with, by name and as plans."""
+    if against is not None:
+        from stacks.offline.changes.revisions import plans_of
+
+        return against, plans_of(against, stack)
+    from stacks.offline.changes.snapshot import read
+
+    return "the committed plan", read(stack)
 
 
 def settings(
@@ -80,9 +107,3 @@ def settings(
         typer.echo(settings_table.settings_table())
     else:
         typer.echo(f"{update}: {'written' if settings_table.update(update) else 'is current'}", err=True)
-
-
-def _warn(deployments: Sequence[Deployment]) -> None:
-    """Tell on stderr what the programs warned of."""
-    for message in dict.fromkeys(message for one in deployments for message in one.warnings):
-        typer.echo(f"mlp: warning: {message}", err=True)

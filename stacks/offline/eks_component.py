@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from stacks.errors import PlatformError
+from stacks.offline.aliases import child_urn, former_urns
 from stacks.offline.cloud import Created, Registration
 from stacks.offline.values import ResourceReference, revealed
 
@@ -153,10 +154,9 @@ class _Children:
         depends_on: tuple[Registration, ...] = (),
         also_depends_on: tuple[str, ...] = (),
     ) -> Registration:
-        prefix, qualified_type, _ = self.parent.urn.rsplit("::", 2)
-        return replace(
+        child = replace(
             self.parent,
-            urn=f"{prefix}::{qualified_type}${type_}::{name}",
+            urn=child_urn(self.parent.urn, type_, name),
             type=type_,
             name=name,
             parent=self.parent.urn,
@@ -166,6 +166,7 @@ class _Children:
             protect=False,
             ignore_changes=(),
         )
+        return replace(child, aliases=former_urns(child, (), self.parent))
 
 
 def _addons(

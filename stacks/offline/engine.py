@@ -15,7 +15,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pulumi
@@ -25,6 +25,7 @@ from pulumi.runtime.proto import resource_pb2
 
 from stacks.errors import PlatformError
 from stacks.offline import eks_component
+from stacks.offline.aliases import former_urns
 from stacks.offline.cloud import Cloud, Created, Place, Registration
 from stacks.offline.programs import Program, StackConfig
 from stacks.offline.values import Secret, from_wire, revealed, to_wire
@@ -240,7 +241,7 @@ class _Monitor(mocks.MockMonitor):
         return {"urn": urn, "id": created.id, "state": {**self.made[urn].wanted.inputs, **created.outputs}}
 
     def _registration(self, request: Any, inputs: Mapping[str, Any], *, parent: str, custom: bool) -> Registration:
-        return Registration(
+        wanted = Registration(
             urn=self.make_urn(parent, request.type, request.name),
             type=request.type,
             name=request.name,
@@ -252,6 +253,9 @@ class _Monitor(mocks.MockMonitor):
             protect=bool(getattr(request, "protect", False)),
             ignore_changes=tuple(getattr(request, "ignoreChanges", ())),
         )
+        above = self.made.get(parent)
+        former = former_urns(wanted, getattr(request, "aliases", ()), above.wanted if above else None)
+        return replace(wanted, aliases=former)
 
     @staticmethod
     def _aws_provider_of_component(request: Any) -> str:

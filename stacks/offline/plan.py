@@ -11,12 +11,11 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from policies.rules import RULES, PlannedResource, Violation, violations_of
 from stacks.offline.engine import Deployment, Resource, run_program
-from stacks.offline.planned import program_plan
+from stacks.offline.planned import ProgramPlan, program_plan, short_type
 from stacks.offline.programs import PLATFORM, WORKLOADS
 from stacks.offline.recording import RecordingCloud
-from stacks.offline.values import revealed
+from stacks.offline.review import Review
 
 FORMAT = 1
 """The version of the data that `as_data` returns."""
@@ -34,30 +33,19 @@ def plan(stack: str) -> list[Deployment]:
     return [platform, run_program(WORKLOADS, stack, RecordingCloud(), references=references)]
 
 
-def as_data(deployments: Sequence[Deployment]) -> dict[str, Any]:
-    """The plan in plain values, sorted and free of secrets, times and machine paths."""
+def program_plans(deployments: Iterable[Deployment]) -> list[ProgramPlan]:
+    """The plans of a stack's programs in plain values."""
+    return [program_plan(one) for one in deployments]
+
+
+def as_data(deployments: Sequence[Deployment], review: Review | None = None) -> dict[str, Any]:
+    """The plan in plain values, sorted and free of secrets and machine paths, and with a review what it says."""
     return {
         "format": FORMAT,
         "stack": deployments[0].stack,
-        "programs": {one.label: program_plan(one).as_data() for one in deployments},
+        "programs": {one.program: one.as_data() for one in program_plans(deployments)},
+        **(review.as_data() if review else {}),
     }
-
-
-def violations(deployments: Iterable[Deployment]) -> list[Violation]:
-    """What breaks the platform's rules."""
-    planned = [_as_planned(one) for deployment in deployments for one in deployment.resources.values()]
-    return violations_of(RULES, planned)
-
-
-def _as_planned(resource: Resource) -> PlannedResource:
-    wanted = resource.wanted
-    return PlannedResource(
-        urn=wanted.urn,
-        type=wanted.type,
-        name=wanted.name,
-        properties=revealed(wanted.inputs),
-        dependencies=wanted.dependencies,
-    )
 
 
 def rendered(deployments: Sequence[Deployment]) -> RenderableType:
@@ -78,17 +66,10 @@ def _tree(deployment: Deployment) -> Tree:
 def _grow(branch: Tree, parent: str | None, children: Mapping[str | None, list[Resource]]) -> None:
     for resource in sorted(children.get(parent, []), key=lambda one: (one.wanted.type, one.wanted.name)):
         wanted = resource.wanted
-        label = Text.assemble(wanted.name, " ", (_short_type(wanted.type), "dim"))
+        label = Text.assemble(wanted.name, " ", (short_type(wanted.type), "dim"))
         if wanted.protect:
             label.append(" protected", "yellow")
         _grow(branch.add(label), wanted.urn, children)
-
-
-def _short_type(type_: str) -> str:
-    """`aws:ec2/vpc:Vpc` is `aws ec2 Vpc`."""
-    package, module, kind = type_.split(":")
-    group = module.split("/")[0]
-    return " ".join([package, kind] if group == "index" else [package, group, kind])
 
 
 def _counts(deployment: Deployment) -> Table:
@@ -97,5 +78,5 @@ def _counts(deployment: Deployment) -> Table:
     table.add_column(justify="right")
     table.add_column()
     for type_, count in sorted(counts.items()):
-        table.add_row(str(count), _short_type(type_))
+        table.add_row(str(count), short_type(type_))
     return table

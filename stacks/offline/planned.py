@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from stacks.offline.engine import Deployment, Resource
 from stacks.offline.programs import REPOSITORY
+from stacks.offline.symbols import replaced, symbols
 from stacks.offline.values import shown
 
 
@@ -21,11 +22,15 @@ class Entry:
     name: str
     parent: str | None
     custom: bool
+    id: str | None = None
+    """By what others refer to it, as the recording cloud answers."""
     inputs: Mapping[str, Any] = field(default_factory=dict)
     dependencies: tuple[str, ...] = ()
     """URNs of what must be there first."""
     provider: str | None = None
     protect: bool = False
+    aliases: tuple[str, ...] = ()
+    """URNs that it had before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,25 +57,53 @@ class ProgramPlan:
 
 def program_plan(deployment: Deployment) -> ProgramPlan:
     """The plan of what `deployment` put there."""
-    return ProgramPlan(
-        program=deployment.label,
-        stack=deployment.stack,
-        resources={urn: _entry(one) for urn, one in sorted(deployment.resources.items())},
-        outputs=shown(deployment.outputs),
+    return with_symbols(
+        ProgramPlan(
+            program=deployment.label,
+            stack=deployment.stack,
+            resources={urn: _entry(one) for urn, one in sorted(deployment.resources.items())},
+            outputs=shown(deployment.outputs),
+        )
     )
+
+
+def with_symbols(plan: ProgramPlan) -> ProgramPlan:
+    """The plan with symbols for what every commit and every machine has otherwise: image hashes, the repository."""
+    entries = plan.resources.values()
+    known = symbols((one.urn, one.type, one.name, one.inputs) for one in entries)
+    known[str(REPOSITORY)] = "<repository>"
+    return replace(
+        plan,
+        resources={
+            one.urn: replace(one, id=replaced(one.id, known), inputs=replaced(one.inputs, known)) for one in entries
+        },
+        outputs=replaced(plan.outputs, known),
+    )
+
+
+def short_type(type_: str) -> str:
+    """`aws:ec2/vpc:Vpc` is `aws ec2 Vpc`."""
+    package, module, kind = type_.split(":")
+    group = module.split("/")[0]
+    return " ".join([package, kind] if group == "index" else [package, group, kind])
 
 
 def _entry(resource: Resource) -> Entry:
     wanted = resource.wanted
-    if not wanted.custom:
-        return Entry(urn=wanted.urn, type=wanted.type, name=wanted.name, parent=wanted.parent, custom=False)
-    return Entry(
+    entry = Entry(
         urn=wanted.urn,
         type=wanted.type,
         name=wanted.name,
         parent=wanted.parent,
-        custom=True,
-        inputs=_portable(shown(wanted.inputs)),
+        custom=wanted.custom,
+        aliases=wanted.aliases,
+    )
+    if not wanted.custom:
+        return entry
+    return replace(
+        entry,
+        id=resource.created.id if resource.created else None,
+        inputs=shown(wanted.inputs),
         dependencies=wanted.dependencies,
         provider=wanted.provider,
         protect=wanted.protect,
@@ -79,24 +112,14 @@ def _entry(resource: Resource) -> Entry:
 
 def _entry_data(entry: Entry) -> dict[str, Any]:
     data: dict[str, Any] = {"urn": entry.urn, "type": entry.type, "name": entry.name, "parent": entry.parent}
+    if entry.aliases:
+        data["aliases"] = list(entry.aliases)
     if entry.custom:
         data |= {
+            "id": entry.id,
             "inputs": entry.inputs,
             "dependencies": list(entry.dependencies),
             "provider": entry.provider,
             "protect": entry.protect,
         }
     return data
-
-
-def _portable(value: Any) -> Any:
-    """The value with this machine's path of the repository replaced, so that every machine has the same plan."""
-    match value:
-        case str():
-            return value.replace(str(REPOSITORY), "<repository>")
-        case dict():
-            return {key: _portable(item) for key, item in value.items()}
-        case list():
-            return [_portable(item) for item in value]
-        case _:
-            return value

@@ -92,6 +92,11 @@ def _named_arn(service: str, kind: str) -> Recorder:
     return record
 
 
+def _event_rule(wanted: Registration, inputs: Inputs, place: Place) -> Created:
+    name = inputs.get("name") or physical_name(wanted)
+    return Created(id=name, outputs={"name": name, "arn": place.arn("events", f"rule/{name}")})
+
+
 def _launch_template(wanted: Registration, _inputs: Inputs, place: Place) -> Created:
     id_ = f"lt-{hex_digits(wanted.urn, 17)}"
     arn = place.arn("ec2", f"launch-template/{id_}")
@@ -329,6 +334,7 @@ RECORDERS: dict[str, Recorder] = {
     "aws:acm/certificateValidation:CertificateValidation": _certificate_validation,
     "aws:autoscaling/tag:Tag": _scaling_group_tag,
     "aws:budgets/budget:Budget": _budget,
+    "aws:cloudwatch/eventRule:EventRule": _event_rule,
     "aws:cloudwatch/metricAlarm:MetricAlarm": _named_arn("cloudwatch", "alarm"),
     "aws:cloudwatch/logGroup:LogGroup": _named_arn("logs", "log-group"),
     "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": _default_security_group,

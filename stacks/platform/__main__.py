@@ -93,6 +93,7 @@ nodes = NodePools(
 addons = ClusterAddons(
     "addons",
     ClusterAddonsArgs(
+        environment=environment,
         cluster_name=cluster.name,
         kubernetes_version=settings.cluster.kubernetes_version,
         issuer=cluster.issuer,
@@ -143,6 +144,7 @@ service_accounts = {
     "airflow-triggerer": (airflow.TRIGGERER, stores.logs.write_access("airflow/")),
     "airflow-api-server": (airflow.API_SERVER, stores.logs.read_access("airflow/")),
     "alertmanager": (monitoring.ALERTMANAGER_ACCOUNT, publish_access(budget.topic_arn)),
+    "grafana": (monitoring.GRAFANA_ACCOUNT, monitoring.cloudwatch_access(settings.region)),
     "load-balancer-controller": (
         LOAD_BALANCER_ACCOUNT,
         load_balancer_access(partition=place.partition, cluster_name=cluster_name(environment)),

@@ -9,8 +9,8 @@ from infra.contracts import PlatformOutputs, WorkloadOutputs
 from infra.image import Image, ImageArgs
 from infra.naming import PROJECT
 from infra.pipelines import Pipelines, PipelinesArgs
-from infra.provider import aws_provider
-from infra.training_job import training_job
+from infra.provider import acting_kubeconfig, aws_provider
+from infra.training_job import METRICS_PORT, training_job
 from infra.workload_settings import WorkloadSettings
 from workloads import environment
 
@@ -21,7 +21,8 @@ platform = PlatformOutputs.read(pulumi.StackReference(f"{pulumi.get_organization
 provider = aws_provider(
     region=platform.region, environment=settings.environment, deploy_role_arn=settings.deploy_role_arn
 )
-cluster = kubernetes.Provider("cluster", kubeconfig=platform.kubeconfig, enable_server_side_apply=True)
+kubeconfig = acting_kubeconfig(platform.kubeconfig, settings.deploy_role_arn)
+cluster = kubernetes.Provider("cluster", kubeconfig=kubeconfig, enable_server_side_apply=True)
 
 training_image = Image(
     "training",
@@ -49,6 +50,7 @@ job = pulumi.Output.all(
         environment={
             environment.TRACKING_URI: known["urls"]["mlflow"],
             environment.IMAGE_DIGEST: known["image"].rpartition("@")[2],
+            environment.METRICS_PORT: str(METRICS_PORT),
         },
         secret_environment={
             environment.TRACKING_USERNAME: (known["secret"], "username"),

@@ -1,10 +1,13 @@
 """Add-ons: in which versions, with which rights, and when."""
 
+import json
+
 import pulumi
 import pulumi_aws as aws
 
 from infra.addons import ClusterAddons, ClusterAddonsArgs, default_storage_class
 from infra.kubernetes_versions import ADDON_VERSIONS
+from infra.tags import standard_tags
 from tests.builders import deploy, inputs_of, wanted
 from tests.infra.builders import ISSUER_URL, ROLES, issuer
 
@@ -14,7 +17,12 @@ def deploy_addons():
         size = aws.eks.NodeGroupScalingConfigArgs(min_size=1, max_size=1, desired_size=1)
         group = aws.eks.NodeGroup("core", cluster_name="c", node_role_arn="arn", subnet_ids=[], scaling_config=size)
         args = ClusterAddonsArgs(
-            cluster_name="c", kubernetes_version="1.35", issuer=issuer(), node_groups=[group], roles=ROLES
+            environment="dev",
+            cluster_name="c",
+            kubernetes_version="1.35",
+            issuer=issuer(),
+            node_groups=[group],
+            roles=ROLES,
         )
         addons = ClusterAddons("addons", args)
         default_storage_class("storage", needs=addons.all, opts=pulumi.ResourceOptions())
@@ -52,6 +60,11 @@ def test_the_volume_driver_alone_gets_a_role_and_its_account_alone_may_assume_it
     }
     assert {name for name, arn in roles.items() if arn} == {"addons-aws-ebs-csi-driver"}
     assert roles["addons-aws-ebs-csi-driver"] == role.created.outputs["arn"]
+
+
+def test_volumes_that_the_driver_makes_carry_the_tags_of_their_environment():
+    driver = inputs_of(deploy_addons(), "aws:eks/addon:Addon")["addons-aws-ebs-csi-driver"]
+    assert json.loads(driver["configurationValues"]) == {"controller": {"extraVolumeTags": standard_tags("dev")}}
 
 
 def test_volumes_are_encrypted_gp3_by_default_and_outlive_no_driver():

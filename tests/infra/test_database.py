@@ -1,6 +1,8 @@
 """The database: who reaches it, what it keeps, and where its logins are."""
 
 import json
+import re
+from pathlib import Path
 
 import pulumi
 import pytest
@@ -8,9 +10,10 @@ import pytest
 from infra.database import OWNERS, Database, DatabaseArgs
 from infra.settings import DatabaseSettings
 from stacks.offline.values import Secret
-from tests.builders import deploy, inputs_of, wanted
+from tests.builders import ancestors, deploy, inputs_of, wanted
 from tests.infra.builders import ROLES
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 _VERSION = "aws:secretsmanager/secretVersion:SecretVersion"
 
 
@@ -127,6 +130,70 @@ def test_its_owner_is_told_before_its_storage_is_full():
     assert storage["threshold"] == 5 * 2**30
     assert storage["dimensions"] == {"DBInstanceIdentifier": "ml-platform-test"}
     assert all(one["alarmActions"] == one["okActions"] == ["arn:topic"] for one in alarms.values())
+
+
+def test_its_owner_is_told_before_it_refuses_connections():
+    database = deploy_database(max_connections=200)
+    [group] = inputs_of(database, "aws:rds/parameterGroup:ParameterGroup").values()
+    [limit] = [one for one in group["parameters"] if one["name"] == "max_connections"]
+    # AWS refuses to change it at once: PostgreSQL reads it when it starts.
+    assert (limit["value"], limit["applyMethod"]) == ("200", "pending-reboot")
+    alarm = inputs_of(database, "aws:cloudwatch/metricAlarm:MetricAlarm")["database-connections"]
+    assert (alarm["metricName"], alarm["statistic"]) == ("DatabaseConnections", "Maximum")
+    assert (alarm["comparisonOperator"], alarm["threshold"]) == ("GreaterThanOrEqualToThreshold", 160)
+
+
+def test_its_owner_is_told_when_no_backup_was_finished_for_a_day_and_a_half():
+    database = deploy_database()
+    [rule] = database.of_type("aws:cloudwatch/eventRule:EventRule")
+    pattern = json.loads(rule.wanted.inputs["eventPattern"])
+    own = instance_of(database)["identifier"]
+    assert matches(pattern, backup_event(own))
+    assert not matches(pattern, backup_event("another"))
+    assert not matches(pattern, backup_event(own, event_id="RDS-EVENT-0001"))
+
+    alarm = inputs_of(database, "aws:cloudwatch/metricAlarm:MetricAlarm")["database-backup"]
+    assert (alarm["namespace"], alarm["metricName"], alarm["statistic"]) == ("AWS/Events", "MatchedEvents", "Sum")
+    assert alarm["dimensions"] == {"RuleName": rule.created.outputs["name"]}
+    assert alarm["period"] * alarm["evaluationPeriods"] == 36 * 3600
+    assert (alarm["comparisonOperator"], alarm["threshold"]) == ("LessThanThreshold", 1)
+    assert alarm["treatMissingData"] == "breaching"
+
+
+def test_the_first_backup_is_counted_and_not_missed():
+    database = deploy_database()
+    [instance] = wanted(database, "aws:rds/instance:Instance").values()
+    alarm = wanted(database, "aws:cloudwatch/metricAlarm:MetricAlarm")["database-backup"]
+    [rule] = wanted(database, "aws:cloudwatch/eventRule:EventRule").values()
+    assert instance.urn in alarm.dependencies
+    assert instance.urn not in ancestors(database, rule.urn)
+
+
+def test_every_alarm_says_where_to_read_what_to_do():
+    alarms = inputs_of(deploy_database(), "aws:cloudwatch/metricAlarm:MetricAlarm")
+    sections = re.findall(r"^### (database-[a-z]+)$", (REPOSITORY / "docs" / "alerts.md").read_text(), re.MULTILINE)
+    assert sorted(alarms) == sorted(sections)
+    assert all(one["alarmDescription"].endswith("see docs/alerts.md") for one in alarms.values())
+
+
+def backup_event(instance, event_id="RDS-EVENT-0002"):
+    """What RDS sends when a backup is done (or begins, 0001), as its documentation has it."""
+    detail = {
+        "EventCategories": ["backup"],
+        "SourceType": "DB_INSTANCE",
+        "SourceIdentifier": instance,
+        "EventID": event_id,
+        "Message": "Finished DB Instance backup",
+    }
+    return {"source": "aws.rds", "detail-type": "RDS DB Instance Event", "detail": detail}
+
+
+def matches(pattern, event):
+    """Whether EventBridge gives `event` to a rule: each key of the pattern is there, with one of its values."""
+    return all(
+        matches(wish, event.get(key, {})) if isinstance(wish, dict) else event.get(key) in wish
+        for key, wish in pattern.items()
+    )
 
 
 def test_its_owner_is_told_when_it_fails_or_falls_over():

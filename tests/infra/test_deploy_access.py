@@ -199,6 +199,7 @@ CALLS = {
     "aws:acm/certificateValidation:CertificateValidation": "acm:DescribeCertificate",
     "aws:autoscaling/tag:Tag": "autoscaling:CreateOrUpdateTags autoscaling:DeleteTags",
     "aws:budgets/budget:Budget": "budgets:ModifyBudget budgets:ViewBudget",
+    "aws:cloudwatch/eventRule:EventRule": "events:PutRule events:DescribeRule events:DeleteRule",
     "aws:cloudwatch/metricAlarm:MetricAlarm": "cloudwatch:PutMetricAlarm cloudwatch:DeleteAlarms",
     "aws:cloudwatch/logGroup:LogGroup": "logs:CreateLogGroup logs:PutRetentionPolicy logs:DeleteLogGroup",
     "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": "ec2:RevokeSecurityGroupIngress ec2:RevokeSecurityGroupEgress",

@@ -6,10 +6,16 @@ import pulumi
 import pytest
 
 from infra.edge import Edge, EdgeArgs
-from infra.settings import EdgeSettings
+from infra.edge_settings import EdgeSettings
 from tests.builders import deploy, inputs_of
 
 VALID = {"domain": "ml.example.com", "zone_id": "Z0123456789", "allowed_cidrs": ["192.0.2.0/24"], "enabled": True}
+
+OIDC = {
+    "issuer": "https://login.example.com",
+    **dict.fromkeys(("authorization_endpoint", "token_endpoint", "user_info_endpoint"), "https://login.example.com/x"),
+    "client_secret_arn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:ml-platform/test/sign-in-AbCdEf",
+}
 
 
 def deploy_edge(**changes):
@@ -37,6 +43,13 @@ def test_a_certificate_that_exists_is_taken():
     edge = deploy_edge(certificate_arn=arn, zone_id=None)
     assert not edge.of_type("aws:acm/certificate:Certificate")
     assert edge.outputs["edge"]["certificate_arn"] == arn
+
+
+def test_it_reaches_the_provider_where_people_sign_in():
+    edge = deploy_edge(oidc=OIDC)
+    rules = inputs_of(edge, "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule")
+    out = rules["edge-to-sign-in"]
+    assert (out["cidrIpv4"], out["ipProtocol"], out["fromPort"], out["toPort"]) == ("0.0.0.0/0", "tcp", 443, 443)
 
 
 def test_only_the_addresses_of_the_settings_reach_it_and_it_reaches_the_network_alone():

@@ -6,8 +6,10 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 import pytest
 
+from infra.controllers.controllers import LOAD_BALANCER_ACCOUNT
+from infra.edge_settings import OidcSettings
 from infra.ingress import Backend, Ingress, IngressArgs, load_balancer_annotations
-from tests.builders import deploy, inputs_of
+from tests.builders import ancestors, deploy, inputs_of, wanted
 
 EDGE = {"certificate_arn": "arn:certificate", "security_group_id": "sg-1", "web_acl_arn": "arn:acl"}
 PREFIX = "alb.ingress.kubernetes.io/"
@@ -17,8 +19,18 @@ def backend(host="mlflow", health_path="/health"):
     return Backend(host=host, namespace=host, service=host, port=80, health_path=health_path, needs=[])
 
 
-def deploy_ingress(zone_id="Z0123456789"):
+SIGN_IN = OidcSettings(
+    issuer="https://login.example.com",
+    authorization_endpoint="https://login.example.com/authorize",
+    token_endpoint="https://login.example.com/token",
+    user_info_endpoint="https://login.example.com/userinfo",
+    client_secret_arn="arn:aws:secretsmanager:us-east-1:123456789012:secret:ml-platform/test/sign-in-AbCdEf",
+)
+
+
+def deploy_ingress(zone_id="Z0123456789", oidc=None):
     def declare():
+        store = kubernetes.core.v1.ConfigMap("store", metadata={"name": "store"})
         controller = kubernetes.core.v1.ConfigMap("controller", metadata={"name": "controller"})
         args = IngressArgs(
             environment="test",
@@ -27,6 +39,8 @@ def deploy_ingress(zone_id="Z0123456789"):
             zone_id=zone_id,
             edge=EDGE,
             controller=controller,
+            oidc=oidc,
+            secrets=[store],
         )
         pulumi.export("url", Ingress("way-in", args).url)
 
@@ -73,3 +87,67 @@ def test_a_service_has_a_name_that_leads_to_the_load_balancer(zone_id):
     assert [(one["name"], one["type"], one["records"]) for one in records] == (
         [("mlflow.ml.example.com", "CNAME", [address])] if zone_id else []
     )
+
+
+INGRESS = "kubernetes:networking.k8s.io/v1:Ingress"
+EXTERNAL_SECRET = "kubernetes:external-secrets.io/v1:ExternalSecret"
+
+
+def told_of_sign_in(deployment):
+    [ingress] = inputs_of(deployment, INGRESS).values()
+    found = ingress["metadata"]["annotations"].items()
+    return {key.removeprefix(PREFIX): value for key, value in found if key.startswith(f"{PREFIX}auth-")}
+
+
+def test_without_a_provider_nobody_signs_in_at_the_load_balancer():
+    deployment = deploy_ingress()
+    assert told_of_sign_in(deployment) == {}
+    assert not deployment.of_type(EXTERNAL_SECRET)
+
+
+def test_with_a_provider_browsers_sign_in_before_they_reach_the_service():
+    deployment = deploy_ingress(oidc=SIGN_IN)
+    told = told_of_sign_in(deployment)
+    [secret] = inputs_of(deployment, EXTERNAL_SECRET).values()
+    assert (told["auth-type"], told["auth-on-unauthenticated-request"]) == ("oidc", "authenticate")
+    assert (told["auth-scope"], told["auth-session-timeout"]) == ("openid", "43200")
+    assert json.loads(told["auth-idp-oidc"]) == {
+        "issuer": "https://login.example.com",
+        "authorizationEndpoint": "https://login.example.com/authorize",
+        "tokenEndpoint": "https://login.example.com/token",
+        "userInfoEndpoint": "https://login.example.com/userinfo",
+        "secretName": secret["spec"]["target"]["name"],
+    }
+
+
+def test_the_controller_finds_the_client_and_may_read_no_other_secret():
+    deployment = deploy_ingress(oidc=SIGN_IN)
+    [secret] = inputs_of(deployment, EXTERNAL_SECRET).values()
+    arn = SIGN_IN.client_secret_arn
+    assert secret["metadata"]["namespace"] == "mlflow"
+    assert {one["secretKey"]: one["remoteRef"] for one in secret["spec"]["data"]} == {
+        "clientID": {"key": arn, "property": "client_id"},
+        "clientSecret": {"key": arn, "property": "client_secret"},
+    }
+    [role] = inputs_of(deployment, "kubernetes:rbac.authorization.k8s.io/v1:Role").values()
+    [rule] = role["rules"]
+    assert (rule["resources"], rule["resourceNames"]) == (["secrets"], [secret["spec"]["target"]["name"]])
+    assert set(rule["verbs"]) == {"get", "list", "watch"}
+    [binding] = inputs_of(deployment, "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding").values()
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    assert [(one["kind"], one["namespace"], one["name"]) for one in binding["subjects"]] == [
+        ("ServiceAccount", LOAD_BALANCER_ACCOUNT.namespace, LOAD_BALANCER_ACCOUNT.name)
+    ]
+    assert {role["metadata"]["namespace"], binding["metadata"]["namespace"]} == {"mlflow"}
+
+
+def test_the_controller_may_read_the_client_before_it_is_told_of_it():
+    deployment = deploy_ingress(oidc=SIGN_IN)
+    [ingress] = wanted(deployment, INGRESS).values()
+    before = {deployment.resources[urn].wanted.type for urn in ancestors(deployment, ingress.urn)}
+    assert {EXTERNAL_SECRET, "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding"} <= before
+    [client] = wanted(deployment, EXTERNAL_SECRET).values()
+    [store] = [
+        one.wanted.urn for one in deployment.of_type("kubernetes:core/v1:ConfigMap") if one.wanted.name == "store"
+    ]
+    assert store in client.dependencies

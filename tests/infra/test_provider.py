@@ -1,7 +1,16 @@
 import json
+from dataclasses import replace
 
-from infra.provider import aws_provider
-from tests.builders import deploy, inputs_of
+import pulumi
+
+from infra.provider import acting_kubeconfig, aws_provider
+from stacks.offline.engine import run_program
+from stacks.offline.programs import PLATFORM, WORKLOADS, Program
+from stacks.offline.recording import RecordingCloud
+from stacks.offline.values import revealed
+from tests.builders import deploy, inputs_of, planned
+
+ROLE = "arn:aws:iam::123456789012:role/ml-platform-deploy-dev"
 
 
 def provider_inputs(**args):
@@ -27,3 +36,54 @@ def test_with_an_emulator_the_provider_talks_to_nothing_else():
     [endpoints] = json.loads(inputs["endpoints"])
     assert set(endpoints.values()) == {"http://127.0.0.1:4566"}
     assert {"s3", "ec2", "sts"} <= set(endpoints)
+
+
+class Deploying(Program):
+    """A program whose stack file names the role that deploys; without it, it is what a preview runs."""
+
+    def config(self, stack):
+        found = super().config(stack)
+        key = f"{self.project}:settings"
+        settings = {**json.loads(found.values[key]), "deploy_role_arn": ROLE}
+        return replace(found, values={**found.values, key: json.dumps(settings)})
+
+
+def changed_types(one, other):
+    """The types of the resources whose inputs differ; both plans have the same resources."""
+    assert set(one.resources) == set(other.resources)
+    return {
+        resource.wanted.type
+        for urn, resource in one.resources.items()
+        if revealed(resource.wanted.inputs) != revealed(other.resources[urn].wanted.inputs)
+    }
+
+
+def test_a_program_without_the_role_that_deploys_differs_in_its_logins_alone():
+    platform = run_program(Deploying(label=PLATFORM.label, folder=PLATFORM.folder), "dev", RecordingCloud())
+    references = {platform.reference: platform.outputs}
+    workloads = Deploying(label=WORKLOADS.label, folder=WORKLOADS.folder)
+    deploying = run_program(workloads, "dev", RecordingCloud(), references=references)
+    previewing = run_program(WORKLOADS, "dev", RecordingCloud(), references=references)
+
+    logins = {"pulumi:providers:aws", "pulumi:providers:kubernetes"}
+    assert changed_types(platform, planned("dev")[0]) == logins | {"eks:index:Cluster"}
+    assert changed_types(deploying, previewing) == logins
+    assert ROLE in str([revealed(one.wanted.inputs) for one in deploying.resources.values()])
+    for one in (planned("dev")[0], previewing):
+        assert not [urn for urn, found in one.resources.items() if ROLE in str(revealed(found.wanted.inputs))]
+
+
+def test_a_kubeconfig_loses_the_role_and_nothing_else():
+    login = {"command": "aws", "args": ["eks", "get-token", "--role", ROLE, "--output", "json"], "env": [{"name": "A"}]}
+    given = {"clusters": [{"name": "kubernetes"}], "users": [{"name": "aws", "user": {"exec": login}}]}
+    told: list[str] = []
+
+    def declare():
+        for role in (None, ROLE):
+            acting_kubeconfig(pulumi.Output.secret(json.dumps(given)), role).apply(told.append)
+
+    deploy(declare)
+    without, kept = map(json.loads, sorted(told, key=len))
+    by_caller = {**login, "args": ["eks", "get-token", "--output", "json"]}
+    assert without == {**given, "users": [{"name": "aws", "user": {"exec": by_caller}}]}
+    assert kept == given

@@ -12,6 +12,11 @@ CORE = {"instance_types": ["m7i.large"], "min_size": 2, "max_size": 4}
 GPU = {"gpu": True, "instance_types": ["g6.xlarge", "g5.xlarge"], "capacity": "spot", "min_size": 0, "max_size": 5}
 ROLE = "arn:aws:iam::123456789012:role/{}"
 EDGE = {"domain": "ml.example.com", "zone_id": "Z0123456789", "allowed_cidrs": ["0.0.0.0/0"], "enabled": True}
+OIDC = {
+    "issuer": "https://login.example.com",
+    **dict.fromkeys(("authorization_endpoint", "token_endpoint", "user_info_endpoint"), "https://login.example.com/x"),
+    "client_secret_arn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:ml-platform/dev/sign-in-AbCdEf",
+}
 ENTRANCE = "ml-platform:settings.edge.enabled: an entrance needs "
 KEY = "ml-platform:settings"
 
@@ -179,3 +184,28 @@ def test_settings_that_are_no_mapping_are_refused(values, part):
 def test_settings_do_not_change_after_loading():
     with pytest.raises(ValueError, match="frozen"):
         parse().region = "eu-west-1"
+
+
+def test_people_may_be_asked_to_sign_in_first():
+    oidc = parse(edge=EDGE | {"oidc": OIDC}).edge.oidc
+    assert oidc is not None
+    assert (oidc.scope, oidc.session_hours) == ("openid", 12)
+
+
+def test_a_provider_is_named_whole_and_over_tls():
+    message = fault(edge=EDGE | {"oidc": {"issuer": "http://login.example.com", "token_endpoint": "login/token"}})
+    assert [line.strip().partition(": ")[0].removeprefix(f"{KEY}.edge.oidc.") for line in message.splitlines()[1:]] == [
+        "issuer",
+        "authorization_endpoint",
+        "token_endpoint",
+        "user_info_endpoint",
+        "client_secret_arn",
+    ]
+
+
+@pytest.mark.parametrize(
+    "other", ["us-east-1:123456789012:secret:ml-platform/prod/x", "eu-west-1:123456789012:secret:ml-platform/dev/x"]
+)
+def test_the_client_lies_where_the_cluster_may_read_it(other):
+    message = fault(edge=EDGE | {"oidc": OIDC | {"client_secret_arn": f"arn:aws:secretsmanager:{other}"}})
+    assert "it must be a secret in us-east-1 whose name begins with ml-platform/dev/" in message

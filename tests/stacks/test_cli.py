@@ -35,7 +35,7 @@ def test_the_same_plan_comes_out_twice():
 
 
 def test_the_committed_stacks_hold_the_policies():
-    result = mlp("policy", "prod")
+    result = mlp("policy", "prod", "--as-of", "2026-11-21")
     assert result.returncode == 0
     assert "0 violations" in result.stdout
 

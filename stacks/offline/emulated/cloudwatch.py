@@ -1,4 +1,4 @@
-"""CloudWatch: alarms on the metrics of AWS's services."""
+"""CloudWatch: alarms on the metrics of AWS's services, and rules that match their events (EventBridge)."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ def _alarm(request: Request) -> Created:
                 "period",
                 "statistic",
                 "threshold",
+                "treatMissingData",
             )
             | {"okActions": "OKActions"}
         ),
@@ -33,4 +34,15 @@ def _alarm(request: Request) -> Created:
     return Created(id=name, outputs={"name": name, "arn": made["AlarmArn"]})
 
 
-HANDLERS: dict[str, Handler] = {"aws:cloudwatch/metricAlarm:MetricAlarm": _alarm}
+def _event_rule(request: Request) -> Created:
+    name = request.take("name") or physical_name(request.wanted)
+    made = request.client("events").put_rule(
+        Name=name, Tags=request.tag_list(), **request.arguments(pascal("description", "eventPattern"))
+    )
+    return Created(id=name, outputs={"name": name, "arn": made["RuleArn"]})
+
+
+HANDLERS: dict[str, Handler] = {
+    "aws:cloudwatch/eventRule:EventRule": _event_rule,
+    "aws:cloudwatch/metricAlarm:MetricAlarm": _alarm,
+}

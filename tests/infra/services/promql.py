@@ -1,6 +1,8 @@
-"""What tests must know of PromQL: which metrics a query asks for."""
+"""What tests must know of PromQL and dashboards: which metrics a query asks for, and how Prometheus answers it."""
 
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,8 +19,33 @@ def metrics_of(query: str) -> set[str]:
     return set(_NAME.findall(bare)) - _WORDS
 
 
-def queries_of(dashboard: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Every query of a dashboard with the title of its panel."""
+def queries_of(dashboard: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Every query of a dashboard to Prometheus: title of its panel, expression, legend."""
     for panel in dashboard["panels"]:
         for target in panel["targets"]:
-            yield panel["title"], target["expr"]
+            if panel["datasource"]["type"] == "prometheus":
+                yield panel["title"], target["expr"], target.get("legendFormat", "")
+
+
+def cloudwatch_queries_of(dashboard: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Every query of a dashboard to CloudWatch."""
+    for panel in dashboard["panels"]:
+        if panel["datasource"]["type"] == "cloudwatch":
+            yield from panel["targets"]
+
+
+def variable_queries_of(dashboard: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Metric and label of every variable of a dashboard that Prometheus is asked for."""
+    for variable in dashboard["templating"]["list"]:
+        if variable["type"] == "query":
+            parts = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["query"]["query"])
+            assert parts, variable
+            yield parts[1], parts[2]
+
+
+def run_promtool(*arguments: str, passes: bool = True) -> None:
+    """Run Prometheus' own tool; what it says is the message when it does not do as it should."""
+    tool = shutil.which("promtool")
+    assert tool, "promtool is missing: apt-get install --yes --no-install-recommends prometheus"
+    result = subprocess.run([tool, *arguments], capture_output=True, text=True, timeout=120, check=False)
+    assert (result.returncode == 0) is passes, result.stdout + result.stderr

@@ -76,7 +76,9 @@ def test_records_logins_and_artifacts_lie_outside_the_pods():
 def test_servers_are_added_under_load_where_settings_allow_it(largest, scaled):
     """The chart renders its autoscaler if, beside this, records, artifacts and logins all lie outside the pods."""
     values = values_of(deploy_mlflow(min_replicas=2, max_replicas=largest))
-    assert values["autoscaling"] == {"enabled": scaled, "minReplicas": 2, "maxReplicas": largest}
+    scaling = values["autoscaling"]
+    assert (scaling["enabled"], scaling["minReplicas"], scaling["maxReplicas"]) == (scaled, 2, largest)
+    assert [metric["resource"]["name"] for metric in scaling["metrics"]] == ["cpu"]
     assert values["replicaCount"] == 2
     assert values["backendStore"]["postgres"]["enabled"]
     assert values["artifactRoot"]["s3"]["enabled"]

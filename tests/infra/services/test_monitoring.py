@@ -1,5 +1,6 @@
 """Monitoring: what is installed, who may reach it, who is told of alerts, and that nothing rests on absent metrics."""
 
+import json
 import re
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -45,6 +46,7 @@ def deploy_monitoring(*, domain=None, load_balancer=(), slack=None, deletable=Fa
                 region="us-east-1",
                 alert_topic_arn=pulumi.Output.from_input(TOPIC),
                 alertmanager_role_arn="arn:aws:iam::123456789012:role/alertmanager",
+                grafana_role_arn="arn:aws:iam::123456789012:role/grafana",
                 slack_secret_arn=slack,
                 domain=domain,
                 load_balancer=load_balancer,
@@ -130,6 +132,27 @@ def test_alertmanager_publishes_with_the_role_that_it_was_handed():
     }
     [grant] = publish_access(TOPIC)
     assert (grant.actions, grant.resources) == (("sns:Publish",), (TOPIC,))
+
+
+def test_grafana_asks_cloudwatch_with_the_role_that_it_was_handed_and_that_may_do_no_more():
+    grafana = stack_of(deploy_monitoring())["values"]["grafana"]
+    assert grafana["serviceAccount"] == {
+        "name": monitoring.GRAFANA_ACCOUNT.name,
+        "annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/grafana"},
+    }
+    [source] = grafana["additionalDataSources"]
+    assert (source["type"], source["uid"]) == ("cloudwatch", "cloudwatch")
+    assert source["jsonData"] == {"authType": "default", "defaultRegion": "us-east-1"}
+    [grant] = monitoring.cloudwatch_access("us-east-1")
+    assert all(re.fullmatch("cloudwatch:(Get|List)[A-Za-z]+", action) for action in grant.actions)
+    [condition] = grant.conditions
+    assert (condition.key, condition.values) == ("aws:RequestedRegion", ("us-east-1",))
+
+
+def test_grafana_replaces_none_of_its_plugins_on_a_disk_that_it_cannot_write():
+    grafana = stack_of(deploy_monitoring())["values"]["grafana"]
+    assert grafana["containerSecurityContext"]["readOnlyRootFilesystem"]
+    assert grafana["grafana.ini"]["plugins"]["preinstall_disabled"] is True
 
 
 def test_grafanas_password_is_a_secret_and_no_value():
@@ -246,7 +269,9 @@ def test_every_file_of_rules_and_every_dashboard_is_brought_into_the_cluster():
     rules = inputs_of(deployment, "kubernetes:monitoring.coreos.com/v1:PrometheusRule")
     assert {one["metadata"]["name"]: one["spec"] for one in rules.values()} == alert_files()
     maps = inputs_of(deployment, CONFIG_MAP)
-    assert {name for one in maps.values() for name in one["data"]} == {f"{name}.json" for name in dashboards()}
+    shown = {name: json.loads(text) for one in maps.values() for name, text in one["data"].items()}
+    expected = dashboards({"database": "ml-platform-test"})
+    assert shown == {f"{name}.json": dashboard for name, dashboard in expected.items()}
     assert all(one["metadata"]["labels"] == {"grafana_dashboard": "1"} for one in maps.values())
 
 
@@ -335,7 +360,7 @@ def rule_queries():
 
 def dashboard_queries():
     for name, dashboard in dashboards().items():
-        for panel, expr in queries_of(dashboard):
+        for panel, expr, _ in queries_of(dashboard):
             yield f"{name}: {panel}", expr
 
 
@@ -411,7 +436,7 @@ def test_nodes_of_the_usual_types_have_a_price():
 
 def test_dashboards_have_ids_of_their_own():
     uids = [one["uid"] for one in dashboards().values()]
-    assert len(set(uids)) == len(uids) == 6
+    assert len(set(uids)) == len(uids) == 7
     for dashboard in dashboards().values():
         ids = [panel["id"] for panel in dashboard["panels"]]
         assert len(set(ids)) == len(ids)
@@ -425,7 +450,10 @@ def test_every_panel_has_a_title_a_description_and_a_unit(name):
         assert panel["title"]
         assert panel["description"].endswith(".")
         assert panel["fieldConfig"]["defaults"]["unit"]
-        assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+        assert panel["datasource"] in (
+            {"type": "prometheus", "uid": "${datasource}"},
+            {"type": "cloudwatch", "uid": "cloudwatch"},
+        )
 
 
 @pytest.mark.parametrize("name", sorted(dashboards()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import boto3
@@ -24,6 +25,12 @@ def options(**more: Any) -> BootstrapOptions:
 
 def refusal(code: str, message: str, operation: str) -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": message}}, operation)
+
+
+@cache
+def emulated(service: str, region: str) -> Any:
+    """A client, made once in a process: that takes longer than most tests."""
+    return boto3.client(service, region_name=region)  # type: ignore[call-overload]  # typed for literals alone
 
 
 class Quiet:
@@ -124,33 +131,48 @@ class FakeCostExplorer:
         return {key: items[start : start + 1], **rest}
 
 
-class Iam:
-    """The emulator's IAM with the one call that it lacks.
+class Watched:
+    """A client of the emulator's that keeps which changes were asked for.
 
-    `refused` is a call, the name of a role that it is for, and the error it ends in; `changes` are the calls made.
+    `refused` is a call, a value that it is given (or None for any), and the error it ends in; with `read_only`, every
+    change ends in a refusal.
     """
 
-    def __init__(self) -> None:
-        self._iam: Any = boto3.client("iam", region_name="us-east-1")
-        self.refused: tuple[str, str, Exception] | None = None
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.refused: tuple[str, str | None, Exception] | None = None
+        self.read_only = False
         self.changes: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
-        real = getattr(self._iam, name)
+        real = getattr(self.client, name)
+        if name == "get_paginator":
+            return real
 
         def call(**given: Any) -> Any:
-            if self.refused and name == self.refused[0] and self.refused[1] in given.values():
+            if self.refused and name == self.refused[0] and self.refused[1] in {None, *map(str, given.values())}:
                 raise self.refused[2]
-            if not re.match(r"get_|list_", name):
+            if not re.match(r"get_|list_|describe_|head_", name):
+                if self.read_only:
+                    raise refusal("AccessDenied", "read-only", name)
                 self.changes.append(name)
             return real(**given)
 
         return call
 
+
+class Iam(Watched):
+    """The emulator's IAM with the one call that it lacks."""
+
+    def __init__(self) -> None:
+        super().__init__(emulated("iam", "us-east-1"))
+
     def add_client_id_to_open_id_connect_provider(self, *, OpenIDConnectProviderArn: str, ClientID: str) -> None:  # noqa: N803
-        provider = self._iam.get_open_id_connect_provider(OpenIDConnectProviderArn=OpenIDConnectProviderArn)
-        self._iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=OpenIDConnectProviderArn)
-        self._iam.create_open_id_connect_provider(
+        if self.read_only:
+            raise refusal("AccessDenied", "read-only", "AddClientIDToOpenIDConnectProvider")
+        provider = self.client.get_open_id_connect_provider(OpenIDConnectProviderArn=OpenIDConnectProviderArn)
+        self.client.delete_open_id_connect_provider(OpenIDConnectProviderArn=OpenIDConnectProviderArn)
+        self.client.create_open_id_connect_provider(
             Url=f"https://{provider['Url']}", ClientIDList=[*provider["ClientIDList"], ClientID]
         )
 
@@ -158,16 +180,28 @@ class Iam:
 class EmulatedAccount:
     """Clients of an AWS account on moto, which must be on, and of a fake Cost Explorer."""
 
-    def __init__(self) -> None:
+    def __init__(self, region: str = "us-east-1") -> None:
         self.iam = Iam()
         self.ce = FakeCostExplorer()
-        self._others: dict[str, Any] = {
-            "sts": boto3.client("sts", region_name="us-east-1"),
-            "route53": boto3.client("route53", region_name="us-east-1"),
-        }
+        self.s3 = Watched(emulated("s3", region))
+        self.kms = Watched(emulated("kms", region))
+        self.route53 = Watched(emulated("route53", region))
+        self._sts = emulated("sts", region)
 
     def __call__(self, service: str) -> Any:
-        return {"iam": self.iam, "ce": self.ce, **self._others}[service]
+        return {
+            "iam": self.iam,
+            "ce": self.ce,
+            "s3": self.s3,
+            "kms": self.kms,
+            "route53": self.route53,
+            "sts": self._sts,
+        }[service]
+
+    @property
+    def changes(self) -> list[str]:
+        """The changes that all services but Cost Explorer were asked for."""
+        return [name for one in (self.s3, self.kms, self.iam, self.route53) for name in one.changes]
 
     def policies_of(self, role: str) -> Iterator[dict[str, Any]]:
         """The inline policies of a role."""

@@ -259,7 +259,7 @@ def test_two_public_zones_of_one_name_are_for_a_person_to_decide(account):
             Name="ml.example.org", CallerReference=reference
         )
     with pytest.raises(
-        PlatformError, match=r"2 public zones are named ml\.example\.org (.|\n)*Done before that: GitHub"
+        PlatformError, match=r"2 public zones are named ml\.example\.org (.|\n)*Done before that: state bucket"
     ):
         run(account, zone="ml.example.org")
 
@@ -273,14 +273,17 @@ def test_the_ids_are_told_where_they_belong(account):
         "cluster.preview_role": f"arn:aws:iam::{ACCOUNT}:role/ml-platform-preview",
         "permissions_boundary_arn": asked["permissions_boundary"],
     }
-    assert data["github_variables"]["dev"] == {
-        "AWS_DEPLOY_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/ml-platform-deploy-dev"
+    assert data["github_variables"]["dev"] == {"DEPLOY_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/ml-platform-deploy-dev"}
+    assert data["github_variables"][""] == {
+        "AWS_REGION": "us-east-1",
+        "DEPLOY_RUNNER": "ubuntu-24.04",
+        "PREVIEW_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/ml-platform-preview",
+        "PULUMI_BACKEND_URL": "s3://team-state?region=us-east-1",
     }
-    assert data["github_variables"][""]["PULUMI_BACKEND_URL"] == "s3://team-state"
     said = next_steps(options(**asked), result)
-    arn = data["github_variables"]["prod"]["AWS_DEPLOY_ROLE_ARN"]
-    assert f"gh variable set AWS_DEPLOY_ROLE_ARN --repo team/platform --env prod --body {arn}" in said
-    assert "--body s3://team-state" in said
+    arn = data["github_variables"]["prod"]["DEPLOY_ROLE_ARN"]
+    assert f"gh variable set DEPLOY_ROLE_ARN --repo team/platform --env prod --body {arn}" in said
+    assert "--body 's3://team-state?region=us-east-1'" in said
 
 
 def test_who_is_without_a_boundary_or_ids_is_told_what_that_means(account):

@@ -4,6 +4,7 @@ from botocore.exceptions import ClientError
 from stacks.bootstrap.costs import ensure_anomaly_alerts, ensure_cost_tags
 from stacks.bootstrap.operation import bootstrap
 from stacks.bootstrap.plan import COST_TAGS
+from stacks.bootstrap.session import change
 from stacks.errors import PlatformError
 from tests.stacks.bootstrap.builders import EMAIL, FakeCostExplorer, Quiet, options, refusal
 
@@ -20,7 +21,7 @@ REFUSED = refusal(
 
 
 def alerts(ce, *emails, usd=50):
-    return list(ensure_anomaly_alerts(ce, emails, usd))
+    return list(ensure_anomaly_alerts(ce, emails, usd, change))
 
 
 def test_the_one_monitor_of_services_is_found_behind_others_and_kept():
@@ -74,13 +75,13 @@ def test_a_subscription_is_kept_until_addresses_or_amount_change(emails, usd, st
 
 def test_tags_are_activated_once_aws_has_seen_them():
     ce = FakeCostExplorer(seen_tags=("Project",))
-    first, *others = ensure_cost_tags(ce)
+    first, *others = ensure_cost_tags(ce, change)
     assert (first.id, first.state) == ("Project", "updated")
     assert {one.state for one in others} == {"waiting"}
     assert "AWS lists a tag a day after its first use; run this again" in others[0].note
     ce.tags |= dict.fromkeys(COST_TAGS[1:], "Inactive")
-    assert [one.state for one in ensure_cost_tags(ce)] == ["kept", *["updated"] * (len(COST_TAGS) - 1)]
-    assert {one.state for one in ensure_cost_tags(ce)} == {"kept"}
+    assert [one.state for one in ensure_cost_tags(ce, change)] == ["kept", *["updated"] * (len(COST_TAGS) - 1)]
+    assert {one.state for one in ensure_cost_tags(ce, change)} == {"kept"}
 
 
 @pytest.mark.parametrize(("error", "said"), [(OFF, "Cost Explorer is off"), (MEMBER, "management account")])
@@ -98,4 +99,4 @@ def test_a_missing_permission_is_a_fault_and_not_taken_for_an_account_without_co
     with pytest.raises(PlatformError, match="you may not call ce:GetAnomalyMonitors"):
         bootstrap(options(), account, Quiet())
     with pytest.raises(ClientError):
-        list(ensure_cost_tags(account.ce))
+        list(ensure_cost_tags(account.ce, change))

@@ -20,6 +20,8 @@ KEY = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/1a2b"
         {"state_bucket": "my.state-bucket-1"},
         {"secrets_key_arn": KEY},
         {"permissions_boundary": "arn:aws:iam::aws:policy/PowerUserAccess"},
+        {"pulumi_cloud": True, "secrets_key_arn": KEY},
+        {"deploy_runner": "in-vpc"},
     ],
     ids=str,
 )
@@ -52,6 +54,8 @@ def test_what_aws_and_github_take_is_taken(more):
         ({"state_bucket": "ml-platform-dev-state"}, "begins with ml-platform-dev-, as buckets of dev do"),
         ({"secrets_key_arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:alias/state"}, "(no alias)"),
         ({"permissions_boundary": "boundary"}, "--permissions-boundary"),
+        ({"state_bucket": "team-state", "pulumi_cloud": True}, "--state-bucket 'team-state': with --pulumi-cloud"),
+        ({"deploy_runner": "a b"}, "--deploy-runner 'a b'"),
         ({"deployers": ("ada",)}, "--deployer 'ada': must be an ARN"),
         ({"environments": ("a-name-too-long",)}, "must be 2 to 12 of a-z 0-9 -"),
         ({"anomaly_usd": 0}, "--anomaly-usd 0: must be above 0"),

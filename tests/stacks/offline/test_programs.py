@@ -10,10 +10,12 @@ import pulumi_eks as eks
 import pytest
 import yaml
 
+from infra.kubernetes_versions import TABLE_DATE
 from stacks.errors import PlatformError
 from stacks.offline import plan as planning
 from stacks.offline.eks_component import TYPE
 from stacks.offline.engine import run_declaration, run_program
+from stacks.offline.policy.verdict import context_of, verdict
 from stacks.offline.programs import PLATFORM, WORKLOADS, Program
 from stacks.offline.recording import RecordingCloud
 from stacks.offline.values import Secret, revealed
@@ -33,7 +35,7 @@ def prod():
 
 
 def test_every_committed_stack_runs_and_holds_the_rules(any_plan):
-    assert planning.violations(any_plan) == []
+    assert not verdict(any_plan, context_of(any_plan, today=TABLE_DATE)).broken
     warnings = [message for one in any_plan for message in one.warnings]
     assert warnings == ([] if any_plan[0].stack == "local" else [NOBODY_TOLD]), "all that is left to the user to choose"
 
@@ -273,9 +275,9 @@ def changed_dev(tmp_path):
 def test_a_gpu_pool_that_costs_while_idle_breaks_a_rule_in_the_whole_program(changed_dev):
     core = {"instance_types": ["m7i.large"], "min_size": 2, "max_size": 2}
     gpu = {"instance_types": ["g6.xlarge"], "capacity": "on_demand", "min_size": 1, "max_size": 2, "gpu": True}
-    broken = planning.violations([changed_dev(node_pools={"core": core, "gpu": gpu})])
-    assert {violation.rule for violation in broken} == {"gpu-pools-free-when-idle"}
-    assert len(broken) == 2
+    changed = [changed_dev(node_pools={"core": core, "gpu": gpu})]
+    broken = verdict(changed, context_of(changed, today=TABLE_DATE)).judgement.violations
+    assert {violation.rule for violation in broken} == {"gpu-pools-free-when-idle", "gpu-pools-on-spot"}
 
 
 def test_a_stack_file_with_three_faults_is_refused_with_all_of_them(changed_dev):

@@ -98,7 +98,22 @@ def test_the_database_refuses_connections_without_tls(applied: Applied) -> None:
 
     assert group["DBParameterGroupFamily"] == "postgres17"
     values = {one["ParameterName"]: one["ParameterValue"] for one in parameters}
-    assert values == {"rds.force_ssl": "1", "log_min_duration_statement": "1000"}
+    assert values["rds.force_ssl"] == "1"
+
+
+def test_the_database_tells_before_connections_run_out_and_when_backups_stop(applied: Applied) -> None:
+    cloudwatch = applied.client("cloudwatch")
+    alarms = {one["MetricName"]: one for one in cloudwatch.describe_alarms()["MetricAlarms"]}
+    [used] = database_of(applied)["DBParameterGroups"]
+    name = used["DBParameterGroupName"]
+    parameters = applied.client("rds").describe_db_parameters(DBParameterGroupName=name)["Parameters"]
+    [limit] = [int(one["ParameterValue"]) for one in parameters if one["ParameterName"] == "max_connections"]
+
+    assert alarms["DatabaseConnections"]["Threshold"] == limit * 0.8
+    backup = alarms["MatchedEvents"]
+    [rule] = [one["Value"] for one in backup["Dimensions"]]
+    assert applied.client("events").describe_rule(Name=rule)["State"] == "ENABLED"
+    assert backup["TreatMissingData"] == "breaching"
 
 
 def test_the_database_is_watched(applied: Applied) -> None:

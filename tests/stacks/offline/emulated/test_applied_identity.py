@@ -19,6 +19,7 @@ SERVICE_ACCOUNTS = {
     "airflow-triggerer-identity": "airflow:airflow-triggerer",
     "airflow-api-server-identity": "airflow:airflow-api-server",
     "alertmanager-identity": "monitoring:alertmanager",
+    "grafana-identity": "monitoring:grafana",
     "load-balancer-controller-identity": "kube-system:aws-load-balancer-controller",
     "cluster-autoscaler-identity": "kube-system:cluster-autoscaler",
     "external-secrets-identity": "external-secrets:external-secrets",
@@ -223,6 +224,7 @@ ALLOWED: dict[str, list[Request]] = {
         listing("{logs}", "airflow/dag/"),
     ],
     "alertmanager-identity": [Request("sns:Publish", "{alerts}")],
+    "grafana-identity": [Request("cloudwatch:GetMetricData", "*", {"aws:RequestedRegion": "us-east-1"})],
     "load-balancer-controller-identity": [
         Request("elasticloadbalancing:DescribeLoadBalancers"),
         Request("ec2:DescribeSubnets"),
@@ -298,6 +300,11 @@ DENIED: dict[str, list[Request]] = {
         Request("sns:Publish", "arn:aws:sns:us-east-1:123456789012:another"),
         Request("sns:SetTopicAttributes", "{alerts}"),
         Request("s3:GetObject", "{logs}/airflow/dag/1.log"),
+    ],
+    "grafana-identity": [
+        Request("cloudwatch:GetMetricData", "*", {"aws:RequestedRegion": "eu-west-1"}),
+        Request("cloudwatch:PutMetricData", "*", {"aws:RequestedRegion": "us-east-1"}),
+        Request("logs:StartQuery", "*", {"aws:RequestedRegion": "us-east-1"}),
     ],
     "airflow-api-server-identity": [
         Request("s3:PutObject", "{logs}/airflow/dag/1.log"),

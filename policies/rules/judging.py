@@ -1,0 +1,88 @@
+"""What rules say of plans, by level, and what exemptions take from that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from policies.rules.exemptions import Exemption
+from policies.rules.model import Context, Level, Plan, Rule, Violation
+
+EXEMPTIONS = "exemptions"
+"""The name under which exemptions themselves are spoken of."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exempted:
+    """A violation that an exemption lets pass."""
+
+    violation: Violation
+    exemption: Exemption
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What was found: mandatory and advisory violations, and what is exempt, each ordered by rule and resource."""
+
+    violations: tuple[Violation, ...]
+    advisories: tuple[Violation, ...]
+    exempted: tuple[Exempted, ...]
+
+
+def judge(
+    rules: Iterable[Rule], plans: Sequence[Plan], context: Context, exemptions: Sequence[Exemption] = ()
+) -> Judgement:
+    """Ask `rules` of each plan; a plan is one program's, as Pulumi runs them.
+
+    An exemption whose time has passed covers nothing and is itself a violation; one that covers nothing is advised
+    against.
+    """
+    rules = list(rules)
+    found: set[Violation] = set()
+    exempted: dict[Violation, Exemption] = {}
+    holding = [one for one in exemptions if one.is_for(context.environment) and not one.is_over(context.today)]
+    for rule, plan in ((rule, plan) for rule in rules for plan in plans):
+        level = rule.level_in(context.environment)
+        if level is Level.OFF:
+            continue
+        for resource, message in rule.check(plan, context):
+            violation = Violation(rule=rule.name, level=level, urn=resource.urn, message=message)
+            exemption = next((one for one in holding if one.covers(rule.name, resource)), None)
+            if exemption:
+                exempted[violation] = exemption
+            else:
+                found.add(violation)
+    asked = {rule.name for rule in rules if rule.level_in(context.environment) is not Level.OFF}
+    found |= {*over(exemptions, context), *_unused(holding, exempted.values(), asked)}
+    return Judgement(
+        violations=_in_order(found, Level.MANDATORY),
+        advisories=_in_order(found, Level.ADVISORY),
+        exempted=tuple(Exempted(violation=one, exemption=exempted[one]) for one in sorted(exempted, key=_order)),
+    )
+
+
+def over(exemptions: Iterable[Exemption], context: Context) -> Iterator[Violation]:
+    """A violation for each exemption whose time has passed."""
+    for one in exemptions:
+        if one.is_for(context.environment) and one.is_over(context.today):
+            message = (
+                f"the exemption of {one.resource} from {one.rule} ended on {one.until}; mend the resource and delete "
+                f"the exemption, or give it a later day (its reason: {one.reason})"
+            )
+            yield Violation(rule=EXEMPTIONS, level=Level.MANDATORY, urn="", message=message)
+
+
+def _unused(holding: Iterable[Exemption], used: Iterable[Exemption], asked: set[str]) -> Iterator[Violation]:
+    used = list(used)
+    for one in holding:
+        if one.rule in asked and one not in used:
+            message = f"the exemption of {one.resource} from {one.rule} is not needed; delete it"
+            yield Violation(rule=EXEMPTIONS, level=Level.ADVISORY, urn="", message=message)
+
+
+def _order(violation: Violation) -> tuple[str, str, str]:
+    return violation.rule, violation.urn, violation.message
+
+
+def _in_order(found: Iterable[Violation], level: Level) -> tuple[Violation, ...]:
+    return tuple(sorted((one for one in found if one.level is level), key=_order))

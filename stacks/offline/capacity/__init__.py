@@ -1,0 +1,1 @@
+"""Whether the pods of a plan fit its nodes."""

@@ -1,0 +1,1 @@
+"""What a plan changes against an earlier one, and what of it is dangerous."""

@@ -1,0 +1,1 @@
+"""The platform's rules, asked of a plan."""
