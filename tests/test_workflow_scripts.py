@@ -51,15 +51,18 @@ def test_a_plan_that_fails_says_why_in_the_comment_and_the_other_is_made(runner)
     assert "mlp: 2 settings" in runner.result.stderr
 
 
-@pytest.mark.parametrize(("dev", "prod", "status"), [(0, 0, 0), (3, 0, 3), (0, 3, 3)])
-def test_a_broken_rule_fails_the_preview_after_both_were_checked(runner, dev, prod, status):
-    runner.answer("mlp policy dev", code=dev)
-    runner.answer("mlp policy prod", code=prod)
-    assert runner.run("preview", "plan", "Policy") == status
-    assert runner.calls("mlp") == ["policy dev", "policy prod"]
+CHECKS = ["policy dev", "capacity dev", "policy prod", "capacity prod"]
+
+
+@pytest.mark.parametrize("failing", [None, *CHECKS])
+def test_a_broken_rule_or_a_pod_without_room_fails_the_preview_after_all_was_checked(runner, failing):
+    for check in CHECKS:
+        runner.answer(f"mlp {check}", code=3 if check == failing else 0)
+    assert runner.run("preview", "plan", "Rules and room") == (3 if failing else 0)
+    assert runner.calls("mlp") == CHECKS
     steps = WORKFLOWS["preview"]["jobs"]["plan"]["steps"]
     order = [one.get("name") or one.get("uses", "").partition("@")[0] for one in steps]
-    assert order.index("actions/upload-artifact") < order.index("Policy"), "the comment comes all the same"
+    assert order.index("actions/upload-artifact") < order.index("Rules and room"), "the comment comes all the same"
 
 
 AWS = {"NUMBER": "17", "PULUMI_BACKEND_URL": "s3://state"}
