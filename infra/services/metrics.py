@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from infra.iam import Allow, Condition
+
 _HERE = Path(__file__).resolve().parent
 ALERTS = _HERE / "alerts"
 DASHBOARDS = _HERE / "dashboards"
@@ -161,3 +163,15 @@ def dashboards(constants: Mapping[str, str] | None = None) -> dict[str, dict[str
 def dcgm_fields() -> str:
     """dcgm-exporter's list of fields, in its own format."""
     return "".join(f"{field}, {kind}, {text}\n" for field, (kind, text) in DCGM_FIELDS.items())
+
+
+def cloudwatch_access(region: str) -> tuple[Allow, ...]:
+    """What lets Grafana show CloudWatch's metrics of a region.
+
+    They belong to no resource that a policy could name
+    (https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatch.html).
+    """
+    here = Condition(operator="StringEquals", key="aws:RequestedRegion", values=(region,))
+    return (
+        Allow(actions=("cloudwatch:GetMetricData", "cloudwatch:ListMetrics"), resources=("*",), conditions=(here,)),
+    )

@@ -12,7 +12,6 @@ from pulumi_kubernetes.apiextensions import CustomResource
 
 from infra import charts
 from infra.external_secret import ExternalSecret, ExternalSecretArgs
-from infra.iam import Allow, Condition
 from infra.identity import ServiceAccount
 from infra.ingress import Backend
 from infra.namespaces import Admission, Namespace, NamespaceArgs, Peer
@@ -56,7 +55,7 @@ class MonitoringArgs:
     alert_topic_arn: pulumi.Input[str]
     alertmanager_role_arn: pulumi.Input[str]
     grafana_role_arn: pulumi.Input[str]
-    """What Grafana may do in AWS: `cloudwatch_access`."""
+    """What Grafana may do in AWS: `metrics.cloudwatch_access`."""
     slack_secret_arn: pulumi.Input[str] | None
     domain: str | None
     load_balancer: tuple[Peer, ...]
@@ -65,18 +64,6 @@ class MonitoringArgs:
     needs: Sequence[pulumi.Resource]
     """Nodes, storage class and the operator's CRDs."""
     deletable: bool
-
-
-def cloudwatch_access(region: str) -> tuple[Allow, ...]:
-    """What lets Grafana show CloudWatch's metrics of a region.
-
-    They belong to no resource that a policy could name
-    (https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatch.html).
-    """
-    here = Condition(operator="StringEquals", key="aws:RequestedRegion", values=(region,))
-    return (
-        Allow(actions=("cloudwatch:GetMetricData", "cloudwatch:ListMetrics"), resources=("*",), conditions=(here,)),
-    )
 
 
 class Monitoring(pulumi.ComponentResource):

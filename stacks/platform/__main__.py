@@ -22,7 +22,7 @@ from infra.node_pools import NodePools, NodePoolsArgs
 from infra.provider import aws_place, aws_provider
 from infra.registry import ImageRegistry, ImageRegistryArgs
 from infra.secrets import secrets_access
-from infra.services import airflow, mlflow, monitoring
+from infra.services import airflow, metrics, mlflow, monitoring
 from infra.services.alert_routing import publish_access
 from infra.services.services import Services, ServicesArgs
 from infra.settings import PlatformSettings
@@ -144,7 +144,7 @@ service_accounts = {
     "airflow-triggerer": (airflow.TRIGGERER, stores.logs.write_access("airflow/")),
     "airflow-api-server": (airflow.API_SERVER, stores.logs.read_access("airflow/")),
     "alertmanager": (monitoring.ALERTMANAGER_ACCOUNT, publish_access(budget.topic_arn)),
-    "grafana": (monitoring.GRAFANA_ACCOUNT, monitoring.cloudwatch_access(settings.region)),
+    "grafana": (monitoring.GRAFANA_ACCOUNT, metrics.cloudwatch_access(settings.region)),
     "load-balancer-controller": (
         LOAD_BALANCER_ACCOUNT,
         load_balancer_access(partition=place.partition, cluster_name=cluster_name(environment)),

@@ -11,7 +11,7 @@ import pytest
 from infra import charts
 from infra.namespaces import Peer
 from infra.service_settings import MonitoringSettings
-from infra.services import monitoring
+from infra.services import metrics, monitoring
 from infra.services.alert_routing import NOBODY, PEOPLE, SEVERITIES, alertmanager_config, publish_access
 from infra.services.metrics import (
     DCGM_FIELDS,
@@ -143,7 +143,7 @@ def test_grafana_asks_cloudwatch_with_the_role_that_it_was_handed_and_that_may_d
     [source] = grafana["additionalDataSources"]
     assert (source["type"], source["uid"]) == ("cloudwatch", "cloudwatch")
     assert source["jsonData"] == {"authType": "default", "defaultRegion": "us-east-1"}
-    [grant] = monitoring.cloudwatch_access("us-east-1")
+    [grant] = metrics.cloudwatch_access("us-east-1")
     assert all(re.fullmatch("cloudwatch:(Get|List)[A-Za-z]+", action) for action in grant.actions)
     [condition] = grant.conditions
     assert (condition.key, condition.values) == ("aws:RequestedRegion", ("us-east-1",))
