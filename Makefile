@@ -36,7 +36,7 @@ test-slow: .venv/installed ## Run the tests that take longer
 check: .venv/installed ## Style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 	$(BIN)/mypy stacks/platform/__main__.py
 	$(BIN)/mypy stacks/workloads/__main__.py
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import signal
 import sys
 from collections.abc import Mapping
@@ -16,10 +15,11 @@ import typer
 from workloads.config import TrainConfig, config_names, load_config, parse_assignments
 from workloads.environment import PlatformEnvironment
 from workloads.errors import Preempted, Stopped, WorkloadError
+from workloads.logs import is_json, set_up
 
 if TYPE_CHECKING:
+    from workloads.registry.evaluate import Judged
     from workloads.registry.versions import Version
-    from workloads.training.trainer import EpochReport
 
 app = typer.Typer(
     name="workloads",
@@ -31,14 +31,17 @@ app = typer.Typer(
 )
 registry_app = typer.Typer(no_args_is_help=True, help="Versions of a registered model and their aliases.")
 data_app = typer.Typer(no_args_is_help=True, help="Data sets.")
+tracking_app = typer.Typer(no_args_is_help=True, help="Records of runs on their way to the tracking server.")
 app.add_typer(registry_app, name="registry")
 app.add_typer(data_app, name="data")
+app.add_typer(tracking_app, name="tracking")
 
 LAUNCHERS = ("local", "torchrun")
 RESTART = 75
 """Exit code of a run that was asked to end and can go on: `EX_TEMPFAIL` of sysexits.h."""
 PROMOTABLE = ("production", "staging")
 WIDTH_WITHOUT_TERMINAL = 160
+SHOWN_MISTAKES = 3
 
 Config = Annotated[str, typer.Argument(metavar="CONFIG", help="A committed config's name, or the path of a yaml file.")]
 Assignments = Annotated[
@@ -77,6 +80,7 @@ def train(
         typer.echo(resolved.as_yaml(), nl=False)
         return
     from workloads.training.launch import train_on_ranks
+    from workloads.training.progress import progress
     from workloads.training.ranks import Ranks
     from workloads.training.run import TrainOptions, new_run_name, preflight, run
 
@@ -95,7 +99,8 @@ def train(
         if uses_torchrun:
             train_on_ranks(resolved, options, environment, num_ranks=ranks, as_json=as_json)
             return
-    result = run(resolved, options, environment, here, _print_epoch)
+    with progress(options.run_name, as_json=is_json(environment)) as told:
+        result = run(resolved, options, environment, here, told.on_epoch, told.on_step)
     if result is None:  # not rank 0
         return
     if as_json:
@@ -151,12 +156,13 @@ def evaluate(
         raise WorkloadError("Name the version to evaluate by one of --version and --alias")
     from workloads.registry.evaluate import evaluate_version
 
-    found, result = evaluate_version(PlatformEnvironment.read(), model, version=version, alias=alias)
+    judged = evaluate_version(PlatformEnvironment.read(), model, version=version, alias=alias)
     if as_json:
-        summary = {"test_accuracy": result.accuracy, "num_samples": result.num_samples}
-        typer.echo(json.dumps(_identity(found) | {"run_id": found.run_id, "dataset": found.dataset} | summary))
+        found, report = judged.version, judged.report.as_data()
+        identity = _identity(found) | {"run_id": found.run_id, "dataset": found.dataset}
+        typer.echo(json.dumps(identity | {"test_accuracy": judged.report.accuracy} | report | judged.more()))
     else:
-        typer.echo(f"test accuracy {result.accuracy:.4f}")
+        _print_judged(judged)
 
 
 @app.command()
@@ -229,6 +235,50 @@ def registry_promote(
         typer.echo(f"{name} version {version} is now {to} (test accuracy {_accuracy(done.version.test_accuracy)}){was}")
 
 
+@app.command()
+def devices(as_json: Json = False) -> None:
+    """Show what this machine offers a run: cores, memory, GPUs, and what `auto` takes of them."""
+    from workloads.training.devices import found
+
+    here = found()
+    if as_json:
+        typer.echo(json.dumps(asdict(here)))
+        return
+    memory = "-" if here.memory_gib is None else f"{here.memory_gib:.0f} GiB"
+    _print_table(
+        ["device", "precision", "cores", "memory", "GPUs"],
+        [[here.device, here.precision, str(here.num_cores), memory, "; ".join(here.gpus) or "none"]],
+    )
+
+
+@app.command()
+def validate(
+    config: Config,
+    budget_usd: Annotated[float | None, typer.Option(help="Most that the run may cost, in US dollars.", min=0)] = None,
+    assignments: Assignments = None,
+    no_tracking: NoTracking = False,
+    as_json: Json = False,
+) -> None:
+    """Tell what a run would take (memory, time, price) from its data, its net and a few steps; nothing is kept."""
+    resolved = load_config(config, parse_assignments(assignments or []))
+    from workloads.training.validate import validate as forecast_of
+
+    environment = PlatformEnvironment.read()
+    forecast = forecast_of(resolved, environment, budget_usd=budget_usd, tracking=not no_tracking)
+    if as_json:
+        typer.echo(json.dumps(asdict(forecast)))
+        return
+    price = "unknown" if forecast.price_usd is None else f"{forecast.price_usd:.2f} USD"
+    shape = " x ".join(map(str, forecast.image_shape))
+    typer.echo(
+        f"{forecast.dataset}: {forecast.num_train:,} images of {shape} to train on, {forecast.num_validation:,} to "
+        f"validate, {forecast.num_test:,} to test\n"
+        f"{resolved.model.name}: {forecast.num_parameters:,} parameters, {forecast.tflop_per_step:.4g} TFLOP a step\n"
+        f"{forecast.num_steps:,} steps on {forecast.device} in {forecast.precision}: about {forecast.hours:.2f} hours, "
+        f"{forecast.memory_gib:.2f} GiB, price {price}"
+    )
+
+
 @data_app.command("find")
 def data_find(name: Annotated[str, typer.Argument(help="Name of the data set.")]) -> None:
     """Print the folder that holds a data set."""
@@ -245,15 +295,24 @@ def data_fetch(name: Annotated[str, typer.Argument(help="Name of the data set.")
     typer.echo(fetch(name, PlatformEnvironment.read()))
 
 
+@tracking_app.command("send")
+def tracking_send(
+    run: Annotated[str, typer.Argument(help="Name of a run, or the file that holds its record.")],
+) -> None:
+    """Send what the tracking server did not take while a run trained; to do so twice changes nothing."""
+    from workloads.tracking.unsent import send_unsent
+
+    typer.echo(f"sent {send_unsent(PlatformEnvironment.read(), run)} values of {run}")
+
+
 def main() -> None:
     """Run `python -m workloads`; a fault that the user can mend is one clear message on stderr and exit code 1."""
     from workloads.training.launch import end_with_launcher, is_rank, report_to_agent
 
-    logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.WARNING)
-    logging.getLogger("workloads").setLevel(logging.INFO)
     signal.signal(signal.SIGTERM, _stop)
     end_with_launcher()
     try:
+        set_up(as_json=is_json(PlatformEnvironment.read()))
         app()
     except WorkloadError as error:
         if not report_to_agent(error):
@@ -312,13 +371,24 @@ def _train_config(
     return config_of(unfinished(environment, resume))
 
 
-def _print_epoch(report: EpochReport) -> None:
-    typer.echo(
-        f"epoch {report.epoch:>2}/{report.num_epochs}  train/loss {report.train_loss:.4f}  "
-        f"val/accuracy {report.validation.accuracy:.4f}  {report.seconds:.1f} s  "
-        f"{report.images_per_second:,.0f} images/s",
-        err=True,
-    )
+def _print_judged(judged: Judged) -> None:
+    """Its last line is the accuracy."""
+    report = judged.report
+    rows = [
+        [one.name, str(one.num_samples), _accuracy(one.precision), _accuracy(one.recall), _accuracy(one.f1)]
+        for one in report.classes
+    ]
+    _print_table(["class", "images", "precision", "recall", "F1"], rows)
+    for mistake in judged.mistakes[:SHOWN_MISTAKES]:
+        typer.echo(
+            f"image {mistake.index}: {mistake.predicted} (probability {mistake.probability:.3f}), is {mistake.label}"
+        )
+    for one in judged.latencies:
+        typer.echo(f"latency of {one.batch_size}: median {one.median_ms:.2f} ms, 95 % within {one.p95_ms:.2f} ms")
+    typer.echo(f"measured on {judged.machine}")
+    typer.echo(f"{judged.size.num_parameters:,} parameters, {judged.size.num_bytes:,} bytes")
+    typer.echo(f"calibration error {report.calibration_error:.4f}  loss {report.loss:.4f}  F1 {report.macro_f1:.4f}")
+    typer.echo(f"test accuracy {report.accuracy:.4f}")
 
 
 def _print_table(header: list[str], rows: list[list[str]]) -> None:

@@ -20,10 +20,15 @@ from workloads.errors import ConfigError
 from workloads.tuning.space import Dimension
 
 CONFIGS = Path(__file__).resolve().parent / "configs"
-AUGMENTATIONS = ("none", "flip_shift")
-MODELS = ("small_cnn",)
+AUGMENTATIONS = ("none", "flip_shift", "rand_augment", "trivial_augment", "auto_augment")
+MIXES = ("none", "mixup", "cutmix")
+MODELS = ("small_cnn", "resnet9", "resnet18", "mobilenet_v3_small", "mobilenet_v3_large")
 NORMS = ("batch", "group")
-DEVICES = ("auto", "cpu", "cuda")
+OPTIMIZERS = ("sgd", "adam", "adamw")
+SCHEDULES = ("warmup_cosine", "one_cycle", "step")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+COMPRESSIONS = ("none", "fp16", "bf16", "power_sgd")
 
 T = TypeVar("T")
 
@@ -54,6 +59,21 @@ class DataConfig:
     num_train: int | None = setting(None, at_least=1)
     """Images to train on, an equal share of each class; all of them if None."""
     augmentation: str = setting("none", one_of=AUGMENTATIONS)
+    """All but `none` mirror and shift; the policies then change colours and shapes as their papers say."""
+    num_operations: int = setting(2, at_least=1, at_most=10)
+    """Of `rand_augment`: changes one after the other (N in the paper)."""
+    magnitude: int = setting(9, at_least=0, at_most=30)
+    """Of `rand_augment`: how strong each is (M in the paper)."""
+    mix: str = setting("none", one_of=MIXES)
+    """Whether each image is mixed with another."""
+    mix_alpha: float = setting(1.0, above=0)
+    """The part of the other is drawn from Beta(alpha, alpha)."""
+    erase_probability: float = setting(0.0, at_least=0, at_most=1)
+    """Of a random rectangle becoming black."""
+    image_size: int = setting(64, at_least=8, at_most=1024)
+    """Of `image_folder`: pixels a side to which its images are brought."""
+    num_workers: int = setting(2, at_least=0, at_most=64)
+    """Of `image_folder`: processes of each rank that read and decode images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,21 +81,61 @@ class ModelConfig:
     """Which network is trained."""
 
     name: str = setting("small_cnn", one_of=MODELS)
-    width: int = setting(16, at_least=4, at_most=512)
-    """Channels of the first convolution; later ones have two and four times as many."""
+    width: int | None = setting(None, at_least=4, at_most=512)
+    """Channels of the first convolution, with which the others grow; as published if None (16 for small_cnn)."""
     norm: str = setting("batch", one_of=NORMS)
     dropout: float = setting(0.0, at_least=0, below=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
-    """How it is trained: SGD with Nesterov momentum, linear warmup, cosine decay to 0."""
+    """How it is trained."""
 
+    name: str = setting("sgd", one_of=OPTIMIZERS)
     lr: float = setting(0.2, above=0)
+    """The highest learning rate."""
+    lr_batch_size: int | None = setting(None, at_least=1)
+    """The batch size for which `lr` is meant: the rate grows with global_batch_size. Taken as it is if None."""
     momentum: float = setting(0.9, at_least=0, below=1)
+    """Nesterov's, of sgd; the first beta of adam and adamw."""
     weight_decay: float = setting(5e-4, at_least=0)
+    schedule: str = setting("warmup_cosine", one_of=SCHEDULES)
     warmup_fraction: float = setting(0.2, at_least=0, below=1)
+    """Share of the run in which the rate rises."""
     label_smoothing: float = setting(0.0, at_least=0, below=1)
+    max_grad_norm: float | None = setting(None, above=0)
+    """Longer gradients are shortened to it."""
+    ema_decay: float | None = setting(None, above=0, below=1)
+    """Share that the averaged weights keep at a step; these are then the ones evaluated and registered."""
+    patience_epochs: int | None = setting(None, at_least=1)
+    """Epochs without a better validation accuracy after which the run ends; its best weights are then the result."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComputeConfig:
+    """In what precision and pieces it is computed; a run goes on in those with which it began."""
+
+    precision: str = setting("auto", one_of=PRECISIONS)
+    """auto: bf16 on a GPU that has it, else fp16 on one made for it, else fp32."""
+    micro_batch_size: int | None = setting(None, at_least=1)
+    """Most images of a rank at once; gradients are summed over the pieces. None: as many as the memory holds."""
+    channels_last: bool = setting(True)
+    compile: bool = setting(False)
+    """Have torch.compile translate the model, which takes minutes once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistributedConfig:
+    """How several ranks bring their gradients together."""
+
+    bucket_mib: int = setting(25, at_least=1, at_most=1024)
+    """Gradients that are sent together."""
+    static_graph: bool = setting(False)
+    """Promise that every step uses the same layers, so that sending can be planned."""
+    compression: str = setting("none", one_of=COMPRESSIONS)
+    power_sgd_rank: int = setting(2, at_least=1, at_most=64)
+    power_sgd_start_step: int = setting(100, at_least=2)
+    """Steps before which PowerSGD sends gradients as they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +146,16 @@ class CheckpointConfig:
     """Optimizer steps; None for epochs alone."""
     keep_last: int = setting(2, at_least=1)
     """Newest ones that stay, beside the best."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackingConfig:
+    """How a run's record is brought to the tracking server, beside the training."""
+
+    every_s: float = setting(10.0, above=0)
+    """Seconds from one request to the next, and from one look at the machine to the next."""
+    wait_s: float = setting(30.0, at_least=0)
+    """How long the end of a run waits for a server that does not answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +197,10 @@ class TrainConfig:
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
+    distributed: DistributedConfig = field(default_factory=DistributedConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
     registry: RegistryConfig = field(default_factory=RegistryConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
 
@@ -288,6 +361,8 @@ def _why_not(value: object, kind: Any, key: Field[Any]) -> str | None:
     one_of, pattern, bounds = (key.metadata[name] for name in ("one_of", "pattern", "bounds"))
     if one_of:
         return None if value in one_of else f"must be one of {', '.join(one_of)}"
+    if kind is bool:
+        return None if isinstance(value, bool) else "must be true or false"
     if pattern:
         matches = isinstance(value, str) and re.fullmatch(pattern, value)
         return None if matches else "must be text of letters, digits, '.', '_' and '-'"

@@ -19,6 +19,8 @@ CHECKPOINTS = "MLP_CHECKPOINTS"
 CODE_VERSION = "MLP_CODE_VERSION"
 IMAGE_DIGEST = "MLP_IMAGE_DIGEST"
 METRICS_PORT = "MLP_METRICS_PORT"
+PRICE = "MLP_PRICE_USD_PER_HOUR"
+LOG_FORMAT = "MLP_LOG_FORMAT"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,10 @@ class PlatformEnvironment:
     image_digest: str | None = field(default=None, metadata={"variable": IMAGE_DIGEST})
     metrics_port: str | None = field(default=None, metadata={"variable": METRICS_PORT})
     """Where a training run shows its metrics to Prometheus."""
+    price_usd_per_hour: str | None = field(default=None, metadata={"variable": PRICE})
+    """Of all machines of a training run together."""
+    log_format: str | None = field(default=None, metadata={"variable": LOG_FORMAT})
+    """`json` or `text`; by default JSON in a pod without a terminal."""
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> PlatformEnvironment:

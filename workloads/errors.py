@@ -35,6 +35,10 @@ class TrackingError(WorkloadError):
     """The tracking server cannot be reached, refuses the login or refuses a request."""
 
 
+class TrackingUnreachable(TrackingError):  # noqa: N818  reads as what happened
+    """The tracking server does not answer, or not sensibly; nothing is known about the login."""
+
+
 class RegistryError(WorkloadError):
     """A model, version or alias that is not there, or a promotion that is refused."""
 

@@ -51,6 +51,8 @@ def environment(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         data="-",
         checkpoints="-",
         metrics_port="-",
+        price_usd_per_hour="-",
+        log_format="-",
     ).variables():
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store / 'mlflow.db'}")

@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 from http.client import HTTPException
 from pathlib import Path
 
-from workloads.data import fashion_mnist
-from workloads.data.datasets import data_folder, find, known
+from workloads.data.datasets import data_folder, find, source_of
 from workloads.environment import PlatformEnvironment
 from workloads.errors import DataError
 
@@ -23,12 +22,12 @@ CHUNK_BYTES = 1 << 20
 
 def fetch(name: str, environment: PlatformEnvironment) -> Path:
     """The folder that holds the data set, after a download if it was not there; raises DataError."""
-    known(name)
-    if name == "digits":
+    source = source_of(name)
+    if source is None:
         return find(name, environment)
     folder = data_folder(environment) / name
-    if not fashion_mnist.is_in(folder):
-        download(fashion_mnist.SHA256, fashion_mnist.SOURCES, folder)
+    if not source.is_in(folder):
+        download(source.sha256, source.sources, folder)
     return folder
 
 

@@ -10,7 +10,11 @@ import torch
 from torch import Tensor
 
 ORDER_STREAM: Final = 0
-"""Keeps the draws of `order` apart from those of other functions of (seed, epoch)."""
+AUGMENTATION_STREAM: Final = 1
+POLICY_STREAM: Final = 2
+ERASE_STREAM: Final = 3
+MIX_STREAM: Final = 4
+"""Keep the draws of one function of (seed, epoch) apart from those of the others."""
 
 
 def order(seed: int, epoch: int, num_samples: int) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from workloads.config import DataConfig
 from workloads.data.datasets import Dataset, load
 from workloads.environment import PlatformEnvironment
 from workloads.errors import DataError, RegistryError
@@ -32,6 +33,8 @@ class Version:
     data_version: str
     test_accuracy: float | None
     val_accuracy: float | None
+    image_size: int = DataConfig().image_size
+    """To which its images were brought, where these came from a folder."""
 
     @property
     def uri(self) -> str:
@@ -40,7 +43,7 @@ class Version:
 
     def load_dataset(self, environment: PlatformEnvironment) -> Dataset:
         """The data set of its run; raises DataError when it is missing or is not the one the run learned from."""
-        dataset = load(self.dataset, environment)
+        dataset = load(self.dataset, environment, image_size=self.image_size)
         if dataset.version != self.data_version:
             raise DataError(
                 f"Data set {self.dataset} here has version {dataset.version}; {self.model_name} version {self.number} "
@@ -108,6 +111,7 @@ def _described(client: MlflowClient, model_name: str, number: int, run_id: str, 
         aliases=tuple(sorted(alias for alias, holder in aliases.items() if holder == number)),
         dataset=run.data.params.get("data.name", ""),
         data_version=run.data.tags.get("data_version", ""),
+        image_size=int(run.data.params.get("data.image_size", DataConfig().image_size)),
         test_accuracy=run.data.metrics.get(TEST_ACCURACY),
         val_accuracy=run.data.metrics.get(VALIDATION_ACCURACY),
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 from workloads.environment import TRACKING_PASSWORD, TRACKING_URI, TRACKING_USERNAME, PlatformEnvironment
-from workloads.errors import TrackingError
+from workloads.errors import TrackingError, TrackingUnreachable
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -40,6 +40,8 @@ def tracking_uri(environment: PlatformEnvironment, *, can_go_without: bool = Fal
 def check_server(environment: PlatformEnvironment, *, can_go_without: bool = False) -> None:
     """Return if the tracking server answers this login; raises TrackingError that names its URI and what it said.
 
+    It is TrackingUnreachable where that is no matter of the login.
+
     Only http(s) servers are asked: a database URI is opened by the first request.
     """
     uri = tracking_uri(environment, can_go_without=can_go_without)
@@ -50,7 +52,7 @@ def check_server(environment: PlatformEnvironment, *, can_go_without: bool = Fal
     try:
         status, message = _probe(parts, environment)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise TrackingError(
+        raise TrackingUnreachable(
             f"Tracking server {uri} does not answer ({error}); start it with `mlp up`, or {LOGIN_STEP}{instead}"
         ) from error
     user = environment.tracking_username or "no user"
@@ -60,14 +62,18 @@ def check_server(environment: PlatformEnvironment, *, can_go_without: bool = Fal
             f"{TRACKING_PASSWORD}, or {LOGIN_STEP}{instead}"
         )
     if status != http.client.OK:
-        raise TrackingError(
-            f"Tracking server {uri} answered {status} to {user}: {message}; check {TRACKING_URI}{instead}"
-        )
+        kind = TrackingUnreachable if status >= http.client.INTERNAL_SERVER_ERROR else TrackingError
+        raise kind(f"Tracking server {uri} answered {status} to {user}: {message}; check {TRACKING_URI}{instead}")
 
 
 def connect(environment: PlatformEnvironment, *, can_go_without: bool = False) -> MlflowClient:
     """A client of the tracking server, after `check_server`; raises TrackingError."""
     check_server(environment, can_go_without=can_go_without)
+    return client_of(environment)
+
+
+def client_of(environment: PlatformEnvironment) -> MlflowClient:
+    """A client of a tracking server that may or may not answer."""
     for name, value in CLIENT_DEFAULTS.items():
         os.environ.setdefault(name, value)
     import mlflow
@@ -95,12 +101,12 @@ def requests_to(uri: str) -> Iterator[None]:
 
 def _probe(parts: SplitResult, environment: PlatformEnvironment) -> tuple[int, str]:
     """Status and message of the cheapest request that needs a login."""
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connect_by = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     headers = {}
     if environment.tracking_username:
         login = f"{environment.tracking_username}:{environment.tracking_password or ''}"
         headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
-    connection = kind(parts.hostname or "", parts.port, timeout=PROBE_TIMEOUT_S)
+    connection = connect_by(parts.hostname or "", parts.port, timeout=PROBE_TIMEOUT_S)
     try:
         path = f"{parts.path.rstrip('/')}/api/2.0/mlflow/experiments/search?max_results=1"
         connection.request("GET", path, headers=headers)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 from workloads.environment import PlatformEnvironment
 from workloads.errors import Preempted, Stopped
 from workloads.tracking.connection import connect, requests_to, tracking_uri
+from workloads.tracking.spool import Point
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -21,8 +22,13 @@ PARENT_TAG = "mlflow.parentRunId"
 class Tracker(Protocol):
     """Keeps the record of one run, which ends with the context: FINISHED, FAILED after an error, KILLED by a signal."""
 
-    run_id: str | None
-    experiment_id: str | None
+    @property
+    def run_id(self) -> str | None:
+        """The run's on the tracking server."""
+
+    @property
+    def experiment_id(self) -> str | None:
+        """Of the experiment that holds it."""
 
     def __enter__(self) -> Self: ...
     def __exit__(
@@ -72,8 +78,12 @@ class MlflowTracker:
     def __init__(self, client: MlflowClient, *, run_id: str, experiment_id: str) -> None:
         self.client, self.run_id, self.experiment_id = client, run_id, experiment_id
         self.uri: str = client.tracking_uri
-        self._recorded: dict[str, int] = {}
-        """The last step of each metric before this process; what comes at or below it is there already."""
+        self.last: dict[str, Point] = {}
+        """The newest point of each metric when this process began; what comes at or below its step is there already."""
+        self.tags: dict[str, str] = {}
+        """The run's, when this process began."""
+        self.started_at = 0.0
+        """When the run did, Unix time; 0 for one that this process began."""
 
     @classmethod
     def start(
@@ -117,8 +127,13 @@ class MlflowTracker:
         tracker = cls(client, run_id=run_id, experiment_id=experiment_id)
         with requests_to(tracker.uri):
             client.update_run(run_id, status="RUNNING")
-            for key in client.get_run(run_id).data.metrics:
-                tracker._recorded[key] = max(point.step for point in client.get_metric_history(run_id, key))
+            run = client.get_run(run_id)
+        tracker.tags, tracker.started_at = dict(run.data.tags), run.info.start_time / 1000
+        newest = run.data.to_proto().metrics  # of each key the point with the highest step
+        tracker.last = {
+            point.key: Point(key=point.key, value=point.value, time_ms=point.timestamp, step=point.step)
+            for point in newest
+        }
         return tracker
 
     def __enter__(self) -> Self:
@@ -142,10 +157,14 @@ class MlflowTracker:
 
         now_ms = int(time.time() * 1000)
         with requests_to(self.uri):
-            entries = [
-                Metric(key, value, now_ms, step) for key, value in metrics.items() if step > self._recorded.get(key, -1)
-            ]
-            self.client.log_batch(self.run_id, metrics=entries)
+            self.client.log_batch(
+                self.run_id,
+                metrics=[Metric(key, value, now_ms, step) for key, value in self.new(metrics, step).items()],
+            )
+
+    def new(self, metrics: Mapping[str, float], step: int) -> dict[str, float]:
+        """Those of `metrics` that the record does not have at `step` already."""
+        return {key: value for key, value in metrics.items() if key not in self.last or step > self.last[key].step}
 
     def log_params(self, params: Mapping[str, object]) -> None:
         """Record parameters that were not known at the start."""

@@ -1,26 +1,68 @@
-"""Where tensors live and how many CPU threads work on them."""
+"""Where tensors live, in what precision they are multiplied, and how many CPU threads work on them."""
 
 from __future__ import annotations
+
+import os
+from dataclasses import dataclass
 
 import torch
 
 from workloads.errors import WorkloadError
 from workloads.training.ranks import Ranks, num_cores
 
+BF16_CAPABILITY = (8, 0)
+"""Ampere, the first of NVIDIA's GPUs with units for bf16 (https://docs.nvidia.com/cuda/cuda-c-programming-guide/)."""
+FP16_CAPABILITY = (7, 0)
+"""Volta, the first with such for fp16."""
+GIB = 2**30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What this machine offers a run."""
+
+    device: str
+    """That `auto` takes."""
+    precision: str
+    """Likewise."""
+    num_cores: int
+    memory_gib: float | None
+    gpus: tuple[str, ...]
+    """Name and memory of each."""
+
 
 def resolve_device(name: str, ranks: Ranks) -> torch.device:
-    """The device of this rank for `auto`, `cpu` or `cuda`; `auto` takes CUDA if each local rank has its own GPU."""
+    """The device of this rank for `auto`, `cpu`, `cuda` or `mps`.
+
+    `auto` takes CUDA if each local rank has its own GPU, MPS (Apple's) for a single rank, since it has no transport
+    between ranks, and else the CPU. Raises WorkloadError where the machine has not what is named.
+    """
     num_gpus = torch.cuda.device_count()
-    if name == "cuda" and num_gpus < ranks.local_world_size:
+    has_gpus = num_gpus >= ranks.local_world_size
+    has_mps = torch.backends.mps.is_available() and ranks.world_size == 1
+    if name == "cuda" and not has_gpus:
         raise WorkloadError(
             f"device is cuda; this machine has {num_gpus} GPUs for {ranks.local_world_size} ranks; "
             "use --set device=cpu or fewer --ranks"
         )
-    if name == "cpu" or num_gpus < ranks.local_world_size:
-        return torch.device("cpu")
-    device = torch.device("cuda", ranks.local_rank)
-    torch.cuda.set_device(device)
-    return device
+    if name == "mps" and not has_mps:
+        raise WorkloadError(
+            f"device is mps; it takes one of Apple's GPUs and a single rank, here are {ranks.world_size}; "
+            "use --set device=auto"
+        )
+    if name in ("auto", "cuda") and has_gpus:
+        device = torch.device("cuda", ranks.local_rank)
+        torch.cuda.set_device(device)
+        return device
+    return torch.device("mps" if name in ("auto", "mps") and has_mps else "cpu")
+
+
+def resolve_precision(name: str, device: torch.device) -> str:
+    """`fp32`, `bf16` or `fp16`: as named, or for `auto` what the device has units for."""
+    if name != "auto" or device.type != "cuda":
+        return "fp32" if name == "auto" else name
+    capability = torch.cuda.get_device_capability(device)
+    return "bf16" if capability >= BF16_CAPABILITY else "fp16" if capability >= FP16_CAPABILITY else "fp32"
 
 
 def set_threads(num_threads: int | None, ranks: Ranks) -> int:
@@ -33,3 +75,23 @@ def set_threads(num_threads: int | None, ranks: Ranks) -> int:
 def default_threads(local_world_size: int) -> int:
     """Cores of this machine for each of its ranks."""
     return max(1, num_cores() // local_world_size)
+
+
+def found() -> Found:
+    """What is here."""
+    device = resolve_device("auto", Ranks())
+    properties = [torch.cuda.get_device_properties(at) for at in range(torch.cuda.device_count())]
+    return Found(
+        device=device.type,
+        precision=resolve_precision("auto", device),
+        num_cores=num_cores(),
+        memory_gib=_memory_gib(),
+        gpus=tuple(f"{each.name}, {each.total_memory / GIB:.0f} GiB" for each in properties),
+    )
+
+
+def _memory_gib() -> float | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
+    except (ValueError, OSError, AttributeError):  # not on every system
+        return None

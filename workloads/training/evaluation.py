@@ -4,16 +4,68 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from workloads.data.datasets import Split
 from workloads.data.order import share
 from workloads.training.ranks import Ranks
 
 BATCH_SIZE = 1000
+NUM_BINS = 15
+"""Of confidence, in the calibration error of Guo et al. 2017, https://arxiv.org/abs/1706.04599."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """Sums over images, in float64, which counts without error."""
+
+    confusion_kk: Tensor
+    """Images by their class (row) and the answer (column)."""
+    bins_3b: Tensor
+    """By confidence, the probability of the answer, in equal parts of (0, 1]: images, their confidence, right ones."""
+    loss: Tensor
+    """Cross-entropy."""
+
+    @classmethod
+    def of(cls, logits_bk: Tensor, labels_b: Tensor) -> Self:
+        """Those of some images."""
+        num_classes = logits_bk.shape[1]
+        probabilities_b, answers_b = logits_bk.double().softmax(1).max(1)
+        right_b = (answers_b == labels_b).double()
+        bins_b = ((probabilities_b * NUM_BINS).ceil().long() - 1).clamp(0, NUM_BINS - 1)
+        confusion = torch.bincount(labels_b * num_classes + answers_b, minlength=num_classes**2)
+        return cls(
+            confusion_kk=confusion.view(num_classes, num_classes).double(),
+            bins_3b=torch.stack(
+                [torch.bincount(bins_b, weights, NUM_BINS) for weights in (right_b * 0 + 1, probabilities_b, right_b)]
+            ),
+            loss=cross_entropy(logits_bk.double(), labels_b, reduction="sum"),
+        )
+
+    def plus(self, other: Counts) -> Counts:
+        """Those of both."""
+        return Counts(
+            confusion_kk=self.confusion_kk + other.confusion_kk,
+            bins_3b=self.bins_3b + other.bins_3b,
+            loss=self.loss + other.loss,
+        )
+
+    def of_all_ranks(self, device: torch.device | str) -> Counts:
+        """Their sum over the ranks, each of which must call this; they talk on `device`."""
+        num_classes = len(self.confusion_kk)
+        told = torch.cat([self.confusion_kk.flatten(), self.bins_3b.flatten(), self.loss.view(1)]).to(device)
+        dist.all_reduce(told)
+        told = told.cpu()
+        return Counts(
+            confusion_kk=told[: num_classes**2].view(num_classes, num_classes),
+            bins_3b=told[num_classes**2 : -1].view(3, NUM_BINS),
+            loss=told[-1],
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +79,45 @@ class Evaluation:
     """None for a class without images."""
     num_samples: int
 
+    @classmethod
+    def of(cls, counts: Counts) -> Self:
+        """What the counts come to."""
+        rights_k, counts_k = counts.confusion_kk.diagonal(), counts.confusion_kk.sum(1)
+        num_samples = float(counts_k.sum())
+        return cls(
+            loss=float(counts.loss) / num_samples,
+            accuracy=float(rights_k.sum()) / num_samples,
+            per_class_accuracy=tuple(
+                right / count if count else None
+                for right, count in zip(rights_k.tolist(), counts_k.tolist(), strict=True)
+            ),
+            num_samples=int(num_samples),
+        )
+
 
 @torch.no_grad()
+def count(
+    classify: Callable[[Tensor], Tensor],
+    split: Split,
+    *,
+    num_classes: int,
+    device: torch.device | str = "cpu",
+    ranks: Ranks | None = None,
+) -> Counts:
+    """The counts of `classify` (uint8 [N, C, H, W] to logits [N, num_classes]) on `split`, on the CPU.
+
+    With several ranks each looks at its share and all return the same; every rank must call it.
+    """
+    ranks = ranks or Ranks()
+    mine = split.take(share(torch.arange(len(split)), ranks.rank, ranks.world_size))
+    counts = Counts.of(torch.zeros(0, num_classes), torch.zeros(0, dtype=torch.long))
+    for first in range(0, len(mine), BATCH_SIZE):
+        images = mine.images[first : first + BATCH_SIZE].to(device)
+        labels_b = mine.labels[first : first + BATCH_SIZE].cpu()
+        counts = counts.plus(Counts.of(classify(images).float().cpu(), labels_b))
+    return counts.of_all_ranks(device) if ranks.world_size > 1 else counts
+
+
 def evaluate(
     classify: Callable[[Tensor], Tensor],
     split: Split,
@@ -37,30 +126,5 @@ def evaluate(
     device: torch.device | str = "cpu",
     ranks: Ranks | None = None,
 ) -> Evaluation:
-    """Results of `classify` (uint8 [N, C, H, W] to logits [N, num_classes]) on `split`.
-
-    With several ranks each looks at its share and all return the same; every rank must call it.
-    """
-    ranks = ranks or Ranks()
-    mine = split.take(share(torch.arange(len(split)), ranks.rank, ranks.world_size))
-    # Per class: images, right answers, and the summed loss. float64 counts without error.
-    sums_3k = torch.zeros(3, num_classes, dtype=torch.float64, device=device)
-    for first in range(0, len(mine), BATCH_SIZE):
-        images = mine.images[first : first + BATCH_SIZE].to(device)
-        labels_b = mine.labels[first : first + BATCH_SIZE].to(device)
-        logits_bk = classify(images).float()
-        losses_b = torch.nn.functional.cross_entropy(logits_bk, labels_b, reduction="none")
-        right_b = logits_bk.argmax(1) == labels_b
-        ones_b = torch.ones_like(losses_b)
-        sums_3k.index_add_(1, labels_b, torch.stack([ones_b, right_b.float(), losses_b]).double())
-    if ranks.world_size > 1:
-        dist.all_reduce(sums_3k)
-    counts_k, rights_k, losses_k = sums_3k.cpu()
-    return Evaluation(
-        loss=float(losses_k.sum() / counts_k.sum()),
-        accuracy=float(rights_k.sum() / counts_k.sum()),
-        per_class_accuracy=tuple(
-            right / count if count else None for right, count in zip(rights_k.tolist(), counts_k.tolist(), strict=True)
-        ),
-        num_samples=int(counts_k.sum()),
-    )
+    """The results of `count`."""
+    return Evaluation.of(count(classify, split, num_classes=num_classes, device=device, ranks=ranks))

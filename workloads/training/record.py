@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,14 +16,21 @@ from workloads.checkpoints.run_folder import Identity, claim, finish, identity_o
 from workloads.checkpoints.store import Store
 from workloads.config import TrainConfig
 from workloads.data.datasets import Dataset
-from workloads.environment import PlatformEnvironment
-from workloads.errors import CheckpointError
+from workloads.environment import PRICE, PlatformEnvironment
+from workloads.errors import CheckpointError, TrackingUnreachable, WorkloadError
 from workloads.registry.versions import VALIDATION_ACCURACY
 from workloads.tracking import exporter
+from workloads.tracking.background import BackgroundTracker
+from workloads.tracking.code_version import code_version
+from workloads.tracking.connection import client_of
+from workloads.tracking.spool import Point
+from workloads.tracking.system import system_metrics
 from workloads.tracking.tracker import MlflowTracker, NoTracking
+from workloads.tracking.unsent import spool_of
+from workloads.training.devices import resolve_device
 from workloads.training.ranks import Ranks
+from workloads.training.reports import EpochReport, StepReport
 from workloads.training.resume import run_store
-from workloads.training.trainer import EpochReport, StepReport
 
 if TYPE_CHECKING:
     from workloads.training.run import TrainOptions
@@ -29,6 +38,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TRAIN_LOSS = "train/loss"
+STEP_LOSS, LEARNING_RATE = "train/step_loss", "lr"
+NUM_PARAMETERS = "num_parameters"
+SECONDS, PRICE_PAID = "seconds", "price_usd"
+WASTED_SECONDS, WASTED_PRICE = "wasted_seconds", "wasted_usd"
+"""Steps that were done again: those between the newest checkpoint and the end of a process."""
+RESUMED_AT = "resumed_at"
+"""Tag: when the newest process of a run that went on began, Unix time."""
+SECONDS_PER_HOUR = 3600
 SAVE_WITHIN_S = 20
 """A spot node goes two minutes after its notice, a pod often 30 seconds after its."""
 
@@ -50,7 +67,8 @@ class RunRecord:
     """What the config left open, as it was settled."""
 
     def __post_init__(self) -> None:
-        self.tracker: MlflowTracker | NoTracking = NoTracking()
+        self.tracker: BackgroundTracker | NoTracking = NoTracking()
+        self.seconds = self.wasted_seconds = 0.0
         self.checkpoints: Checkpoints | None = None
         self.metrics = exporter.RunMetrics(self.options.run_name)
         self.store: Store | None = run_store(self.environment, self.options.run_name)
@@ -71,20 +89,17 @@ class RunRecord:
         self._open.__exit__(kind, error, traceback)
 
     def _begin(self) -> None:
-        if self.options.tracking:
-            tracker = self._start() if self.identity is None else self._resume(self.identity)
-            self.tracker = self._open.enter_context(tracker)
+        with ExitStack() as until_tracked:
+            tracker = None
+            if self.options.tracking:
+                tracker = self._start() if self.identity is None else self._resume(self.identity)
+                until_tracked.enter_context(tracker)
+            if self.store and self.identity is None:
+                self._claim(self.store, tracker)
+            if tracker:
+                self._track(tracker)
+            until_tracked.pop_all()
         if self.store:
-            if self.identity is None:
-                claim(
-                    self.store,
-                    Identity(
-                        run_name=self.options.run_name,
-                        config=self.config.as_data(),
-                        run_id=self.tracker.run_id,
-                        experiment_id=self.tracker.experiment_id,
-                    ),
-                )
             self.checkpoints = self._open.enter_context(
                 Checkpoints(self.store, keep_last=self.config.checkpoint.keep_last, on_saved=self.on_saved)
             )
@@ -92,6 +107,29 @@ class RunRecord:
             logger.info("MLP_CHECKPOINTS is not set: the run keeps no checkpoints and cannot go on if it is ended")
         port = exporter.metrics_port(self.environment)
         self._open.enter_context(exporter.served(self.metrics, port))
+
+    def _claim(self, store: Store, tracker: MlflowTracker | None) -> None:
+        identity = Identity(
+            run_name=self.options.run_name,
+            config=self.config.as_data(),
+            run_id=tracker.run_id if tracker else None,
+            experiment_id=tracker.experiment_id if tracker else None,
+        )
+        claim(store, identity)
+
+    def _track(self, tracker: MlflowTracker) -> None:
+        """Keep the record from here on in the run's folder, for a thread to send."""
+        name, settings = self.options.run_name, self.config.tracking
+        spool = self._open.enter_context(spool_of(self.store, run_id=tracker.run_id, run_name=name))
+        self.tracker = BackgroundTracker(
+            tracker,
+            spool,
+            every_s=settings.every_s,
+            wait_s=settings.wait_s,
+            known_as=name if self.store else str(spool.path),
+            sample=system_metrics(resolve_device(self.config.device, self.ranks)),
+        )
+        self._open.enter_context(self.tracker)
 
     def _start(self) -> MlflowTracker:
         tracker = MlflowTracker.start(
@@ -109,26 +147,53 @@ class RunRecord:
             raise CheckpointError(
                 f"Run {identity.run_name} began without a record on a tracking server; go on with it by --no-tracking"
             )
-        return MlflowTracker.resume(self.environment, run_id=identity.run_id, experiment_id=identity.experiment_id)
+        ids = {"run_id": identity.run_id, "experiment_id": identity.experiment_id}
+        try:
+            return MlflowTracker.resume(self.environment, **ids)
+        except TrackingUnreachable as error:
+            if not self.ranks.restarts:  # somebody who began this can mend it
+                raise
+            logger.warning("%s; the run goes on, its record is sent later", error)
+            return MlflowTracker(client_of(self.environment), **ids)
 
     def newest_state(self) -> Mapping[str, Any] | None:
         """Where the run goes on, the same on every rank; None for a run that is new."""
-        return Checkpoints(self.store).newest() if self.store and self.identity else None
+        state = Checkpoints(self.store).newest() if self.store and self.identity else None
+        if state is not None:
+            self.seconds = sum(report["seconds"] for report in state["reports"])
+        if isinstance(self.tracker, BackgroundTracker) and self.identity:
+            self._add_wasted(self.tracker, state or {"step": 0, "time": 0.0})
+        return state
+
+    def _add_wasted(self, tracker: BackgroundTracker, state: Mapping[str, Any]) -> None:
+        """Count what the process before did after `state` was saved, up to the last step that it recorded."""
+        began_at = float(tracker.tags.get(RESUMED_AT, tracker.started_at))
+        again = done_again_s(tracker.newest, step=state["step"], saved_at=state["time"], began_at=began_at)
+        self.wasted_seconds = float(tracker.tags.get(WASTED_SECONDS, 0)) + again
+        tracker.set_tags({WASTED_SECONDS: f"{self.wasted_seconds:.3f}", RESUMED_AT: f"{time.time():.3f}"})
 
     def on_step(self, report: StepReport) -> None:
-        """Show where the run is."""
+        """Show and record where the run is."""
         show_step(self.metrics, report)
+        self.tracker.log_metrics({STEP_LOSS: report.loss, LEARNING_RATE: report.lr}, report.step)
 
     def on_epoch(self, report: EpochReport) -> None:
-        """Record what an epoch gave, at its last optimizer step."""
+        """Record what an epoch gave, at its last optimizer step, and what the run cost so far."""
         self.metrics.set({exporter.ACCURACY: report.validation.accuracy})
+        self.seconds += report.seconds
         metrics = {
             TRAIN_LOSS: report.train_loss,
             VALIDATION_ACCURACY: report.validation.accuracy,
             "val/loss": report.validation.loss,
             "epoch": report.epoch,
             "images_per_second": report.images_per_second,
+            SECONDS: self.seconds,
+            WASTED_SECONDS: self.wasted_seconds,
         }
+        price = price_per_hour(self.environment)
+        if price is not None:
+            metrics[PRICE_PAID] = self.seconds * price / SECONDS_PER_HOUR
+            metrics[WASTED_PRICE] = self.wasted_seconds * price / SECONDS_PER_HOUR
         self.tracker.log_metrics(metrics, report.step)
 
     def on_saved(self, manifest: Manifest) -> None:
@@ -161,11 +226,37 @@ def show_step(metrics: exporter.RunMetrics, report: StepReport) -> None:
     )
 
 
+def done_again_s(newest: Point | None, *, step: int, saved_at: float, began_at: float) -> float:
+    """Seconds that a process which began at `began_at` worked after the state of `step` was saved, as far as is known.
+
+    That is up to the newest point; one of a process before it says nothing of this one.
+    """
+    since = max(saved_at, began_at)  # 0 where neither is known: a run without checkpoints whose server does not answer
+    if newest is None or newest.step <= step or not since:
+        return 0.0
+    return max(0.0, newest.time_ms / 1000 - since)
+
+
+def price_per_hour(environment: PlatformEnvironment) -> float | None:
+    """What the run's machines cost, in US dollars, if that is known; raises WorkloadError for what is no price."""
+    given = environment.price_usd_per_hour
+    if given is None:
+        return None
+    try:
+        price = float(given)
+    except ValueError:
+        price = math.nan
+    if not 0 <= price < math.inf:
+        raise WorkloadError(f"{PRICE} is {given!r}; it must be a number of dollars, 0 or more, or unset")
+    return price
+
+
 def version_tags(dataset: Dataset, environment: PlatformEnvironment) -> dict[str, str]:
     """By which a run and a model version say what they came from."""
-    tags = {"dataset": dataset.name, "data_version": dataset.version}
-    if environment.code_version:
-        tags["code_version"] = environment.code_version
-    if environment.image_digest:
-        tags["image_digest"] = environment.image_digest
-    return tags
+    tags = {
+        "dataset": dataset.name,
+        "data_version": dataset.version,
+        "code_version": code_version() or environment.code_version,
+        "image_digest": environment.image_digest,
+    }
+    return {key: value for key, value in tags.items() if value}

@@ -18,7 +18,8 @@ from workloads.config import TrainConfig
 from workloads.data.datasets import Dataset, find, load
 from workloads.data.splits import stratified_sample, stratified_split
 from workloads.environment import PlatformEnvironment
-from workloads.errors import Preempted, RankLost, Stopped, WorkloadError
+from workloads.errors import Preempted, RankLost, Stopped, TrackingError, WorkloadError
+from workloads.evaluation.report import Report
 from workloads.models.build import ModelSpec
 from workloads.registry.evaluate import record_test
 from workloads.registry.model_form import register
@@ -27,12 +28,13 @@ from workloads.stop_request import StopRequest
 from workloads.tracking import exporter
 from workloads.tracking.connection import check_server, requests_to
 from workloads.tracking.tracker import MlflowTracker
-from workloads.training.devices import resolve_device, set_threads
-from workloads.training.evaluation import Evaluation, evaluate
+from workloads.training.devices import resolve_device, resolve_precision, set_threads
+from workloads.training.evaluation import Evaluation, count
 from workloads.training.ranks import Ranks, process_group
-from workloads.training.record import RunRecord, version_tags
+from workloads.training.record import NUM_PARAMETERS, RunRecord, price_per_hour, version_tags
+from workloads.training.reports import EpochReport, Saver, StepReport
 from workloads.training.resume import check_new
-from workloads.training.trainer import EpochReport, Saver, StepReport, Trainer
+from workloads.training.trainer import Trainer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,11 +79,13 @@ class TrainedModel:
     spec: ModelSpec
     num_train: int
     reports: list[EpochReport]
+    result: EpochReport
+    """Of the epoch whose weights `module` has: the last, or the best if the run might have ended early."""
 
     @property
     def validation(self) -> Evaluation:
-        """Results on the validation split after the last step."""
-        return self.reports[-1].validation
+        """Results of `module` on the validation split."""
+        return self.result.validation
 
 
 def new_run_name(config: TrainConfig) -> str:
@@ -102,6 +106,7 @@ def preflight(config: TrainConfig, options: TrainOptions, environment: PlatformE
     check_ranks(config, num_ranks)
     find(config.data.name, environment)
     exporter.metrics_port(environment)
+    price_per_hour(environment)
     if not options.resume:
         check_new(environment, options.run_name)
     if options.tracking:
@@ -114,16 +119,19 @@ def run(
     environment: PlatformEnvironment,
     ranks: Ranks,
     on_epoch: Callable[[EpochReport], None],
+    on_step: Callable[[StepReport], None] = lambda _: None,
 ) -> TrainResult | None:
     """Train, test, record and register as told. The result on rank 0, None on the others; raises WorkloadError.
 
-    A run that is asked to end by a signal does so after a step, with its state saved, and raises Preempted.
+    `on_epoch` is told of every epoch and `on_step` of some steps, on rank 0. A run that is asked to end
+    by a signal does so after a step, with its state saved, and raises Preempted.
     """
     check_ranks(config, ranks.world_size)
-    dataset = load(config.data.name, environment)
+    dataset = load(config.data.name, environment, image_size=config.data.image_size)
     device = resolve_device(config.device, ranks)
     resolved = {
         "device": device.type,
+        "precision": resolve_precision(config.compute.precision, device),
         "num_threads": set_threads(config.num_threads, ranks),
         "ranks": ranks.world_size,
     }
@@ -136,6 +144,11 @@ def run(
                 record.on_epoch(report)
                 on_epoch(report)
 
+        def on_step_of_first_rank(report: StepReport) -> None:
+            if ranks.is_first:
+                record.on_step(report)
+                on_step(report)
+
         with _joined(ranks, device, config.timeout_s):
             with _ends_in_order(record, patient=ranks.started_by_torchrun) as stop:
                 trained = train_model(
@@ -144,7 +157,7 @@ def run(
                     ranks,
                     device,
                     on_epoch_of_first_rank,
-                    record.on_step,
+                    on_step_of_first_rank,
                     saver=record.checkpoints,
                     stop=lambda: stop.is_made,
                     state=record.newest_state(),
@@ -152,14 +165,17 @@ def run(
             num_classes = len(dataset.class_names)
             test = None
             if options.test:
-                test = evaluate(trained.module, dataset.test, num_classes=num_classes, device=device, ranks=ranks)
+                counts = count(trained.module, dataset.test, num_classes=num_classes, device=device, ranks=ranks)
+                test = Report.of(counts, dataset.class_names)
         if not ranks.is_first:
             return None
         tracker, version, alias = record.tracker, None, None
-        if isinstance(tracker, MlflowTracker):
-            if test:
-                record_test(tracker, test, dataset.class_names, trained.reports[-1].step)
-            if options.register:
+        num_parameters = sum(parameter.numel() for parameter in trained.module.parameters())
+        tracker.log_metrics({NUM_PARAMETERS: num_parameters}, trained.reports[-1].step)
+        if test:
+            record_test(tracker, test, trained.reports[-1].step)
+        if options.register and isinstance(tracker, MlflowTracker):
+            with _can_be_done_again(record):
                 version, alias = _register(tracker, config, trained, dataset, environment)
         result = TrainResult(
             run_name=options.run_name,
@@ -218,7 +234,7 @@ def train_model(
     if state is not None:
         trainer.restore(state)
     reports = trainer.fit()
-    return TrainedModel(module=trainer.module, spec=spec, num_train=len(train), reports=reports)
+    return TrainedModel(module=trainer.judged, spec=spec, num_train=len(train), reports=reports, result=trainer.result)
 
 
 @contextmanager
@@ -248,6 +264,19 @@ def _joined(ranks: Ranks, device: torch.device, timeout_s: float) -> Iterator[No
             raise
         first_line = str(error).partition("\n")[0]
         raise RankLost(f"Rank {ranks.rank} lost another rank of {ranks.world_size}: {first_line}") from error
+
+
+@contextmanager
+def _can_be_done_again(record: RunRecord) -> Iterator[None]:
+    """Within it, a server that does not answer is told with the way to do what follows the training once more."""
+    try:
+        yield
+    except TrackingError as error:
+        if record.store is None:
+            raise
+        name = record.options.run_name
+        told = f"Run {name} is trained and its state is kept, but its model could not be registered"
+        raise TrackingError(f"{told}: {error}; try again by: python -m workloads train --resume {name}") from error
 
 
 def _register(

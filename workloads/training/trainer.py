@@ -5,75 +5,33 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from hashlib import blake2b
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
-from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import get_total_norm
 
+from workloads.checkpoints.checkpoints import copied
 from workloads.config import TrainConfig
-from workloads.data.augmentation import FlipShift
 from workloads.data.datasets import Split
-from workloads.data.order import batch, num_batches, order, share
 from workloads.errors import CheckpointError, Preempted, TrainingDiverged
+from workloads.training.devices import resolve_precision
+from workloads.training.distributed import Exchange
 from workloads.training.evaluation import Evaluation, evaluate
+from workloads.training.feed import Feed
+from workloads.training.gradients import Gradients
+from workloads.training.optimization import Optimization
 from workloads.training.ranks import Ranks
-from workloads.training.schedule import warmup_cosine
+from workloads.training.reports import EpochReport, Saver, StepReport
 
 CHECK_EVERY_STEPS = 50
 CHECK_EVERY_S = 1.0
 """How often, whichever comes first, the ranks ask each other whether the loss is finite and nobody is to stop: each
 time the host waits for the device."""
 NEVER = 2**31 - 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class StepReport:
-    """What the host reads of a step when it looks whether the loss is finite, and waits for the device anyway."""
-
-    step: int
-    """Optimizer steps so far."""
-    lr: float
-    loss: float
-    """Mean over this rank's share of the batch; not finite when training has diverged."""
-    num_images: int
-    """Images trained on since the start, over all ranks."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EpochReport:
-    """What one epoch gave; the same on every rank."""
-
-    epoch: int
-    """1-based, of `num_epochs`."""
-    num_epochs: int
-    step: int
-    """Optimizer steps so far."""
-    lr: float
-    train_loss: float
-    validation: Evaluation
-    num_images: int
-    """Images trained on, over all ranks."""
-    train_seconds: float
-    seconds: float
-    """Evaluation included."""
-
-    @property
-    def images_per_second(self) -> float:
-        """Over all ranks, while training."""
-        return self.num_images / self.train_seconds
-
-
-class Saver(Protocol):
-    """Keeps the state of a run."""
-
-    def save(self, step: int, state: Mapping[str, Any], *, score: float | None = None) -> None:
-        """Keep what `Trainer.state` gave after `step`; `score` is the validation accuracy of an epoch's end."""
 
 
 class Trainer:
@@ -103,23 +61,33 @@ class Trainer:
         self.config, self.ranks, self.device = config, ranks, device
         self.on_epoch, self.on_step, self.saver, self.stop = on_epoch, on_step, saver, stop
         self.num_classes, self.validation = num_classes, validation
-        self.images, self.labels = train.images.to(device), train.labels.to(device)
-        self.module = model.to(device)
-        self.model = self.module if ranks.world_size == 1 else _distributed(self.module, device)
-        optim = config.optim
-        self.optimizer = torch.optim.SGD(
-            self.module.parameters(),
-            lr=optim.lr,
-            momentum=optim.momentum,
-            nesterov=optim.momentum > 0,
-            weight_decay=optim.weight_decay,
-        )
-        self.steps_per_epoch = num_batches(len(train), config.global_batch_size)
+        self.feed = Feed(config, train, num_classes=num_classes, device=device, ranks=ranks)
+        self.steps_per_epoch = self.feed.steps_per_epoch
         self.total_steps = min(config.max_steps or NEVER, config.epochs * self.steps_per_epoch)
-        self.warmup_steps = min(int(optim.warmup_fraction * self.total_steps), self.total_steps - 1)
+        self.module = model.to(device)
+        if config.compute.channels_last:
+            self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+        precision = resolve_precision(config.compute.precision, device)
+        self.optimization = Optimization(
+            config, self.module, total_steps=self.total_steps, device=device, precision=precision
+        )
+        if config.compute.compile:
+            self.module.compile()
+        self.exchange = Exchange(self.module, config.distributed, device) if ranks.world_size > 1 else None
+        self.gradients = Gradients(
+            self.exchange.model if self.exchange else self.module,
+            device=device,
+            precision=precision,
+            scaler=self.optimization.scaler,
+            label_smoothing=config.optim.label_smoothing,
+            micro_batch_size=config.compute.micro_batch_size,
+        )
         self.step = 0
         self.reports: list[EpochReport] = []
-        self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
+        self.best: dict[str, Tensor] = {}
+        """The weights of the best epoch, where the run may end early."""
+        # Apple's GPUs have no float64.
+        self.loss_sum = torch.zeros((), dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
         """Of this rank, in the epoch so far."""
         self.train_seconds = self.seconds = 0.0
         """Of the epoch so far, of runs that were ended too."""
@@ -129,14 +97,48 @@ class Trainer:
 
     def fit(self) -> list[EpochReport]:
         """Train to the last step; the report of every epoch. Raises TrainingDiverged or Preempted, on all ranks."""
-        while self.step < self.total_steps or self.step > self.epoch_start:
+        if self.exchange and self.goes_on:
+            self.rehearse(self.exchange)
+        while self.goes_on:
             started = time.perf_counter()
             self.train_epoch()
             self.train_seconds += time.perf_counter() - started
             validation = self.evaluate(self.validation)
             self.seconds += time.perf_counter() - started
             self.end_epoch(validation)
+        if self.best:
+            self.judged.load_state_dict(self.best)
+        self.judged.eval()
         return self.reports
+
+    @property
+    def meeting_place(self) -> torch.device:
+        """Where the ranks compare what they have; for one alone, where it is read."""
+        return self.device if self.ranks.world_size > 1 else torch.device("cpu")
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there is a step left, or an epoch to be reported."""
+        if self.step > self.epoch_start:
+            return True
+        patience = self.config.optim.patience_epochs
+        has_stalled = patience is not None and self.epoch > self.best_report_at + patience
+        return self.step < self.total_steps and not has_stalled
+
+    @property
+    def judged(self) -> nn.Module:
+        """The weights that are evaluated and registered: the averaged ones if there are such."""
+        return self.optimization.average.module if self.optimization.average else self.module
+
+    @property
+    def result(self) -> EpochReport:
+        """Of the epoch whose weights `judged` has when all is done."""
+        return self.reports[self.best_report_at if self.best else -1]
+
+    @property
+    def best_report_at(self) -> int:
+        """Where the epoch with the highest validation accuracy is in `reports`; the first of equals, 0 of none."""
+        return max(range(self.epoch), key=lambda at: (self.reports[at].validation.accuracy, -at), default=0)
 
     @property
     def epoch(self) -> int:
@@ -148,52 +150,56 @@ class Trainer:
         """Optimizer steps before it."""
         return self.epoch * self.steps_per_epoch
 
+    def rehearse(self, exchange: Exchange) -> None:
+        """Two steps without consequences before the first.
+
+        In one DDP's buckets get the order that they keep, so that a step is summed alike in a run that went on and in
+        one that was never ended; the other finds out how much the memory holds, while no rank waits for another.
+        """
+        self.module.train()
+        [(images, targets, weight)] = self.feed.steps(self.epoch, 0, 1)  # which has as many images as any
+        exchange.is_rehearsal = True
+        self.gradients.backward(images[:2], targets[:2], weight=weight, seed=0)
+        self.gradients.restore_buffers()
+        exchange.is_rehearsal = False
+        self.gradients.backward(images, targets, weight=weight, seed=0, is_sent=False)
+        self.gradients.restore_buffers()
+        self.gradients.clear()
+        size = torch.tensor(self.gradients.micro_batch_size or NEVER, device=self.device)
+        dist.all_reduce(size, dist.ReduceOp.MIN)
+        self.gradients.micro_batch_size = int(size) if int(size) < NEVER else None
+
     def train_epoch(self) -> None:
         """What is left of a pass over the training images, or of the run."""
-        self.model.train()
-        seed, num_samples, batch_size = self.config.seed, len(self.labels), self.config.global_batch_size
-        order_n = order(seed, self.epoch, num_samples).to(self.device)
-        draws = None
-        if self.config.data.augmentation == "flip_shift":
-            draws = FlipShift.draw(seed, self.epoch, num_samples)
+        self.module.train()
         end = min(self.epoch_start + self.steps_per_epoch, self.total_steps)
-        while self.step < end:
-            batch_b = batch(order_n, self.step - self.epoch_start, batch_size)
-            loss = self.train_step(batch_b, draws)
+        first, end_of_epoch = self.step - self.epoch_start, end - self.epoch_start
+        for images, targets, weight in self.feed.steps(self.epoch, first, end_of_epoch):
+            loss = self.train_step(images, targets, weight)
             self.loss_sum += loss
             is_last = self.step == end
             if self.step >= self.next_check or is_last:
                 if self.on_step:
-                    self.on_step(self.report_of(loss, batch_b))
+                    self.on_step(self.report_of(loss, len(targets)))
                 self.check()
             every = self.config.checkpoint.every_steps
             if every and self.step % every == 0 and not is_last:
                 self.save()
 
-    def train_step(self, batch_b: Tensor, draws: FlipShift | None) -> Tensor:
-        """One optimizer step on a global batch; the summed loss of this rank's share of it."""
-        torch.manual_seed(step_seed(self.config.seed, self.step, self.ranks.rank))  # for dropout
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.lr_at(self.step)
-        mine = share(batch_b, self.ranks.rank, self.ranks.world_size)
-        samples = mine if len(mine) else batch_b[:1]  # a rank without a share joins the collectives with weight 0
-        images = draws.apply(self.images, samples) if draws else self.images[samples]
-        smoothing = self.config.optim.label_smoothing
-        loss = cross_entropy(self.model(images), self.labels[samples], reduction="sum", label_smoothing=smoothing)
-        loss = loss * (len(mine) > 0)
-        # DDP averages gradients over ranks: with this factor the average is the gradient of the global mean loss.
-        self.optimizer.zero_grad(set_to_none=True)
-        (loss * (self.ranks.world_size / len(batch_b))).backward()  # type: ignore[no-untyped-call]  # torch's own gap
-        self.optimizer.step()
-        bad = torch.where(loss.detach().isfinite(), NEVER, self.step)
+    def train_step(self, images: Tensor, targets: Tensor, weight: float) -> Tensor:
+        """One optimizer step; the summed loss of this rank's share of the batch."""
+        seed = step_seed(self.config.seed, self.step, self.ranks.rank)  # for dropout
+        loss = self.gradients.backward(images, targets, weight=weight, seed=seed) * (weight > 0)
+        self.optimization.step(self.step)
+        bad = torch.where(loss.isfinite(), NEVER, self.step)
         self.first_bad_step = torch.minimum(self.first_bad_step, bad)
         self.step += 1
-        return loss.detach()
+        return loss
 
     def end_epoch(self, validation: Evaluation) -> None:
         """Report the epoch, begin the next, and save."""
         loss_sum = float(sum(self.loss_sums()))
-        num_images = self.images_at(self.step) - self.images_at(self.epoch_start)
+        num_images = self.feed.images_at(self.step) - self.feed.images_at(self.epoch_start)
         report = EpochReport(
             epoch=self.epoch + 1,
             num_epochs=math.ceil(self.total_steps / self.steps_per_epoch),
@@ -206,6 +212,8 @@ class Trainer:
             seconds=self.seconds,
         )
         self.reports.append(report)
+        if self.config.optim.patience_epochs is not None and self.best_report_at == self.epoch - 1:
+            self.best = copied(self.judged.state_dict())
         self.loss_sum.zero_()
         self.train_seconds = self.seconds = 0.0
         self.on_epoch(report)
@@ -224,8 +232,12 @@ class Trainer:
         """All that the next step depends on, in plain values and tensors, the same on every rank; each must call it."""
         return {
             "step": self.step,
+            "time": time.time(),  # of this rank
             "model": self.module.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            **self.optimization.state_dict(),
+            "exchange": self.exchange.state() if self.exchange else None,
+            "micro_batch_size": self.gradients.micro_batch_size,
+            "best": self.best,
             "loss_sums": self.loss_sums(),
             "train_seconds": self.train_seconds,
             "seconds": self.seconds,
@@ -236,7 +248,10 @@ class Trainer:
         """Go on from what `state` gave, with as many ranks or others; raises CheckpointError if it does not fit."""
         try:
             self.module.load_state_dict(state["model"])
-            self.optimizer.load_state_dict(state["optimizer"])
+            self.optimization.load_state_dict(state)
+            self.gradients.micro_batch_size, self.best = state["micro_batch_size"], state["best"]
+            if self.exchange:
+                self.exchange.restore(state["exchange"], self.device)
         except (RuntimeError, ValueError, KeyError) as error:
             first_line = " ".join(str(error).split())[:300]
             raise CheckpointError(f"The checkpoint is not of this config's model: {first_line}") from error
@@ -254,31 +269,24 @@ class Trainer:
 
     def loss_sums(self) -> list[float]:
         """The summed loss of the epoch so far, of each rank."""
-        sums_r = torch.zeros(self.ranks.world_size, dtype=torch.float64, device=self.device)
-        sums_r[self.ranks.rank] = self.loss_sum
+        sums_r = torch.zeros(self.ranks.world_size, dtype=torch.float64, device=self.meeting_place)
+        sums_r[self.ranks.rank] = self.loss_sum.to(self.meeting_place)
         if self.ranks.world_size > 1:
             dist.all_reduce(sums_r)
         return [float(value) for value in sums_r]
 
-    def images_at(self, step: int) -> int:
-        """Images trained on in the first `step` optimizer steps, over all ranks."""
-        epochs, steps = divmod(step, self.steps_per_epoch)
-        num_train = len(self.labels)
-        return epochs * num_train + min(steps * self.config.global_batch_size, num_train)
-
     def lr_at(self, step: int) -> float:
         """The learning rate of an optimizer step (0-based)."""
-        factor = warmup_cosine(step, warmup_steps=self.warmup_steps, total_steps=self.total_steps)
-        return self.config.optim.lr * factor
+        return self.optimization.lr_at(step)
 
-    def report_of(self, loss: Tensor, batch_b: Tensor) -> StepReport:
-        """The report of the step just done on `batch_b`, whose loss, summed over this rank's share, is `loss`."""
-        num_mine = len(share(batch_b, self.ranks.rank, self.ranks.world_size))
+    def report_of(self, loss: Tensor, num_images: int) -> StepReport:
+        """The report of the step just done on this rank's share of so many images, whose summed loss is `loss`."""
         return StepReport(
             step=self.step,
+            num_steps=self.total_steps,
             lr=self.lr_at(self.step - 1),
-            loss=float(loss) / max(1, num_mine),
-            num_images=self.images_at(self.step),
+            loss=float(loss) / num_images,
+            num_images=self.feed.images_at(self.step),
         )
 
     def check(self) -> None:
@@ -297,8 +305,9 @@ class Trainer:
 
     def raise_if_diverged(self, *values: float) -> list[float]:
         """Raise TrainingDiverged, on all ranks, if the loss of any was not finite; else the largest of each value."""
-        told = torch.tensor([0.0, *(-value for value in values)], dtype=torch.float64, device=self.device)
+        told = torch.tensor([0.0, *(-value for value in values)], dtype=torch.float64)
         told[0] = self.first_bad_step
+        told = told.to(self.meeting_place)
         if self.ranks.world_size > 1:
             dist.all_reduce(told, dist.ReduceOp.MIN)
         bad_step = int(told[0])
@@ -312,21 +321,12 @@ class Trainer:
     def evaluate(self, split: Split) -> Evaluation:
         """How well the model does on `split`, every rank looking at its share of it."""
         if self.ranks.world_size > 1:  # BatchNorm keeps statistics of its rank's images: rank 0's are the model's
-            for buffer in self.module.buffers():
+            for buffer in dict.fromkeys([*self.module.buffers(), *self.judged.buffers()]):
                 dist.broadcast(buffer, src=0)
-        self.module.eval()
-        return evaluate(self.module, split, num_classes=self.num_classes, device=self.device, ranks=self.ranks)
+        self.judged.eval()
+        return evaluate(self.judged, split, num_classes=self.num_classes, device=self.device, ranks=self.ranks)
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:
     """32 bits, which is what torch's CPU generator takes, that differ between neighbours in any of the three."""
     return int.from_bytes(blake2b(f"{seed} {step} {rank}".encode(), digest_size=4).digest(), "big")
-
-
-def _distributed(module: nn.Module, device: torch.device) -> nn.Module:
-    return DistributedDataParallel(
-        module,
-        device_ids=[device.index] if device.type == "cuda" else None,
-        forward_sync_buffers=False,  # done before each evaluation
-        gradient_as_bucket_view=True,
-    )

@@ -16,8 +16,8 @@ from workloads.environment import PlatformEnvironment
 from workloads.registry.versions import VALIDATION_ACCURACY
 from workloads.training.ranks import Ranks
 from workloads.training.record import TRAIN_LOSS
+from workloads.training.reports import EpochReport
 from workloads.training.run import train_model
-from workloads.training.trainer import EpochReport
 
 EPOCH, STEP = "epoch", "step"
 
@@ -41,9 +41,9 @@ def run_trial(params: Mapping[str, object], config: TrainConfig) -> None:
 
     torch.set_num_threads(1)
     trial = config.with_values(params)
-    train_model(trial, _dataset(trial.data.name), Ranks(), torch.device("cpu"), on_epoch)
+    train_model(trial, _dataset(trial.data.name, trial.data.image_size), Ranks(), torch.device("cpu"), on_epoch)
 
 
 @lru_cache(maxsize=1)
-def _dataset(name: str) -> Dataset:
-    return load(name, PlatformEnvironment.read())
+def _dataset(name: str, image_size: int) -> Dataset:
+    return load(name, PlatformEnvironment.read(), image_size=image_size)

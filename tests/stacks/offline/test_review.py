@@ -32,7 +32,8 @@ def test_an_environment_as_it_is_has_a_price_and_a_time_and_nothing_that_must_be
         "Platform", "Workloads", "Price", "Policy", "Capacity", "Bring-up of platform", "Bring-up of workloads",
     ]  # fmt: skip
     assert not any(section.unfolded for section in found.sections())
-    text = markdown(*found.headline(), found.sections())
+    title, summary = found.headline()
+    text = markdown(title, summary, found.sections())
     for told in ("USD a month when idle (+0.00)", "0 violations", "pods fit the nodes", "min to bring up"):
         assert told in text
 

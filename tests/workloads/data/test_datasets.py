@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from workloads.data import fashion_mnist
 from workloads.data.datasets import data_folder, find, load
+from workloads.data.idx_datasets import FASHION_MNIST
 from workloads.environment import PlatformEnvironment
 from workloads.errors import DataError
 
@@ -43,12 +43,13 @@ def test_a_missing_data_set_is_an_error_that_names_the_commands_which_provide_it
 def test_a_folder_that_lacks_a_file_does_not_hold_the_data_set(tmp_path: Path) -> None:
     put_fashion_mnist(tmp_path)
     (tmp_path / "t10k-labels-idx1-ubyte").unlink()
-    assert not fashion_mnist.is_in(tmp_path)
+    assert not FASHION_MNIST.is_in(tmp_path)
 
 
-def test_images_come_as_bytes_with_a_channel_and_labels_as_whole_numbers(tmp_path: Path) -> None:
-    put_fashion_mnist(tmp_path / "fashion_mnist")
-    dataset = load("fashion_mnist", PlatformEnvironment(data=str(tmp_path)))
+@pytest.mark.parametrize("name", ["fashion_mnist", "mnist"])
+def test_images_come_as_bytes_with_a_channel_and_labels_as_whole_numbers(tmp_path: Path, name: str) -> None:
+    put_fashion_mnist(tmp_path / name)
+    dataset = load(name, PlatformEnvironment(data=str(tmp_path)))
     assert dataset.train.images.shape == (6, 1, 28, 28)
     assert dataset.train.images.dtype == torch.uint8
     assert dataset.test.labels.dtype == torch.int64
@@ -89,7 +90,7 @@ def test_digits_are_stretched_to_bytes_and_every_class_is_in_both_splits() -> No
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(DataError, match="No data set cifar; there are fashion_mnist, digits"):
+    with pytest.raises(DataError, match="No data set cifar; there are fashion_mnist, mnist, cifar10"):
         find("cifar", PlatformEnvironment())
 
 

@@ -105,9 +105,19 @@ def test_versions_are_judged_promoted_archived_and_asked(call: Call, environment
     client = connect(environment)
     assert client.get_run(first["run_id"]).data.metrics["test/accuracy"] == judged["test_accuracy"]
     assert client.get_model_version(MODEL, "1").tags["test_accuracy"] == f"{judged['test_accuracy']:.4f}"
-    per_class = json.loads(Path(client.download_artifacts(first["run_id"], "evaluation/test.json")).read_text())
-    assert set(per_class["per_class_accuracy"]) == {str(digit) for digit in range(10)}
-    call("evaluate", "--model", MODEL, "--version", "1")
+    kept = json.loads(Path(client.download_artifacts(first["run_id"], "evaluation/test.json")).read_text())
+    assert [one["name"] for one in kept["classes"]] == [str(digit) for digit in range(10)]
+    assert kept["confusion"] == judged["confusion"]
+    assert sum(sum(row) for row in kept["confusion"]) == 359
+    assert [one["batch_size"] for one in kept["latencies"]] == [1, 64]
+    assert kept["size"]["num_parameters"] > 1000
+    assert kept["size"]["num_bytes"] > 4 * kept["size"]["num_parameters"]
+    assert all(one["label"] != one["predicted"] for one in kept["mistakes"])
+    figures = {file.path for file in files(client, first, "evaluation")}
+    assert {f"evaluation/{name}.png" for name in ("confusion", "reliability", "mistakes")} <= figures
+    lines = call("evaluate", "--model", MODEL, "--version", "1").splitlines()
+    assert lines[-1] == f"test accuracy {judged['test_accuracy']:.4f}"
+    assert f"calibration error {judged['calibration_error']:.4f}" in lines[-2]
     assert len(client.get_metric_history(first["run_id"], "test/accuracy")) == 1
 
     assert "version 1 is now production" in call("registry", "promote", MODEL, "1", "--to", "production")

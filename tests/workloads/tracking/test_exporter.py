@@ -19,8 +19,8 @@ from workloads.errors import TrainingDiverged, WorkloadError
 from workloads.tracking import exporter
 from workloads.training.ranks import Ranks
 from workloads.training.record import show_step
+from workloads.training.reports import EpochReport
 from workloads.training.run import TrainOptions, preflight, run, train_model
-from workloads.training.trainer import EpochReport
 
 ConfigBuilder = Callable[..., TrainConfig]
 OPTIONS = TrainOptions(run_name="digits-1", tracking=False, register=False, test=False)

@@ -39,6 +39,7 @@ def final_weights(client: MlflowClient, run_name: str) -> dict[str, object]:
     return dict(load_file(Path(client.download_artifacts(run.info.run_id, "weights/model.safetensors"))))
 
 
+@pytest.mark.slow
 def test_two_ranks_train_the_model_that_one_process_does(environment: PlatformEnvironment) -> None:
     # 100 images in batches of 33: shares of 17 and 16, and a last batch of one image, of which rank 1 has none.
     settings = {"model.norm": "group", "global_batch_size": 33, "epochs": 3, "data.num_train": 100}

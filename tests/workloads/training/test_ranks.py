@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from workloads.errors import WorkloadError
-from workloads.training.devices import default_threads, resolve_device
+from workloads.training.devices import default_threads, found, resolve_device, resolve_precision
 from workloads.training.ranks import STORE_FILE, Ranks, num_cores
 
 TORCHRUN = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
@@ -38,3 +39,31 @@ def test_more_ranks_than_gpus_cannot_have_cuda() -> None:
 
 def test_a_machine_without_enough_gpus_trains_on_its_cpu() -> None:
     assert resolve_device("auto", Ranks(world_size=1000, local_world_size=1000)).type == "cpu"
+
+
+def test_apples_gpus_take_one_rank() -> None:
+    with pytest.raises(WorkloadError, match=r"device is mps; .* a single rank, here are 2; use --set device=auto"):
+        resolve_device("mps", Ranks(world_size=2, local_world_size=2))
+
+
+@pytest.mark.parametrize(
+    ("capability", "expected"), [((9, 0), "bf16"), ((8, 0), "bf16"), ((7, 5), "fp16"), ((6, 1), "fp32")]
+)
+def test_a_gpu_multiplies_in_the_precision_that_it_has_units_for(
+    capability: tuple[int, int], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert resolve_precision("auto", torch.device("cuda", 0)) == expected
+    assert resolve_precision("fp32", torch.device("cuda", 0)) == "fp32"
+
+
+def test_a_cpu_computes_in_float32_unless_told_otherwise() -> None:
+    assert resolve_precision("auto", torch.device("cpu")) == "fp32"
+    assert resolve_precision("bf16", torch.device("cpu")) == "bf16"
+
+
+def test_what_is_found_here_is_what_a_run_would_take() -> None:
+    here = found()
+    assert here.device == resolve_device("auto", Ranks()).type
+    assert here.num_cores == num_cores()
+    assert len(here.gpus) == torch.cuda.device_count()

@@ -18,8 +18,9 @@ from workloads.environment import PlatformEnvironment
 from workloads.errors import CheckpointError, Preempted, Stopped, TrainingDiverged, WorkloadError
 from workloads.tracking.connection import connect
 from workloads.training.ranks import Ranks
+from workloads.training.reports import EpochReport
 from workloads.training.run import TrainedModel, TrainOptions, preflight, run, train_model
-from workloads.training.trainer import EpochReport, step_seed
+from workloads.training.trainer import step_seed
 
 ConfigBuilder = Callable[..., TrainConfig]
 SMALL = {"data.num_train": 200, "global_batch_size": 32, "epochs": 3, "model.dropout": 0.2}  # 7 steps an epoch
@@ -68,6 +69,30 @@ def test_from_every_step_the_run_ends_with_the_same_weights_and_results_bit_for_
     for state in kept.states.values():
         torch.seed()  # what a new process has by chance
         again = train(config, digits, state=state)
+        assert torch.equal(weights(again), weights(whole))
+        assert results(again) == results(whole)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"optim.ema_decay": 0.9, "optim.schedule": "one_cycle"}, id="averaged weights"),
+        pytest.param({"optim.name": "adamw", "optim.lr": 0.002, "optim.max_grad_norm": 0.5}, id="adamw, clipped"),
+        pytest.param({"compute.micro_batch_size": 7, "data.mix": "cutmix"}, id="in pieces, mixed"),
+        pytest.param({"compute.precision": "fp16", "data.augmentation": "rand_augment"}, id="fp16, with its scale"),
+        pytest.param({"epochs": 40, "optim.patience_epochs": 2, "optim.lr": 0.3, "data.mix": "mixup"}, id="ends early"),
+    ],
+)
+def test_a_run_goes_on_bit_for_bit_whatever_it_trains_with(
+    config: TrainConfig, digits: Dataset, changes: dict[str, object]
+) -> None:
+    config = config.with_values({"model.norm": "batch"} | changes)
+    kept = Kept()
+    whole = train(config, digits, saver=kept)
+    steps = sorted(kept.states)
+    for step in {steps[0], steps[len(steps) // 2], steps[-2], steps[-1]}:
+        torch.seed()
+        again = train(config, digits, state=kept.states[step])
         assert torch.equal(weights(again), weights(whole))
         assert results(again) == results(whole)
 

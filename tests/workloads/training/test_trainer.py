@@ -13,8 +13,8 @@ from workloads.environment import PlatformEnvironment
 from workloads.errors import TrainingDiverged
 from workloads.training.evaluation import evaluate
 from workloads.training.ranks import Ranks
+from workloads.training.reports import EpochReport
 from workloads.training.run import TrainedModel, train_model
-from workloads.training.trainer import EpochReport
 
 ConfigBuilder = Callable[..., TrainConfig]
 
@@ -81,3 +81,54 @@ def test_the_mean_loss_counts_every_image_once(digits_config: ConfigBuilder, dig
     rest, _ = stratified_split(digits.train, config.data.validation_fraction, seed=config.seed)
     expected = evaluate(trained.module, stratified_sample(rest, 70, seed=config.seed), num_classes=10).loss
     assert trained.reports[0].train_loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_run_that_stops_getting_better_ends_with_the_weights_of_its_best_epoch(
+    digits_config: ConfigBuilder, digits: Dataset
+) -> None:
+    config = digits_config({"epochs": 60, "data.num_train": 60, "optim.patience_epochs": 3, "optim.lr": 0.3})
+    trained = train(config, digits)
+    accuracies = [report.validation.accuracy for report in trained.reports]
+    best = accuracies.index(max(accuracies))
+    assert len(accuracies) == best + 1 + 3 < 60
+    assert trained.result is trained.reports[best]
+    _, validation = stratified_split(digits.train, config.data.validation_fraction, seed=config.seed)
+    assert evaluate(trained.module, validation, num_classes=10) == trained.reports[best].validation
+
+
+def test_the_averaged_weights_are_the_ones_that_are_judged_and_kept(
+    digits_config: ConfigBuilder, digits: Dataset
+) -> None:
+    values = {"epochs": 3, "optim.schedule": "step", "data.num_train": 200}
+    plain, averaged = (train(digits_config(values | {"optim.ema_decay": decay}), digits) for decay in (None, 0.9))
+    assert [one.train_loss for one in plain.reports] == [one.train_loss for one in averaged.reports]
+    assert not torch.equal(weights(plain), weights(averaged))
+    _, validation = stratified_split(digits.train, 0.1, seed=0)
+    judged = evaluate(averaged.module, validation, num_classes=10)
+    assert judged.loss == averaged.reports[-1].validation.loss != plain.reports[-1].validation.loss
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"data.augmentation": "rand_augment"},
+        {"data.augmentation": "trivial_augment"},
+        {"data.augmentation": "auto_augment"},
+        {"data.mix": "mixup"},
+        {"data.mix": "cutmix", "data.erase_probability": 0.5},
+    ],
+    ids=lambda changes: " ".join(map(str, changes.values())),
+)
+def test_a_net_learns_from_changed_images(
+    digits_config: ConfigBuilder, digits: Dataset, changes: dict[str, object]
+) -> None:
+    config = digits_config({"epochs": 5, "model.width": 8} | changes)
+    assert train(config, digits).reports[-1].validation.loss < 1.9  # that of knowing nothing is 2.3
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the compiler's own
+def test_a_translated_model_learns_as_the_plain_one(digits_config: ConfigBuilder, digits: Dataset) -> None:
+    values = {"max_steps": 5, "data.num_train": 128}
+    plain, translated = (train(digits_config(values | {"compute.compile": each}), digits) for each in (False, True))
+    assert float((weights(plain) - weights(translated)).abs().max()) < 1e-4

@@ -1,0 +1,78 @@
+"""Data sets unpacked once: a file of plain bytes that is mapped into memory, so that ranks and runs share its pages."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import secrets
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from workloads.data.datasets import Dataset, Split
+
+logger = logging.getLogger(__name__)
+FORMAT = 1
+
+
+def kept(name: str, files: Sequence[Path], build: Callable[[], Dataset], folder: Path) -> Dataset:
+    """What `build` makes of `files`: from `folder` if it was kept there and is as it was, else built and kept.
+
+    A folder that cannot be written costs time alone. Raises DataError where `build` does.
+    """
+    path = folder / f"{name}-{_key(files)}.safetensors"
+    dataset = _read(path, name) if path.is_file() else None
+    if dataset is None:
+        dataset = build()
+        try:
+            _write(path, dataset)
+        except OSError as error:
+            logger.info("%s is not kept unpacked: %s", name, error)
+    return dataset
+
+
+def _key(files: Sequence[Path]) -> str:
+    """Changes with the files."""
+    stats = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return hashlib.sha256(repr((FORMAT, stats)).encode()).hexdigest()[:16]
+
+
+def _write(path: Path, dataset: Dataset) -> None:
+    """Beside its place, then renamed."""
+    from safetensors.torch import save_file
+
+    tensors = {
+        f"{split}.{part}": tensor.contiguous()
+        for split, value in (("train", dataset.train), ("test", dataset.test))
+        for part, tensor in (("images", value.images[:]), ("labels", value.labels))
+    }
+    metadata = {"version": dataset.version, "class_names": json.dumps(dataset.class_names)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        save_file(tensors, beside, metadata)
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def _read(path: Path, name: str) -> Dataset | None:
+    """The data set, mapped; None if it is not the one that was written."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata()
+            train, test = (
+                Split(images=file.get_tensor(f"{split}.images"), labels=file.get_tensor(f"{split}.labels"))
+                for split in ("train", "test")
+            )
+        class_names = tuple(json.loads(metadata["class_names"]))
+        dataset = Dataset(name=name, train=train, test=test, class_names=class_names)
+        if dataset.version == metadata["version"]:
+            return dataset
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+        pass
+    logger.warning("%s is damaged; it is built again", path)
+    return None

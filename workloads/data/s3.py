@@ -1,0 +1,57 @@
+"""A data set's files, copied once from S3. Region, endpoint and login are those of the environment."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from workloads.errors import DataError
+
+logger = logging.getLogger(__name__)
+AT_ONCE = 16
+"""Files; a large one comes in parts, ten at once, as well."""
+
+
+def is_place(place: str) -> bool:
+    """Whether it is an `s3://bucket/prefix`."""
+    return place.startswith("s3://")
+
+
+def copy(place: str, folder: Path) -> None:
+    """Put all files below `place` into `folder`, which appears when all have arrived; raises DataError."""
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    parts = urlsplit(place)
+    bucket, prefix = parts.netloc, f"{parts.path.strip('/')}/"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".copy-", dir=folder.parent) as arriving:
+        try:
+            client = boto3.client("s3")
+            pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+            keys = [item["Key"] for page in pages for item in page.get("Contents", []) if item["Key"][-1] != "/"]
+            targets = {key: Path(arriving, "files", key.removeprefix(prefix)) for key in keys}
+            for path in targets.values():
+                if not path.resolve().is_relative_to(Path(arriving).resolve()):
+                    raise DataError(f"{place}: a key must not lead out of its folder, as {path.name} does")
+                path.parent.mkdir(parents=True, exist_ok=True)
+            logger.info("copying %d files from %s", len(keys), place)
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                list(pool.map(lambda item: client.download_file(bucket, item[0], str(item[1])), targets.items()))
+        except (BotoCoreError, ClientError) as error:
+            raise DataError(f"{place} cannot be read from S3: {error}") from error
+        if not keys:
+            return
+        try:
+            Path(arriving, "files").rename(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+            # Another process was quicker, or what is there is not whole: the files replace those.
+            for key, path in targets.items():
+                target = folder / key.removeprefix(prefix)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                path.replace(target)

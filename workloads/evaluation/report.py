@@ -1,0 +1,139 @@
+"""What is said about a classifier after it was shown the images of a split."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from workloads.training.evaluation import NUM_BINS, Counts, Evaluation
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassResult:
+    """One class; a share of nothing is None."""
+
+    name: str
+    num_samples: int
+    precision: float | None
+    """Of the images taken for it, those that were."""
+    recall: float | None
+    """Of its images, those taken for it."""
+    f1: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfidenceBin:
+    """The images whose answer had a probability in (low, high]; None where there are none."""
+
+    low: float
+    high: float
+    num_samples: int
+    confidence: float | None
+    accuracy: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mistake:
+    """A wrong answer."""
+
+    index: int
+    """Of the image in its split."""
+    label: str
+    predicted: str
+    probability: float
+    """Of the answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Results over the `num_samples` images of a split."""
+
+    accuracy: float
+    loss: float
+    """Mean cross-entropy."""
+    num_samples: int
+    macro_f1: float
+    """Mean over the classes that were there or were answered."""
+    calibration_error: float
+    """Expected calibration error: how far confidence and accuracy lie apart, mean over the images."""
+    classes: tuple[ClassResult, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    """Images by their class (row) and the answer (column)."""
+    bins: tuple[ConfidenceBin, ...]
+
+    @classmethod
+    def of(cls, counts: Counts, class_names: Sequence[str]) -> Self:
+        """What the counts come to."""
+        evaluation = Evaluation.of(counts)
+        classes = tuple(_class_results(counts.confusion_kk, class_names))
+        bins = tuple(_bins(counts.bins_3b))
+        gaps = [(one.num_samples, abs((one.confidence or 0) - (one.accuracy or 0))) for one in bins]
+        f1s = [one.f1 for one in classes if one.f1 is not None]
+        return cls(
+            accuracy=evaluation.accuracy,
+            loss=evaluation.loss,
+            num_samples=evaluation.num_samples,
+            macro_f1=math.fsum(f1s) / len(f1s),
+            calibration_error=math.fsum(num * gap for num, gap in gaps) / evaluation.num_samples,
+            classes=classes,
+            confusion=tuple(tuple(int(num) for num in row) for row in counts.confusion_kk.tolist()),
+            bins=bins,
+        )
+
+    def as_data(self) -> dict[str, Any]:
+        """Nested plain values."""
+        return asdict(self)
+
+
+def worst_mistakes(logits_nk: Tensor, labels_n: Tensor, class_names: Sequence[str], limit: int) -> list[Mistake]:
+    """The wrong answers, the most confident first."""
+    probabilities_n, answers_n = logits_nk.double().softmax(1).max(1)
+    wrong = (answers_n != labels_n).nonzero().flatten()
+    order = wrong[probabilities_n[wrong].argsort(descending=True, stable=True)]
+    return [
+        Mistake(
+            index=index,
+            label=class_names[int(labels_n[index])],
+            predicted=class_names[int(answers_n[index])],
+            probability=float(probabilities_n[index]),
+        )
+        for index in order[:limit].tolist()
+    ]
+
+
+def _class_results(confusion_kk: Tensor, class_names: Sequence[str]) -> list[ClassResult]:
+    rights = confusion_kk.diagonal().tolist()
+    there, answered = confusion_kk.sum(1).tolist(), confusion_kk.sum(0).tolist()
+    return [
+        ClassResult(
+            name=name,
+            num_samples=int(there[k]),
+            precision=_share(rights[k], answered[k]),
+            recall=_share(rights[k], there[k]),
+            f1=_share(2 * rights[k], there[k] + answered[k]),
+        )
+        for k, name in enumerate(class_names)
+    ]
+
+
+def _bins(bins_3b: Tensor) -> list[ConfidenceBin]:
+    edges = torch.linspace(0, 1, NUM_BINS + 1, dtype=torch.float64).tolist()
+    return [
+        ConfidenceBin(
+            low=low,
+            high=high,
+            num_samples=int(num),
+            confidence=_share(confidence, num),
+            accuracy=_share(right, num),
+        )
+        for low, high, (num, confidence, right) in zip(edges[:-1], edges[1:], bins_3b.T.tolist(), strict=True)
+    ]
+
+
+def _share(part: float, whole: float) -> float | None:
+    return part / whole if whole else None

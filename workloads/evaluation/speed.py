@@ -1,0 +1,82 @@
+"""How fast a model answers on this machine, and how large it is."""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from workloads.training.ranks import num_cores
+
+BATCHES = (1, 64)
+WARM_UP, MOST_RUNS, FEWEST_RUNS = 5, 100, 10
+MOST_S = 1.0
+"""So long, or for the fewest runs, each batch size is measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """Milliseconds from a batch of images to its logits."""
+
+    batch_size: int
+    median_ms: float
+    p95_ms: float
+    num_runs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """What a model holds."""
+
+    num_parameters: int
+    num_bytes: int
+    """Of weights and buffers."""
+
+
+@torch.no_grad()
+def latency(classify: Callable[[Tensor], Tensor], images: Tensor, batch_size: int) -> Latency:
+    """That of `classify` (uint8 [N, C, H, W] to logits), shown `images`, again where they are too few."""
+    batch = images[torch.arange(batch_size) % len(images)]
+    times_ms: list[float] = []
+    for _ in range(WARM_UP):
+        classify(batch)
+    began = time.perf_counter()
+    while len(times_ms) < MOST_RUNS and (len(times_ms) < FEWEST_RUNS or time.perf_counter() - began < MOST_S):
+        started = time.perf_counter()
+        classify(batch)
+        times_ms.append((time.perf_counter() - started) * 1000)
+    return Latency(
+        batch_size=batch_size,
+        median_ms=statistics.median(times_ms),
+        p95_ms=statistics.quantiles(times_ms, n=20, method="inclusive")[-1],
+        num_runs=len(times_ms),
+    )
+
+
+def size(module: nn.Module) -> Size:
+    """That of a module."""
+    tensors = module.state_dict().values()
+    return Size(
+        num_parameters=sum(parameter.numel() for parameter in module.parameters()),
+        num_bytes=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
+    )
+
+
+def machine() -> str:
+    """This one, in a line: processor, cores that may be used, threads that torch takes."""
+    return f"{_processor()}, {num_cores()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

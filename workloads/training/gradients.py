@@ -1,0 +1,113 @@
+"""The gradient of a batch, summed over pieces that the memory holds."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
+from torch.nn.functional import cross_entropy
+from torch.nn.parallel import DistributedDataParallel
+
+from workloads.errors import WorkloadError
+
+logger = logging.getLogger(__name__)
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Gradients:
+    """Gradients of `model` (or its DDP wrapper), in pieces of at most `micro_batch_size` images.
+
+    When the device runs out of memory the pieces are halved, and the batch is done again from the beginning.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        device: torch.device,
+        precision: str,
+        scaler: GradScaler,
+        label_smoothing: float,
+        micro_batch_size: int | None,
+    ) -> None:
+        self.model, self.device, self.precision, self.scaler = model, device, precision, scaler
+        self.label_smoothing, self.micro_batch_size = label_smoothing, micro_batch_size
+        self._buffers_before = [torch.empty_like(buffer) for buffer in model.buffers()]
+
+    def backward(self, images: Tensor, targets: Tensor, *, weight: float, seed: int, is_sent: bool = True) -> Tensor:
+        """Leave `weight` times the gradient of the summed loss in the parameters; the summed loss, without a graph.
+
+        Among several ranks the gradients are brought together with the last piece, once, unless not `is_sent`. `seed`
+        is that of dropout. Raises WorkloadError when the memory does not hold one image, or is full while the other
+        ranks wait already.
+        """
+        with torch.no_grad():
+            for before, buffer in zip(self._buffers_before, self.model.buffers(), strict=True):
+                before.copy_(buffer)
+        while True:
+            torch.manual_seed(seed)
+            self.clear()
+            loss = self._attempt(images, targets, weight, is_sent=is_sent)
+            if loss is not None:
+                return loss
+            self.restore_buffers()
+
+    def clear(self) -> None:
+        """Forget the gradients."""
+        for parameter in self.model.parameters():
+            parameter.grad = None
+
+    def restore_buffers(self) -> None:
+        """Put back the buffers, such as BatchNorm's statistics, as they were before the last `backward`."""
+        with torch.no_grad():
+            for before, buffer in zip(self._buffers_before, self.model.buffers(), strict=True):
+                buffer.copy_(before)
+
+    def _attempt(self, images: Tensor, targets: Tensor, weight: float, *, is_sent: bool) -> Tensor | None:
+        """The summed loss; None if the memory was full, and the pieces are now smaller."""
+        size = self.micro_batch_size or len(images)
+        loss = torch.zeros((), device=self.device)
+        waiting = False
+        try:
+            for first in range(0, len(images), size):
+                waiting = is_sent and first + size >= len(images) and isinstance(self.model, DistributedDataParallel)
+                with nullcontext() if waiting else self._unsent():
+                    piece = slice(first, first + size)
+                    loss += self._piece(images[piece], targets[piece], weight)
+        except torch.OutOfMemoryError:
+            # Left before the next attempt: the traceback holds on to what filled the memory.
+            pass
+        else:
+            return loss
+        self._halve(min(size, len(images)), waiting=waiting)
+        return None
+
+    def _piece(self, images: Tensor, targets: Tensor, weight: float) -> Tensor:
+        with torch.autocast(self.device.type, dtype=DTYPES[self.precision], enabled=self.precision != "fp32"):
+            logits = self.model(images)
+        loss = cross_entropy(logits.float(), targets, reduction="sum", label_smoothing=self.label_smoothing)
+        self.scaler.scale(loss * weight).backward()  # type: ignore[no-untyped-call]  # torch's own gap
+        return loss.detach()
+
+    def _unsent(self) -> AbstractContextManager[object]:
+        return self.model.no_sync() if isinstance(self.model, DistributedDataParallel) else nullcontext()
+
+    def _halve(self, size: int, *, waiting: bool) -> None:
+        smaller = size // 2
+        if smaller == 0:
+            raise WorkloadError(
+                "The device's memory does not hold one image's activations; use a smaller model, or compute.precision"
+            )
+        if waiting:
+            raise WorkloadError(
+                f"The device's memory was full with {size} images at once while other ranks waited; start again with "
+                f"--set compute.micro_batch_size={smaller}"
+            )
+        self.clear()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        logger.warning("out of memory with %d images at once: going on with %d", size, smaller)
+        self.micro_batch_size = smaller

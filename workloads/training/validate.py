@@ -1,0 +1,158 @@
+"""What a run would take, before it is started: told from its data, its net without weights, and a few steps."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+from torch.nn.functional import cross_entropy
+from torch.utils.flop_counter import FlopCounterMode
+
+from workloads.config import TrainConfig
+from workloads.data.datasets import Dataset, Split, load
+from workloads.data.splits import stratified_sample, stratified_split
+from workloads.environment import PRICE, PlatformEnvironment
+from workloads.errors import WorkloadError
+from workloads.models.build import ModelSpec
+from workloads.tracking.connection import check_server
+from workloads.training.devices import resolve_device, resolve_precision, set_threads
+from workloads.training.ranks import Ranks
+from workloads.training.record import price_per_hour
+from workloads.training.trainer import Trainer
+
+TIMED_STEPS = 3
+STATES = {"sgd": 1, "adam": 2, "adamw": 2}
+"""Values that an optimizer keeps a weight."""
+PASSES = 3
+"""Forward, and backward for weights and for what they were applied to; torch counts backward ones of grouped
+convolutions as if they had no groups."""
+SECONDS_PER_HOUR = 3600
+FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """Of one run on one rank of this machine."""
+
+    dataset: str
+    num_train: int
+    num_validation: int
+    num_test: int
+    image_shape: tuple[int, ...]
+    num_parameters: int
+    tflop_per_step: float
+    """Forward and backward, of a global batch."""
+    num_steps: int
+    device: str
+    precision: str
+    memory_gib: float
+    """Of the device: images, weights, gradients, what the optimizer keeps, and activations of a micro-batch."""
+    hours: float
+    """From the time of a few steps here; evaluation not included."""
+    price_usd: float | None
+    """Where the environment says what an hour costs."""
+
+
+def validate(
+    config: TrainConfig, environment: PlatformEnvironment, *, budget_usd: float | None = None, tracking: bool = True
+) -> Forecast:
+    """What the run would take; raises WorkloadError for what would stop it, and for a price above the budget."""
+    price = price_per_hour(environment)
+    if budget_usd is not None and price is None:
+        raise WorkloadError(f"--budget-usd is {budget_usd:g} and {PRICE} is not set; set it to what an hour costs")
+    if tracking:
+        check_server(environment, can_go_without=True)
+    dataset = load(config.data.name, environment, image_size=config.data.image_size)
+    train, validation = stratified_split(dataset.train, config.data.validation_fraction, seed=config.seed)
+    if config.data.num_train is not None:
+        train = stratified_sample(train, config.data.num_train, seed=config.seed)
+    ranks = Ranks()
+    device = resolve_device(config.device, ranks)
+    set_threads(config.num_threads, ranks)
+    spec = ModelSpec.of(config.model, train, len(dataset.class_names))
+    batch_size = min(config.global_batch_size, len(train))
+    num_parameters, flops, activations = _measured(spec, train, batch_size, config.compute.micro_batch_size)
+    trainer = _trainer(config, spec, train, validation, dataset, device)
+    hours = _seconds_of_step(trainer) * trainer.total_steps / SECONDS_PER_HOUR
+    forecast = Forecast(
+        dataset=dataset.name,
+        num_train=len(train),
+        num_validation=len(validation),
+        num_test=len(dataset.test),
+        image_shape=tuple(train.images.shape[1:]),
+        num_parameters=num_parameters,
+        tflop_per_step=flops / 1e12,
+        num_steps=trainer.total_steps,
+        device=device.type,
+        precision=resolve_precision(config.compute.precision, device),
+        memory_gib=(_kept_bytes(config, num_parameters, trainer.feed.split) + activations) / 2**30,
+        hours=hours,
+        price_usd=None if price is None else hours * price,
+    )
+    if budget_usd is not None and forecast.price_usd is not None and forecast.price_usd > budget_usd:
+        raise WorkloadError(
+            f"The run would cost about {forecast.price_usd:.2f} USD ({forecast.num_steps} steps, {hours:.2f} hours at "
+            f"{price:g} USD), above the budget of {budget_usd:.2f} USD; lower epochs or max_steps, or raise "
+            "--budget-usd"
+        )
+    return forecast
+
+
+def _measured(spec: ModelSpec, train: Split, batch_size: int, micro_batch_size: int | None) -> tuple[int, int, int]:
+    """Weights, FLOPs of a step and bytes that its backward pass needs of the forward one; nothing is computed."""
+    with torch.device("meta"):
+        model: nn.Module = spec.build(seed=0).train()
+    piece = min(micro_batch_size or batch_size, batch_size)
+    images = torch.empty(piece, *train.images.shape[1:], dtype=torch.uint8, device="meta")
+    labels = torch.empty(piece, dtype=torch.int64, device="meta")
+    saved: dict[Any, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        if not isinstance(tensor, nn.Parameter):
+            storage = tensor.untyped_storage()
+            saved[storage._cdata] = storage.nbytes()
+        return tensor
+
+    with FlopCounterMode(display=False) as counter, saved_tensors_hooks(keep, lambda tensor: tensor):
+        cross_entropy(model(images), labels)
+    num_parameters = sum(parameter.numel() for parameter in model.parameters())
+    return num_parameters, PASSES * counter.get_total_flops() * batch_size // piece, sum(saved.values())
+
+
+def _kept_bytes(config: TrainConfig, num_parameters: int, train: Split) -> int:
+    """Images in the device's memory, and what is kept a weight: itself, its gradient, the optimizer's, its average."""
+    values = 2 + STATES[config.optim.name] + (config.optim.ema_decay is not None)
+    in_memory = isinstance(train.images, torch.Tensor)
+    return values * FLOAT_BYTES * num_parameters + (train.images.numel() if in_memory else 0)
+
+
+def _trainer(
+    config: TrainConfig, spec: ModelSpec, train: Split, validation: Split, dataset: Dataset, device: torch.device
+) -> Trainer:
+    return Trainer(
+        config,
+        model=spec.build(config.seed),
+        train=train,
+        validation=validation,
+        num_classes=len(dataset.class_names),
+        device=device,
+        ranks=Ranks(),
+        on_epoch=lambda _: None,
+    )
+
+
+def _seconds_of_step(trainer: Trainer) -> float:
+    """The time of an optimizer step, after one that warms up."""
+    trainer.module.train()
+    last = min(TIMED_STEPS + 1, trainer.total_steps, trainer.steps_per_epoch)
+    started, num_timed = time.perf_counter(), 0
+    for images, targets, weight in trainer.feed.steps(0, 0, last):
+        float(trainer.train_step(images, targets, weight))  # waits for the device
+        if num_timed == 0 and last > 1:
+            started = time.perf_counter()
+        num_timed += 1
+    return (time.perf_counter() - started) / max(1, num_timed - 1)
