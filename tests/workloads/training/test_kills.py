@@ -17,7 +17,7 @@ from workloads.checkpoints.checkpoints import Checkpoints
 from workloads.checkpoints.store import FolderStore
 from workloads.environment import CHECKPOINTS
 
-TIMEOUT_S = 120
+TIMEOUT_S = 600
 NUM_STEPS = 60
 # 300 images in batches of 50; wide enough that a step takes a while.
 CONFIG = {
@@ -80,6 +80,7 @@ def final_weights(run: Path) -> torch.Tensor:
     return torch.cat([tensor.flatten().double() for tensor in state["model"].values()])
 
 
+@pytest.mark.timeout(1200)  # each restart imports torch twice
 @pytest.mark.parametrize("num_kills", [3, pytest.param(20, marks=pytest.mark.slow)])
 def test_two_ranks_of_which_one_is_killed_again_and_again_give_the_weights_of_those_left_alone(
     runs: Path, num_kills: int
