@@ -52,7 +52,7 @@ def test_what_was_missing_is_copied_when_it_has_come(here: PlatformEnvironment, 
     (tmp_path / "fashion_mnist" / "t10k-labels-idx1-ubyte").unlink()
     upload(tmp_path)
     with pytest.raises(DataError, match="holds no whole data set fashion_mnist"):
-        find("fashion_mnist", here)
+        find("fashion_mnist", here, system_folder=tmp_path / "none")
     put_fashion_mnist(tmp_path / "fashion_mnist")
     upload(tmp_path)
     assert len(load("fashion_mnist", here).test) == 6

@@ -56,7 +56,8 @@ def test_two_ranks_train_the_model_that_one_process_does(environment: PlatformEn
     assert max(float((one[name] - two[name]).abs().max()) for name in one) <= 1e-5  # type: ignore[operator]  # tensors
 
 
-@pytest.mark.parametrize("victim", ["rank 1", pytest.param("launcher", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["rank 1", "launcher"])
 def test_when_a_process_of_the_run_is_ended_all_end_and_the_record_says_so(
     environment: PlatformEnvironment, victim: str
 ) -> None:

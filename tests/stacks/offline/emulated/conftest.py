@@ -32,7 +32,7 @@ def emulator_environment() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module", params=["dev", "prod"])
+@pytest.fixture(scope="module", params=["prod", pytest.param("dev", marks=pytest.mark.slow)])
 def stack(request: pytest.FixtureRequest) -> str:
     """The stack to apply, one after the other."""
     return str(request.param)
