@@ -1,0 +1,77 @@
+"""Judge a registered model, and ask it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from workloads.commands.options import Json, accuracy, identity, print_table
+from workloads.environment import PlatformEnvironment
+from workloads.errors import WorkloadError
+
+if TYPE_CHECKING:
+    from workloads.registry.evaluate import Judged
+
+SHOWN_MISTAKES = 3
+
+
+def evaluate(
+    model: Annotated[str, typer.Option(help="Name of the registered model.")],
+    version: Annotated[int | None, typer.Option(help="Version number.")] = None,
+    alias: Annotated[str | None, typer.Option(help="Alias of a version, instead of its number.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Judge a registered version once on the test images of its data set."""
+    if (version is None) == (alias is None):
+        raise WorkloadError("Name the version to evaluate by one of --version and --alias")
+    from workloads.registry.evaluate import evaluate_version
+
+    judged = evaluate_version(PlatformEnvironment.read(), model, version=version, alias=alias)
+    if as_json:
+        found, report = judged.version, judged.report.as_data()
+        about = identity(found) | {"run_id": found.run_id, "dataset": found.dataset}
+        typer.echo(json.dumps(about | {"test_accuracy": judged.report.accuracy} | report | judged.more()))
+    else:
+        _print_judged(judged)
+
+
+def predict(
+    model: Annotated[str, typer.Option(help="Name of the registered model.")] = "vision-classifier",
+    alias: Annotated[str, typer.Option(help="Alias of the version to ask.")] = "production",
+    index: Annotated[int, typer.Option(help="Which test image, from 0.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Ask a registered model what one test image shows."""
+    from workloads.registry.predict import predict as predict_image
+
+    answer = predict_image(PlatformEnvironment.read(), model, alias=alias, index=index)
+    if as_json:
+        said = {"index": index, "predicted": answer.predicted, "probability": answer.probability, "label": answer.label}
+        typer.echo(json.dumps(identity(answer.version) | {"alias": alias, "dataset": answer.version.dataset} | said))
+    else:
+        typer.echo(
+            f"{model} version {answer.version.number} ({alias}) on {answer.version.dataset} test image {index}: "
+            f"{answer.predicted} (probability {answer.probability:.3f}; true class {answer.label})"
+        )
+
+
+def _print_judged(judged: Judged) -> None:
+    """Its last line is the accuracy."""
+    report = judged.report
+    rows = [
+        [one.name, str(one.num_samples), accuracy(one.precision), accuracy(one.recall), accuracy(one.f1)]
+        for one in report.classes
+    ]
+    print_table(["class", "images", "precision", "recall", "F1"], rows)
+    for mistake in judged.mistakes[:SHOWN_MISTAKES]:
+        typer.echo(
+            f"image {mistake.index}: {mistake.predicted} (probability {mistake.probability:.3f}), is {mistake.label}"
+        )
+    for one in judged.latencies:
+        typer.echo(f"latency of {one.batch_size}: median {one.median_ms:.2f} ms, 95 % within {one.p95_ms:.2f} ms")
+    typer.echo(f"measured on {judged.machine}")
+    typer.echo(f"{judged.size.num_parameters:,} parameters, {judged.size.num_bytes:,} bytes")
+    typer.echo(f"calibration error {report.calibration_error:.4f}  loss {report.loss:.4f}  F1 {report.macro_f1:.4f}")
+    typer.echo(f"test accuracy {report.accuracy:.4f}")

@@ -1,0 +1,148 @@
+"""Train, and what is asked before: what this machine offers, what a run would take."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from workloads.commands.options import Assignments, Config, Json, NoTracking, print_table
+from workloads.config import TrainConfig, config_names, load_config, parse_assignments
+from workloads.environment import PlatformEnvironment
+from workloads.errors import WorkloadError
+from workloads.logs import is_json
+
+LAUNCHERS = ("local", "torchrun")
+
+
+def train(
+    config: Annotated[
+        str | None, typer.Argument(metavar="[CONFIG]", help="A committed config's name, or the path of a yaml file.")
+    ] = None,
+    launcher: Annotated[str | None, typer.Option(help="local or torchrun; by default what --ranks needs.")] = None,
+    ranks: Annotated[int, typer.Option(help="Processes that train together.")] = 1,
+    assignments: Assignments = None,
+    run_name: Annotated[str | None, typer.Option(help="Default: <config>-<utc>-<4 hex>.")] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="Go on with a run from its newest checkpoint, as configured then."),
+    ] = None,
+    max_restarts: Annotated[int, typer.Option(help="Times that lost ranks are started anew.", min=0)] = 0,
+    no_tracking: NoTracking = False,
+    register: Annotated[bool, typer.Option(help="Keep the model as a new version in the registry.")] = True,
+    test: Annotated[bool, typer.Option(help="Evaluate once on the test images at the end.")] = True,
+    max_steps: Annotated[int | None, typer.Option(help="End after so many optimizer steps.")] = None,
+    print_config: Annotated[bool, typer.Option("--print-config", help="Print the resolved config and end.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train a model; record it, and register it as a new version."""
+    environment = PlatformEnvironment.read()
+    values = parse_assignments(assignments or []) | ({} if max_steps is None else {"max_steps": max_steps})
+    resolved = _train_config(config, values, run_name, resume, environment)
+    if print_config:
+        typer.echo(resolved.as_yaml(), nl=False)
+        return
+    from workloads.training.launch import train_on_ranks
+    from workloads.training.progress import progress
+    from workloads.training.ranks import Ranks
+    from workloads.training.run import TrainOptions, new_run_name, preflight, run
+
+    options = TrainOptions(
+        run_name=resume or run_name or new_run_name(resolved),
+        tracking=not no_tracking,
+        register=register,
+        test=test,
+        resume=resume is not None,
+        max_restarts=max_restarts,
+    )
+    here = Ranks.from_environment()
+    if not here.started_by_torchrun:
+        uses_torchrun = _uses_torchrun(launcher, ranks) or max_restarts > 0
+        preflight(resolved, options, environment, num_ranks=ranks)
+        if uses_torchrun:
+            train_on_ranks(resolved, options, environment, num_ranks=ranks, as_json=as_json)
+            return
+    with progress(options.run_name, as_json=is_json(environment)) as told:
+        result = run(resolved, options, environment, here, told.on_epoch, told.on_step)
+    if result is None:  # not rank 0
+        return
+    if as_json:
+        typer.echo(json.dumps(asdict(result)))
+    elif result.test_accuracy is None:
+        typer.echo(f"val accuracy {result.val_accuracy:.4f}")
+    else:
+        typer.echo(f"test accuracy {result.test_accuracy:.4f}")
+
+
+def devices(as_json: Json = False) -> None:
+    """Show what this machine offers a run: cores, memory, GPUs, and what `auto` takes of them."""
+    from workloads.training.devices import found
+
+    here = found()
+    if as_json:
+        typer.echo(json.dumps(asdict(here)))
+        return
+    memory = "-" if here.memory_gib is None else f"{here.memory_gib:.0f} GiB"
+    print_table(
+        ["device", "precision", "cores", "memory", "GPUs"],
+        [[here.device, here.precision, str(here.num_cores), memory, "; ".join(here.gpus) or "none"]],
+    )
+
+
+def validate(
+    config: Config,
+    budget_usd: Annotated[float | None, typer.Option(help="Most that the run may cost, in US dollars.", min=0)] = None,
+    assignments: Assignments = None,
+    no_tracking: NoTracking = False,
+    as_json: Json = False,
+) -> None:
+    """Tell what a run would take (memory, time, price) from its data, its net and a few steps; nothing is kept."""
+    resolved = load_config(config, parse_assignments(assignments or []))
+    from workloads.training.validate import validate as forecast_of
+
+    environment = PlatformEnvironment.read()
+    forecast = forecast_of(resolved, environment, budget_usd=budget_usd, tracking=not no_tracking)
+    if as_json:
+        typer.echo(json.dumps(asdict(forecast)))
+        return
+    price = "unknown" if forecast.price_usd is None else f"{forecast.price_usd:.2f} USD"
+    shape = " x ".join(map(str, forecast.image_shape))
+    typer.echo(
+        f"{forecast.dataset}: {forecast.num_train:,} images of {shape} to train on, {forecast.num_validation:,} to "
+        f"validate, {forecast.num_test:,} to test\n"
+        f"{resolved.model.name}: {forecast.num_parameters:,} parameters, {forecast.tflop_per_step:.4g} TFLOP a step\n"
+        f"{forecast.num_steps:,} steps on {forecast.device} in {forecast.precision}: about {forecast.hours:.2f} hours, "
+        f"{forecast.memory_gib:.2f} GiB, price {price}"
+    )
+
+
+def _uses_torchrun(launcher: str | None, ranks: int) -> bool:
+    if launcher not in (None, *LAUNCHERS):
+        raise WorkloadError(f"--launcher is {launcher}; it must be one of {', '.join(LAUNCHERS)}")
+    if launcher == "local" and ranks > 1:
+        raise WorkloadError(f"--launcher local trains in one process; --ranks is {ranks}: use --launcher torchrun")
+    return launcher == "torchrun" or ranks > 1
+
+
+def _train_config(
+    config: str | None,
+    values: Mapping[str, object],
+    run_name: str | None,
+    resume: str | None,
+    environment: PlatformEnvironment,
+) -> TrainConfig:
+    """The config that CONFIG names, or the one with which the run to go on with began."""
+    if resume is None:
+        if config is None:
+            raise WorkloadError(f"Name a CONFIG, one of {', '.join(config_names())}, or a run by --resume")
+        return load_config(config, values)
+    if config is not None or values or run_name is not None:
+        raise WorkloadError(
+            f"Run {resume} goes on as it was configured; leave out CONFIG, --set, --max-steps, --run-name"
+        )
+    from workloads.training.resume import config_of, unfinished
+
+    return config_of(unfinished(environment, resume))
