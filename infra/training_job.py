@@ -10,6 +10,7 @@ from infra.services.metrics import TRAINING_PORT_NAME
 from infra.workload_settings import TrainingJobSettings
 
 RAY_VERSION = "2.60.0"
+_CLUSTER_LABEL = "metadata.labels['ray.io/cluster']"
 METRICS_PORT = 8090
 """Where rank 0 shows its metrics; apart from Ray's own ports (8080 among them)."""
 _HARDENED = {
@@ -20,6 +21,9 @@ _HARDENED = {
 }
 _SECONDS_KEPT = 3600
 """How long a finished job can still be asked for its state and logs."""
+_GRACE_S, _DRAIN_S = 110, 95
+"""What a worker is given to end, of a spot node's two minutes, and of that to Ray: it tells the ranks that their node
+goes, and waits for them to save what they have."""
 
 
 def training_job(
@@ -31,12 +35,14 @@ def training_job(
     command: str,
     environment: Mapping[str, str],
     secret_environment: Mapping[str, tuple[str, str]],
+    cluster_variable: str,
     settings: TrainingJobSettings,
 ) -> dict[str, Any]:
     """A ray.io/v1 RayJob for `kubectl create`: each creation is a job of its own, named after `name`.
 
-    `secret_environment` maps a variable to the Secret and the key that hold it. The command runs on a GPU worker; the
-    head takes no work. A worker that is lost ends the job, which is submitted again at most once.
+    `secret_environment` maps a variable to the Secret and the key that hold it. The command runs on the head, which has
+    no GPU, and places its ranks on the workers. A worker that is lost is made anew; when the head is lost the job is
+    submitted again, once, with a new cluster, of which `cluster_variable` holds the name, `<job>-<random>`.
     """
     variables = [{"name": key, "value": value} for key, value in sorted(environment.items())] + [
         {"name": key, "valueFrom": {"secretKeyRef": {"name": secret, "key": secret_key}}}
@@ -51,14 +57,14 @@ def training_job(
         "name": "ray-head",
         "image": image,
         "securityContext": _HARDENED,
-        "env": variables,
+        "env": [*variables, {"name": cluster_variable, "valueFrom": {"fieldRef": {"fieldPath": _CLUSTER_LABEL}}}],
         "resources": {"requests": {"cpu": "1", "memory": "4Gi"}, "limits": {"memory": "4Gi"}},
     }
     worker_container = {
         "name": "ray-worker",
         "image": image,
         "securityContext": _HARDENED,
-        "env": variables,
+        "env": [*variables, {"name": "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S", "value": str(_DRAIN_S)}],
         "ports": [{"name": TRAINING_PORT_NAME, "containerPort": METRICS_PORT}],
         "resources": {"requests": worker_limits, "limits": worker_limits},
         # Loader workers pass batches through shared memory, and a container has only 64 MB of it by default.
@@ -68,6 +74,7 @@ def training_job(
     worker_pod = {
         **pod,
         "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": _GRACE_S,
         "containers": [worker_container],
         "tolerations": [{"key": GPU_TAINT, "operator": "Exists", "effect": "NoSchedule"}],
         "volumes": [{"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": "2Gi"}}],
@@ -78,7 +85,6 @@ def training_job(
         "metadata": {"generateName": f"{name}-", "namespace": namespace},
         "spec": {
             "entrypoint": command,
-            "entrypointNumGpus": settings.gpus,
             "submissionMode": "K8sJobMode",
             "submitterConfig": {"backoffLimit": 0},  # the default submits a failing job three times
             "backoffLimit": 1,
@@ -94,9 +100,7 @@ def training_job(
                 "workerGroupSpecs": [
                     {
                         "groupName": "gpu",
-                        "replicas": 1,
-                        "minReplicas": 1,
-                        "maxReplicas": 1,
+                        **dict.fromkeys(("replicas", "minReplicas", "maxReplicas"), settings.workers),
                         "rayStartParams": {},
                         "template": {"spec": worker_pod},
                     }

@@ -8,13 +8,27 @@ from infra.stack_settings import SettingsModel, StackSettings
 
 
 class TrainingJobSettings(SettingsModel):
-    """The pod that trains: what fits one node of the GPU pool, with room for the node's own daemons."""
+    """The pods that train: each what fits one node of the GPU pool, with room for the node's own daemons."""
 
+    workers: int = Field(default=1, ge=1)
+    """Pods, each on a node of its own."""
     cpus: int = Field(default=3, ge=1)
     memory_gib: int = Field(default=12, ge=2)
     gpus: int = Field(default=1, ge=1)
     deadline_hours: int = Field(default=12, ge=1, le=168)
     """A job that runs longer, or waits longer for its node, is ended."""
+    usd_per_hour: float = Field(default=0.4, ge=0)
+    """What a worker's node costs, for the record of runs, which tells what they cost: about that of spot g6.xlarge."""
+
+    @property
+    def ranks(self) -> int:
+        """One a GPU."""
+        return self.workers * self.gpus
+
+    @property
+    def price_per_hour(self) -> float:
+        """In US dollars, of all workers together."""
+        return round(self.workers * self.usd_per_hour, 4)
 
 
 class WorkloadSettings(StackSettings):

@@ -16,11 +16,14 @@ TRACKING_PASSWORD = "MLFLOW_TRACKING_PASSWORD"  # noqa: S105  the variable's nam
 RAY_ADDRESS = "RAY_ADDRESS"
 DATA = "MLP_DATA"
 CHECKPOINTS = "MLP_CHECKPOINTS"
+REGISTRY = "MLP_REGISTRY"
 CODE_VERSION = "MLP_CODE_VERSION"
 IMAGE_DIGEST = "MLP_IMAGE_DIGEST"
 METRICS_PORT = "MLP_METRICS_PORT"
 PRICE = "MLP_PRICE_USD_PER_HOUR"
 LOG_FORMAT = "MLP_LOG_FORMAT"
+JOB_CLUSTER = "MLP_JOB_CLUSTER"
+INSTANCE_METADATA = "MLP_INSTANCE_METADATA"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +38,8 @@ class PlatformEnvironment:
     """Folder that holds data sets, one subfolder each."""
     checkpoints: str | None = field(default=None, metadata={"variable": CHECKPOINTS})
     """Folder that holds runs, one subfolder each."""
+    registry: str | None = field(default=None, metadata={"variable": REGISTRY})
+    """Folder or s3:// prefix that keeps who gave which model version which alias."""
     code_version: str | None = field(default=None, metadata={"variable": CODE_VERSION})
     image_digest: str | None = field(default=None, metadata={"variable": IMAGE_DIGEST})
     metrics_port: str | None = field(default=None, metadata={"variable": METRICS_PORT})
@@ -43,6 +48,10 @@ class PlatformEnvironment:
     """Of all machines of a training run together."""
     log_format: str | None = field(default=None, metadata={"variable": LOG_FORMAT})
     """`json` or `text`; by default JSON in a pod without a terminal."""
+    job_cluster: str | None = field(default=None, metadata={"variable": JOB_CLUSTER})
+    """In a RayJob: the cluster made for this try, `<job>-<random>`; a job that is submitted again has another."""
+    instance_metadata: str | None = field(default=None, metadata={"variable": INSTANCE_METADATA})
+    """URL of EC2's metadata service, on a spot machine without a cluster that passes its notices on."""
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> PlatformEnvironment:

@@ -43,6 +43,10 @@ class RegistryError(WorkloadError):
     """A model, version or alias that is not there, or a promotion that is refused."""
 
 
+class ClusterError(WorkloadError):
+    """The Ray cluster cannot be reached or used."""
+
+
 class SearchError(WorkloadError):
     """A search that cannot start, or in which no trial ended well."""
 

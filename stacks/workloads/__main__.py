@@ -39,6 +39,7 @@ job = pulumi.Output.all(
     namespace=platform.training_namespace,
     service_account=platform.training_service_account,
     secret=platform.training_login_secret,
+    artifacts=platform.artifact_bucket,
     urls=platform.service_urls,
 ).apply(
     lambda known: training_job(
@@ -46,16 +47,20 @@ job = pulumi.Output.all(
         namespace=known["namespace"],
         service_account=known["service_account"],
         image=known["image"],
-        command="python -m workloads train fashion_mnist",
+        command=f"python -m workloads train fashion_mnist --launcher ray --ranks {settings.training.ranks} "
+        "--set device=cuda --max-restarts 3",
         environment={
             environment.TRACKING_URI: known["urls"]["mlflow"],
+            environment.CHECKPOINTS: f"s3://{known['artifacts']}/checkpoints",
             environment.IMAGE_DIGEST: known["image"].rpartition("@")[2],
             environment.METRICS_PORT: str(METRICS_PORT),
+            environment.PRICE: str(settings.training.price_per_hour),
         },
         secret_environment={
             environment.TRACKING_USERNAME: (known["secret"], "username"),
             environment.TRACKING_PASSWORD: (known["secret"], "password"),
         },
+        cluster_variable=environment.JOB_CLUSTER,
         settings=settings.training,
     )
 )

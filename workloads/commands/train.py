@@ -15,14 +15,14 @@ from workloads.environment import PlatformEnvironment
 from workloads.errors import WorkloadError
 from workloads.logs import is_json
 
-LAUNCHERS = ("local", "torchrun")
+LAUNCHERS = ("local", "torchrun", "ray")
 
 
 def train(
     config: Annotated[
         str | None, typer.Argument(metavar="[CONFIG]", help="A committed config's name, or the path of a yaml file.")
     ] = None,
-    launcher: Annotated[str | None, typer.Option(help="local or torchrun; by default what --ranks needs.")] = None,
+    launcher: Annotated[str | None, typer.Option(help="local, torchrun or ray; by default what --ranks needs.")] = None,
     ranks: Annotated[int, typer.Option(help="Processes that train together.")] = 1,
     assignments: Assignments = None,
     run_name: Annotated[str | None, typer.Option(help="Default: <config>-<utc>-<4 hex>.")] = None,
@@ -48,8 +48,13 @@ def train(
     from workloads.training.launch import train_on_ranks
     from workloads.training.progress import progress
     from workloads.training.ranks import Ranks
-    from workloads.training.run import TrainOptions, new_run_name, preflight, run
+    from workloads.training.resume import has_begun
+    from workloads.training.run import TrainOptions, TrainResult, new_run_name, preflight, run
 
+    job = environment.job_cluster.rpartition("-")[0] if environment.job_cluster and resume is None else None
+    if job and run_name is None:
+        run_name = job
+        resume = job if has_begun(environment, job, resolved) else None
     options = TrainOptions(
         run_name=resume or run_name or new_run_name(resolved),
         tracking=not no_tracking,
@@ -59,14 +64,22 @@ def train(
         max_restarts=max_restarts,
     )
     here = Ranks.from_environment()
+    chosen = "local"
     if not here.started_by_torchrun:
-        uses_torchrun = _uses_torchrun(launcher, ranks) or max_restarts > 0
+        chosen = _launcher(launcher, ranks, max_restarts)
         preflight(resolved, options, environment, num_ranks=ranks)
-        if uses_torchrun:
-            train_on_ranks(resolved, options, environment, num_ranks=ranks, as_json=as_json)
-            return
+    if chosen == "torchrun":
+        train_on_ranks(resolved, options, environment, num_ranks=ranks, as_json=as_json)
+        return
     with progress(options.run_name, as_json=is_json(environment)) as told:
-        result = run(resolved, options, environment, here, told.on_epoch, told.on_step)
+        result: TrainResult | None
+        if chosen == "ray":
+            from workloads.training.on_ray import train_on_ray
+
+            result = train_on_ray(resolved, options, environment, num_ranks=ranks, progress=told)
+        else:
+            shown = (told.on_epoch, told.on_step) if here.is_first else ()
+            result = run(resolved, options, environment, here, *shown)
     if result is None:  # not rank 0
         return
     if as_json:
@@ -119,12 +132,15 @@ def validate(
     )
 
 
-def _uses_torchrun(launcher: str | None, ranks: int) -> bool:
-    if launcher not in (None, *LAUNCHERS):
-        raise WorkloadError(f"--launcher is {launcher}; it must be one of {', '.join(LAUNCHERS)}")
-    if launcher == "local" and ranks > 1:
+def _launcher(named: str | None, ranks: int, max_restarts: int) -> str:
+    """The one to use; raises WorkloadError where the one that was named cannot do what is asked."""
+    if named not in (None, *LAUNCHERS):
+        raise WorkloadError(f"--launcher is {named}; it must be one of {', '.join(LAUNCHERS)}")
+    if named == "local" and ranks > 1:
         raise WorkloadError(f"--launcher local trains in one process; --ranks is {ranks}: use --launcher torchrun")
-    return launcher == "torchrun" or ranks > 1
+    if named == "local" and max_restarts:
+        raise WorkloadError("--launcher local starts nothing anew; for --max-restarts use --launcher torchrun or ray")
+    return named or ("torchrun" if ranks > 1 or max_restarts else "local")
 
 
 def _train_config(

@@ -105,13 +105,13 @@ class Spool:
                 for key, value in line.get("metrics", {}).items()
             ]
             if len(batch.points) + len(new) > BATCH_POINTS:
-                batch.status = None
                 break
             batch.points += new
             batch.tags |= line.get("tags", {})
             if "text" in line:
                 batch.texts[line["path"]] = line["text"]
-            batch.status = (line["status"], line["time_ms"]) if "status" in line else None
+            if "status" in line:
+                batch.status = (line["status"], line["time_ms"])
             batch.end = end
         return batch
 

@@ -22,6 +22,16 @@ def check_new(environment: PlatformEnvironment, run_name: str) -> None:
         raise taken(run_name)
 
 
+def has_begun(environment: PlatformEnvironment, run_name: str, config: TrainConfig) -> bool:
+    """Whether the run of that name can go on; raises CheckpointError if it ended, or was configured otherwise."""
+    store = run_store(environment, run_name)
+    if store is None or identity_of(store) is None:
+        return False
+    if config_of(unfinished(environment, run_name)) != config:
+        raise taken(run_name)
+    return True
+
+
 def unfinished(environment: PlatformEnvironment, run_name: str) -> Identity:
     """A run that can go on; raises CheckpointError where there is none of that name, or it reached its end."""
     store = run_store(environment, run_name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -34,6 +34,7 @@ from workloads.training.ranks import Ranks, process_group
 from workloads.training.record import NUM_PARAMETERS, RunRecord, price_per_hour, version_tags
 from workloads.training.reports import EpochReport, Saver, StepReport
 from workloads.training.resume import check_new
+from workloads.training.spot_notice import NoNotice, spot_notice
 from workloads.training.trainer import Trainer
 
 
@@ -107,6 +108,7 @@ def preflight(config: TrainConfig, options: TrainOptions, environment: PlatformE
     find(config.data.name, environment)
     exporter.metrics_port(environment)
     price_per_hour(environment)
+    spot_notice(environment)
     if not options.resume:
         check_new(environment, options.run_name)
     if options.tracking:
@@ -118,13 +120,14 @@ def run(
     options: TrainOptions,
     environment: PlatformEnvironment,
     ranks: Ranks,
-    on_epoch: Callable[[EpochReport], None],
+    on_epoch: Callable[[EpochReport], None] = lambda _: None,
     on_step: Callable[[StepReport], None] = lambda _: None,
+    is_asked_to_end: Callable[[], bool] = lambda: False,
 ) -> TrainResult | None:
     """Train, test, record and register as told. The result on rank 0, None on the others; raises WorkloadError.
 
-    `on_epoch` is told of every epoch and `on_step` of some steps, on rank 0. A run that is asked to end
-    by a signal does so after a step, with its state saved, and raises Preempted.
+    `on_epoch` is told of every epoch and `on_step` of some steps, on every rank. A run that is asked to end, by a
+    signal or on any rank by `is_asked_to_end`, does so after a step, with its state saved, and raises Preempted.
     """
     check_ranks(config, ranks.world_size)
     dataset = load(config.data.name, environment, image_size=config.data.image_size)
@@ -135,31 +138,32 @@ def run(
         "num_threads": set_threads(config.num_threads, ranks),
         "ranks": ranks.world_size,
     }
+    notice = spot_notice(environment) if ranks.local_rank == 0 else nullcontext(NoNotice())
     with RunRecord(
         config=config, options=options, environment=environment, dataset=dataset, ranks=ranks, resolved=resolved
     ) as record:
 
-        def on_epoch_of_first_rank(report: EpochReport) -> None:
+        def record_epoch(report: EpochReport) -> None:
             if ranks.is_first:
                 record.on_epoch(report)
-                on_epoch(report)
+            on_epoch(report)
 
-        def on_step_of_first_rank(report: StepReport) -> None:
+        def record_step(report: StepReport) -> None:
             if ranks.is_first:
                 record.on_step(report)
-                on_step(report)
+            on_step(report)
 
         with _joined(ranks, device, config.timeout_s):
-            with _ends_in_order(record, patient=ranks.started_by_torchrun) as stop:
+            with notice as going, _ends_in_order(record, patient=ranks.started_by_torchrun) as stop:
                 trained = train_model(
                     config,
                     dataset,
                     ranks,
                     device,
-                    on_epoch_of_first_rank,
-                    on_step_of_first_rank,
+                    record_epoch,
+                    record_step,
                     saver=record.checkpoints,
-                    stop=lambda: stop.is_made,
+                    stop=lambda: stop.is_made or going.is_given or is_asked_to_end(),
                     state=record.newest_state(),
                 )
             num_classes = len(dataset.class_names)

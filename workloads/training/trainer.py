@@ -90,7 +90,8 @@ class Trainer:
         self.loss_sum = torch.zeros((), dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
         """Of this rank, in the epoch so far."""
         self.train_seconds = self.seconds = 0.0
-        """Of the epoch so far, of runs that were ended too."""
+        """Of the epoch, of runs that were ended too; without what there is since `began_at`."""
+        self.began_at: float | None = None
         self.first_bad_step = torch.full((), NEVER, device=device)
         self.next_check = 1
         self.checked_at = (0, time.perf_counter())
@@ -100,11 +101,12 @@ class Trainer:
         if self.exchange and self.goes_on:
             self.rehearse(self.exchange)
         while self.goes_on:
-            started = time.perf_counter()
+            self.began_at = time.perf_counter()
             self.train_epoch()
-            self.train_seconds += time.perf_counter() - started
+            self.train_seconds += self.since_began_s
             validation = self.evaluate(self.validation)
-            self.seconds += time.perf_counter() - started
+            self.seconds += self.since_began_s
+            self.began_at = None
             self.end_epoch(validation)
         if self.best:
             self.judged.load_state_dict(self.best)
@@ -115,6 +117,11 @@ class Trainer:
     def meeting_place(self) -> torch.device:
         """Where the ranks compare what they have; for one alone, where it is read."""
         return self.device if self.ranks.world_size > 1 else torch.device("cpu")
+
+    @property
+    def since_began_s(self) -> float:
+        """Of the epoch, in this process; 0 between epochs."""
+        return time.perf_counter() - self.began_at if self.began_at is not None else 0.0
 
     @property
     def goes_on(self) -> bool:
@@ -239,8 +246,8 @@ class Trainer:
             "micro_batch_size": self.gradients.micro_batch_size,
             "best": self.best,
             "loss_sums": self.loss_sums(),
-            "train_seconds": self.train_seconds,
-            "seconds": self.seconds,
+            "train_seconds": self.train_seconds + self.since_began_s,
+            "seconds": self.seconds + self.since_began_s,
             "reports": [asdict(report) for report in self.reports],
         }
 

@@ -256,7 +256,7 @@ from pathlib import Path
 from stacks.local.home import Home
 from stacks.local.supervisor import Supervisor
 from tests.stacks.local.builders import DEAF, Told, Web
-Supervisor(Home(Path(sys.argv[1])), [Web("web", script=DEAF)], Told()).up({})
+Supervisor(Home(Path(sys.argv[1])), [Web("web", script=DEAF, patience_s=600)], Told()).up({})
 """
 
 

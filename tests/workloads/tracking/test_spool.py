@@ -61,25 +61,27 @@ def test_a_mark_that_cannot_be_is_as_none(path: Path, mark: str) -> None:
         assert spool.num_unsent() == 1
 
 
-@pytest.mark.parametrize("num_points", [1, BATCH_POINTS, BATCH_POINTS + 1])
-def test_how_a_process_ended_counts_only_as_the_last_word(path: Path, num_points: int) -> None:
+def test_how_a_process_ended_is_what_was_said_last_of_it_also_when_a_late_value_follows(path: Path) -> None:
     with spool_at(path) as spool:
-        spool.add_status("FAILED", 1)
-        assert spool.next_batch().status == ("FAILED", 1)
-        for step in range(num_points):
+        spool.add_status("KILLED", 1)
+        spool.add_status("RUNNING", 2)
+        spool.add_metrics({"loss": 1.0}, 1, 0)
+        assert spool.next_batch().status == ("RUNNING", 2)
+        spool.add_status("FINISHED", 3)
+        spool.add_metrics({"cpu": 1.0}, 1, 0)  # of the thread, which was just about to
+        assert spool.next_batch().status == ("FINISHED", 3)
+
+
+def test_a_status_that_a_batch_has_no_room_for_is_in_the_next(path: Path) -> None:
+    with spool_at(path) as spool:
+        spool.add_status("RUNNING", 1)
+        for step in range(BATCH_POINTS + 1):
             spool.add_metrics({"loss": 1.0}, step, 0)
-        assert spool.next_batch().status is None
         spool.add_status("FINISHED", 2)
-        assert spool.next_batch().status == (("FINISHED", 2) if num_points <= BATCH_POINTS else None)
-
-
-def test_a_status_before_what_a_batch_has_no_room_for_is_not_the_last_word(path: Path) -> None:
-    with spool_at(path) as spool:
-        for step in range(BATCH_POINTS):
-            spool.add_metrics({"loss": 1.0}, step, 0)
-        spool.add_status("FAILED", 1)
-        spool.add_metrics({"loss": 1.0}, BATCH_POINTS, 0)
-        assert spool.next_batch().status is None
+        first = spool.next_batch()
+        assert first.status == ("RUNNING", 1)
+        spool.mark_sent(first)
+        assert spool.next_batch().status == ("FINISHED", 2)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"seed: 0\n", b"[1]\n", b"\xff\xfe\n"])

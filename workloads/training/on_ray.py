@@ -1,0 +1,301 @@
+"""Ranks on a Ray cluster: Ray Train places them and watches their nodes; state and restarts are ours.
+
+A rank that hears of a node going (a spot notice, a drained pod) has the state saved after a step, on all of them; then
+they are placed anew and go on.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import tempfile
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from logging.handlers import QueueHandler
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+from workloads.config import TrainConfig
+from workloads.environment import PlatformEnvironment
+from workloads.errors import ClusterError, Preempted, RankLost, Stopped, WorkloadError
+from workloads.ray_cluster import check_head, connected_to_ray
+from workloads.stop_request import StopRequest
+from workloads.training.progress import Progress
+from workloads.training.ranks import Ranks
+from workloads.training.reports import EpochReport, StepReport
+
+if TYPE_CHECKING:
+    from ray.util.queue import Queue
+
+    from workloads.training.run import TrainOptions, TrainResult
+
+logger = logging.getLogger(__name__)
+
+ASK_EVERY_S = 0.5
+"""How often the driver looks for what the ranks said, and whether it was asked to end."""
+SETTINGS = {
+    "RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "1",  # of the seconds' notice that a pod has, five would be many
+    "RAY_TRAIN_METRICS_ENABLED": "0",  # ours are served by rank 0
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wires:
+    """Between the driver and rank 0."""
+
+    told: Queue
+    """Reports and log records, on their way to the driver."""
+    asked: Queue
+    """Not empty when the driver was asked to end."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a rank gives in place of a result when all of them ended in order before the last step."""
+
+    text: str | None
+    """How to go on; None if no state was kept."""
+
+
+def train_on_ray(
+    config: TrainConfig,
+    options: TrainOptions,
+    environment: PlatformEnvironment,
+    *,
+    num_ranks: int,
+    progress: Progress,
+) -> TrainResult:
+    """Train on `num_ranks` workers of the cluster at RAY_ADDRESS, or of one made on this machine.
+
+    Ranks that end since a node is going are placed anew, however often; those that are lost otherwise up to
+    `options.max_restarts` times. Raises WorkloadError, Preempted or Stopped.
+    """
+    check_head(environment)
+    environment = _with_absolute_places(environment)
+    variables = {} if environment.ray_address else {"GLOO_SOCKET_IFNAME": "lo"}
+    os.environ |= {key: os.environ.get(key, value) for key, value in SETTINGS.items()}
+    os.environ.setdefault("RAY_TRAIN_COLLECTIVE_TIMEOUT_S", str(config.timeout_s))
+    with StopRequest() as stop, connected_to_ray(environment, num_cpus=num_ranks, variables=variables):
+        stop.listen()  # Ray has a handler of its own
+        losses = restarts = 0
+        while True:
+            try:
+                ended = _attempt(config, options, environment, num_ranks, restarts, progress, stop)
+            except RankLost as lost:
+                losses += 1
+                if losses > options.max_restarts:
+                    raise
+                logger.warning("%s; restart %d of %d", lost, losses, options.max_restarts)
+            else:
+                if not isinstance(ended, Ended):
+                    return ended
+                if stop.is_made:
+                    if ended.text is None:
+                        stop.raise_if_made()
+                    raise Preempted(str(ended.text))
+                logger.warning("a node of the run is going; its ranks are placed anew")
+            stop.raise_if_made()
+            restarts += 1
+
+
+def _attempt(
+    config: TrainConfig,
+    options: TrainOptions,
+    environment: PlatformEnvironment,
+    num_ranks: int,
+    restarts: int,
+    progress: Progress,
+    stop: StopRequest,
+) -> TrainResult | Ended:
+    """Ranks placed once; raises RankLost where they can go on from what was kept, else WorkloadError."""
+    from ray.train.torch import TorchConfig
+    from ray.train.v2.api.config import FailureConfig, RunConfig, ScalingConfig  # `ray.train`'s are typed as version 1
+    from ray.train.v2.torch.torch_trainer import TorchTrainer
+    from ray.util.queue import Queue
+
+    use_gpu = _uses_gpu(config, num_ranks)
+    _warn_of_little_room(num_ranks, use_gpu=use_gpu)
+    wires = Wires(told=Queue(actor_options={"num_cpus": 0}), asked=Queue(actor_options={"num_cpus": 0}))
+    # The environment holds logins: in the function, Ray shows it to nobody; in its config it would.
+    job = _Job(config=config, options=options, environment=environment, restarts=restarts, wires=wires)
+    with tempfile.TemporaryDirectory(prefix="workloads-ray-") as folder, ThreadPoolExecutor(1) as thread:
+        trainer = TorchTrainer(
+            cast("Callable[[], None]", job.train),  # what rank 0 gives is its result's `return_value`
+            torch_config=TorchConfig(timeout_s=int(config.timeout_s)),
+            scaling_config=ScalingConfig(num_workers=num_ranks, use_gpu=use_gpu),
+            run_config=RunConfig(
+                name=f"{options.run_name}-{secrets.token_hex(2)}",  # Ray goes on with a name that it knows
+                storage_path=folder,
+                failure_config=FailureConfig(max_failures=0, max_preemption_failures=0),
+            ),
+        )
+        fitted: Future[Any] = thread.submit(trainer.fit)
+        _follow(fitted, wires, progress, stop)
+        return _outcome(fitted)
+
+
+def _follow(fitted: Future[Any], wires: Wires, progress: Progress, stop: StopRequest) -> None:
+    """Show what rank 0 says until the ranks have ended, and pass on a request to end."""
+    is_passed_on = False
+    while not fitted.done():
+        with suppress(NotYet):
+            fitted.exception(timeout=ASK_EVERY_S)
+        if stop.is_made and not is_passed_on:
+            wires.asked.put(stop.signal_number)
+            is_passed_on = True
+        _show(wires.told, progress)
+    _show(wires.told, progress)
+
+
+def _show(told: Queue, progress: Progress) -> None:
+    for one in told.get_nowait_batch(told.qsize()):
+        match one:
+            case StepReport():
+                progress.on_step(one)
+            case EpochReport():
+                progress.on_epoch(one)
+            case logging.LogRecord():
+                logging.getLogger(one.name).handle(one)
+
+
+def _outcome(fitted: Future[Any]) -> TrainResult | Ended:
+    from ray.train.v2.api.exceptions import ControllerError, PreemptionError, TrainingFailedError, WorkerGroupError
+
+    try:
+        ended: TrainResult | Ended = fitted.result().return_value
+    except PreemptionError:
+        return Ended("A node of the run went before its ranks had ended")
+    except WorkerGroupError as error:
+        raise explain(error.worker_failures) from error
+    except ControllerError as error:
+        raise ClusterError(f"Ray could not run the ranks: {_first_line(error.controller_failure)}") from error
+    except TrainingFailedError as error:
+        raise ClusterError(f"Ray could not run the ranks: {_first_line(error)}") from error
+    return ended
+
+
+def explain(failures: Mapping[int, Exception]) -> WorkloadError:
+    """The fault of the rank that failed of itself; RankLost where one is gone, and the others only lost it."""
+    from ray.exceptions import RayActorError
+
+    for rank in sorted(failures):
+        failure = failures[rank]
+        if isinstance(failure, WorkloadError) and not isinstance(failure, RankLost):
+            return failure
+    for rank, failure in sorted(failures.items()):
+        died = getattr(failure, "health_check_failure", failure)  # what Ray wraps the end of a process in
+        if isinstance(died, RayActorError):
+            return RankLost(f"Rank {rank} is gone: {_first_line(died)}")
+    rank, failure = min(failures.items())
+    if isinstance(failure, RankLost):
+        return failure
+    return WorkloadError(f"Rank {rank} failed with {type(failure).__name__}: {_first_line(failure)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """What a rank needs, on its way there."""
+
+    config: TrainConfig
+    options: TrainOptions
+    environment: PlatformEnvironment
+    restarts: int
+    wires: Wires
+
+    def train(self) -> TrainResult | Ended | None:
+        """Train as one rank, in a worker of Ray's; rank 0 says what all of them did."""
+        from ray import train
+
+        from workloads.training.run import run
+
+        os.environ.update(self.environment.variables())
+        context = train.get_context()
+        ranks = Ranks(
+            rank=context.get_world_rank(),
+            world_size=context.get_world_size(),
+            local_rank=context.get_local_rank(),
+            local_world_size=context.get_local_world_size(),
+            restarts=self.restarts,
+        )
+        told = self.wires.told
+
+        def on_epoch(report: EpochReport) -> None:
+            train.report({"epoch": report.epoch, "val/accuracy": report.validation.accuracy})
+            if ranks.is_first:
+                told.put(report)
+
+        def on_step(report: StepReport) -> None:
+            if ranks.is_first:
+                told.put(report)
+
+        def is_asked() -> bool:
+            is_leaving = bool(self.environment.checkpoints) and train.get_preemption_info() is not None
+            return is_leaving or (ranks.is_first and not self.wires.asked.empty())
+
+        with _logs_to(told, level=logging.INFO if ranks.is_first else logging.WARNING):
+            try:
+                return run(self.config, self.options, self.environment, ranks, on_epoch, on_step, is_asked)
+            except Preempted as preempted:  # given back, so that Ray lets every rank end by itself
+                return Ended(str(preempted))
+            except Stopped:
+                return Ended(None)
+
+
+class _logs_to:  # noqa: N801  used as a function
+    """Within it what our loggers say in this process goes to the driver."""
+
+    def __init__(self, told: Queue, *, level: int) -> None:
+        self._handler = QueueHandler(cast("Any", told))  # which only calls `put_nowait`
+        self._handler.setLevel(level)
+
+    def __enter__(self) -> None:
+        ours = logging.getLogger("workloads")
+        ours.setLevel(logging.INFO)
+        ours.addHandler(self._handler)
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger("workloads").removeHandler(self._handler)
+
+
+def _uses_gpu(config: TrainConfig, num_ranks: int) -> bool:
+    """Whether each rank asks Ray for a GPU: for `cuda`, and for `auto` if the cluster has so many now."""
+    return config.device == "cuda" or (config.device == "auto" and _there("GPU") >= num_ranks)
+
+
+def _warn_of_little_room(num_ranks: int, *, use_gpu: bool) -> None:
+    kind = "GPU" if use_gpu else "CPU"
+    there = _there(kind)
+    if there < num_ranks:
+        logger.warning(
+            "the Ray cluster has %d %ss and the run asks for %d: it starts once nodes were added",
+            there,
+            kind,
+            num_ranks,
+        )
+
+
+def _there(kind: str) -> int:
+    """How many of a resource the cluster has now."""
+    import ray
+
+    resources: Mapping[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray's are untyped
+    return int(resources.get(kind, 0))
+
+
+def _with_absolute_places(environment: PlatformEnvironment) -> PlatformEnvironment:
+    """Folders by their whole path: a worker has another working directory."""
+    places = {"checkpoints": environment.checkpoints, "data": environment.data}
+    found = {
+        key: place if urlsplit(place).scheme else str(Path(place).resolve()) for key, place in places.items() if place
+    }
+    return replace(environment, **found)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
