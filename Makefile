@@ -30,7 +30,7 @@ test: .venv/installed promtool ## Check and test what needs no account and no GP
 
 .PHONY: test-slow
 test-slow: .venv/installed ## Run the tests that take longer
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow --numprocesses 2 --dist loadfile --timeout 900
 
 .PHONY: check
 check: .venv/installed ## Style and types
@@ -46,11 +46,11 @@ train: .venv/installed ## Train CONFIG in one process and register the model
 train-ddp: .venv/installed ## Train CONFIG with RANKS processes
 	$(ON_PLATFORM) train $(CONFIG) --ranks $(RANKS)
 tune: .venv/installed ## Search CONFIG's space with 50 trials
-	$(ON_PLATFORM) tune $(CONFIG) --trials 50 --epochs 10
+	$(ON_PLATFORM) tune $(CONFIG) --preset standard
 tune-quick: .venv/installed ## Search with 10 trials
-	$(ON_PLATFORM) tune $(CONFIG) --trials 10 --epochs 5
+	$(ON_PLATFORM) tune $(CONFIG) --preset quick
 tune-extensive: .venv/installed ## Search with 100 trials
-	$(ON_PLATFORM) tune $(CONFIG) --trials 100 --epochs 20
+	$(ON_PLATFORM) tune $(CONFIG) --preset extensive
 evaluate: .venv/installed ## Evaluate the production model on the test set
 	$(ON_PLATFORM) evaluate --model vision-classifier --alias production
 

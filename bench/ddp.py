@@ -46,7 +46,7 @@ def main() -> None:
         rank(arguments.config, arguments.train, arguments.device)
         return
     counts = [int(count) for count in arguments.ranks.split(",")]
-    print(f"{machine()}, torch {torch.__version__}, {arguments.config}, {arguments.train:,} images\n")
+    print(f"{machine()}, {arguments.config}, {arguments.train:,} images\n")
     print("| ranks | images/s | seconds an epoch | memory of all ranks | an all-reduce | speed-up |")
     print("| ---: | ---: | ---: | ---: | ---: | ---: |")
     alone = None

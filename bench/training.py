@@ -12,6 +12,7 @@ turns in one process. One thread, unless --threads says otherwise: on shared cor
 from __future__ import annotations
 
 import argparse
+import resource
 import statistics
 import tempfile
 import time
@@ -223,6 +224,8 @@ def main() -> None:
     print("| --- | ---: | ---: | ---: | ---: |")
     for part in arguments.parts or PARTS:
         PARTS[part](config, dataset if part == "loading" else small, arguments.pairs)
+    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # KiB on Linux
+    print(f"\npeak memory of this process {peak_mib:,.0f} MiB")
 
 
 if __name__ == "__main__":

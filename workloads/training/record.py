@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+import torch
+
 from workloads.checkpoints.checkpoints import Checkpoints, Manifest
 from workloads.checkpoints.run_folder import Identity, claim, finish, identity_of
 from workloads.checkpoints.store import Store
@@ -18,6 +20,7 @@ from workloads.config import TrainConfig
 from workloads.data.datasets import Dataset
 from workloads.environment import PRICE, PlatformEnvironment
 from workloads.errors import CheckpointError, TrackingUnreachable, WorkloadError
+from workloads.models.build import ModelSpec
 from workloads.registry.versions import VALIDATION_ACCURACY
 from workloads.tracking import exporter
 from workloads.tracking.background import BackgroundTracker
@@ -28,6 +31,7 @@ from workloads.tracking.system import system_metrics
 from workloads.tracking.tracker import MlflowTracker, NoTracking
 from workloads.tracking.unsent import spool_of
 from workloads.training.devices import resolve_device
+from workloads.training.flops import measured, peak_flop_per_s
 from workloads.training.ranks import Ranks
 from workloads.training.reports import EpochReport, StepReport
 from workloads.training.resume import run_store
@@ -40,6 +44,8 @@ logger = logging.getLogger(__name__)
 TRAIN_LOSS = "train/loss"
 STEP_LOSS, LEARNING_RATE = "train/step_loss", "lr"
 NUM_PARAMETERS = "num_parameters"
+MFU = "mfu"
+"""Model FLOPs utilization: the share of the GPUs' 16-bit products that training used."""
 SECONDS, PRICE_PAID = "seconds", "price_usd"
 WASTED_SECONDS, WASTED_PRICE = "wasted_seconds", "wasted_usd"
 """Steps that were done again: those between the newest checkpoint and the end of a process."""
@@ -70,6 +76,8 @@ class RunRecord:
         self.tracker: BackgroundTracker | NoTracking = NoTracking()
         self.seconds = self.wasted_seconds = 0.0
         self.checkpoints: Checkpoints | None = None
+        self.flops_per_image = 0
+        self.peak_flop_per_s: float | None = None
         self.metrics = exporter.RunMetrics(self.options.run_name)
         self.store: Store | None = run_store(self.environment, self.options.run_name)
         self._open = ExitStack()
@@ -97,6 +105,7 @@ class RunRecord:
             if self.store and self.identity is None:
                 self._claim(self.store, tracker)
             if tracker:
+                self._count_flops()
                 self._track(tracker)
             until_tracked.pop_all()
         if self.store:
@@ -130,6 +139,13 @@ class RunRecord:
             sample=system_metrics(resolve_device(self.config.device, self.ranks)),
         )
         self._open.enter_context(self.tracker)
+
+    def _count_flops(self) -> None:
+        one = self.dataset.train.take(torch.arange(1))
+        spec = ModelSpec.of(self.config.model, one, len(self.dataset.class_names))
+        _, self.flops_per_image, _ = measured(spec, one.images.shape[1:], 1)
+        peak = peak_flop_per_s(resolve_device(self.config.device, self.ranks), str(self.resolved["precision"]))
+        self.peak_flop_per_s = None if peak is None else peak * self.ranks.world_size
 
     def _start(self) -> MlflowTracker:
         tracker = MlflowTracker.start(
@@ -187,9 +203,12 @@ class RunRecord:
             "val/loss": report.validation.loss,
             "epoch": report.epoch,
             "images_per_second": report.images_per_second,
+            "tflop_per_second": report.images_per_second * self.flops_per_image / 1e12,
             SECONDS: self.seconds,
             WASTED_SECONDS: self.wasted_seconds,
         }
+        if self.peak_flop_per_s:
+            metrics[MFU] = report.images_per_second * self.flops_per_image / self.peak_flop_per_s
         price = price_per_hour(self.environment)
         if price is not None:
             metrics[PRICE_PAID] = self.seconds * price / SECONDS_PER_HOUR

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.autograd.graph import saved_tensors_hooks
-from torch.nn.functional import cross_entropy
-from torch.utils.flop_counter import FlopCounterMode
 
 from workloads.config import TrainConfig
 from workloads.data.datasets import Dataset, Split, load
@@ -20,6 +15,7 @@ from workloads.errors import WorkloadError
 from workloads.models.build import ModelSpec
 from workloads.tracking.connection import check_server
 from workloads.training.devices import resolve_device, resolve_precision, set_threads
+from workloads.training.flops import measured
 from workloads.training.ranks import Ranks
 from workloads.training.record import price_per_hour
 from workloads.training.trainer import Trainer
@@ -27,9 +23,6 @@ from workloads.training.trainer import Trainer
 TIMED_STEPS = 3
 STATES = {"sgd": 1, "adam": 2, "adamw": 2}
 """Values that an optimizer keeps a weight."""
-PASSES = 3
-"""Forward, and backward for weights and for what they were applied to; torch counts backward ones of grouped
-convolutions as if they had no groups."""
 SECONDS_PER_HOUR = 3600
 FLOAT_BYTES = 4
 
@@ -75,7 +68,8 @@ def validate(
     set_threads(config.num_threads, ranks)
     spec = ModelSpec.of(config.model, train, len(dataset.class_names))
     batch_size = min(config.global_batch_size, len(train))
-    num_parameters, flops, activations = _measured(spec, train, batch_size, config.compute.micro_batch_size)
+    piece = min(config.compute.micro_batch_size or batch_size, batch_size)
+    num_parameters, flops, activations = measured(spec, train.images.shape[1:], piece)
     trainer = _trainer(config, spec, train, validation, dataset, device)
     hours = _seconds_of_step(trainer) * trainer.total_steps / SECONDS_PER_HOUR
     forecast = Forecast(
@@ -85,7 +79,7 @@ def validate(
         num_test=len(dataset.test),
         image_shape=tuple(train.images.shape[1:]),
         num_parameters=num_parameters,
-        tflop_per_step=flops / 1e12,
+        tflop_per_step=flops * batch_size / piece / 1e12,
         num_steps=trainer.total_steps,
         device=device.type,
         precision=resolve_precision(config.compute.precision, device),
@@ -100,27 +94,6 @@ def validate(
             "--budget-usd"
         )
     return forecast
-
-
-def _measured(spec: ModelSpec, train: Split, batch_size: int, micro_batch_size: int | None) -> tuple[int, int, int]:
-    """Weights, FLOPs of a step and bytes that its backward pass needs of the forward one; nothing is computed."""
-    with torch.device("meta"):
-        model: nn.Module = spec.build(seed=0).train()
-    piece = min(micro_batch_size or batch_size, batch_size)
-    images = torch.empty(piece, *train.images.shape[1:], dtype=torch.uint8, device="meta")
-    labels = torch.empty(piece, dtype=torch.int64, device="meta")
-    saved: dict[Any, int] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        if not isinstance(tensor, nn.Parameter):
-            storage = tensor.untyped_storage()
-            saved[storage._cdata] = storage.nbytes()
-        return tensor
-
-    with FlopCounterMode(display=False) as counter, saved_tensors_hooks(keep, lambda tensor: tensor):
-        cross_entropy(model(images), labels)
-    num_parameters = sum(parameter.numel() for parameter in model.parameters())
-    return num_parameters, PASSES * counter.get_total_flops() * batch_size // piece, sum(saved.values())
 
 
 def _kept_bytes(config: TrainConfig, num_parameters: int, train: Split) -> int:

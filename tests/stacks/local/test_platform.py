@@ -289,7 +289,7 @@ def test_whatever_is_killed_up_restores_it_and_down_ends_the_rest(platform, serv
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seconds", [0.3, 1, 3, 8])
+@pytest.mark.parametrize("seconds", [1, 5])
 def test_an_up_that_was_killed_is_told_and_cleared_up(platform, seconds):
     run = new_run(platform)
     operations.down(platform, Told())

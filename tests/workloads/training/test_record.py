@@ -99,7 +99,9 @@ def test_a_run_says_what_it_learned_at_what_rate_and_price_and_from_what(
     assert metrics["price_usd"] == pytest.approx(metrics["seconds"] / 1000)
     assert metrics["wasted_seconds"] == metrics["wasted_usd"] == 0
     assert metrics["num_parameters"] > 100
-    assert {"test/accuracy", "test/macro_f1", "test/calibration_error", "images_per_second"} <= set(metrics)
+    assert {"test/accuracy", "test/macro_f1", "test/calibration_error", "images_per_second", "tflop_per_second"} <= set(
+        metrics
+    )
     assert tags["image_digest"] == "sha256:12"
     assert tags["code_version"] == (code_version() or "v1")
     assert tags["data_version"]
