@@ -122,6 +122,11 @@ class ObjectStore(pulumi.ComponentResource):
         actions = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload")
         return (self._list_access(prefix), Allow(actions=actions, resources=(self._objects(prefix),)))
 
+    def append_access(self, prefix: str) -> tuple[Allow, ...]:
+        """What lets a workload list, read and add below `prefix`, and delete nothing."""
+        actions = ("s3:GetObject", "s3:PutObject")
+        return (self._list_access(prefix), Allow(actions=actions, resources=(self._objects(prefix),)))
+
     def _list_access(self, prefix: str) -> Allow:
         below = Condition(operator="StringLike", key="s3:prefix", values=(prefix.rstrip("/"), f"{prefix}*"))
         return Allow(actions=("s3:ListBucket",), resources=(self.bucket_arn,), conditions=(below,) if prefix else ())

@@ -135,7 +135,11 @@ service_accounts = {
     "mlflow": (mlflow.SERVICE_ACCOUNT, stores.artifacts.write_access("mlflow/")),
     "training": (
         training_namespace.SERVICE_ACCOUNT,
-        (*stores.datasets.read_access(), *stores.artifacts.write_access("checkpoints/")),
+        (
+            *stores.datasets.read_access(),
+            *stores.artifacts.write_access("checkpoints/"),
+            *stores.artifacts.append_access("registry/"),
+        ),
     ),
     "airflow-worker": (
         airflow.WORKER,

@@ -52,6 +52,7 @@ job = pulumi.Output.all(
         environment={
             environment.TRACKING_URI: known["urls"]["mlflow"],
             environment.CHECKPOINTS: f"s3://{known['artifacts']}/checkpoints",
+            environment.REGISTRY: f"s3://{known['artifacts']}/registry",
             environment.IMAGE_DIGEST: known["image"].rpartition("@")[2],
             environment.METRICS_PORT: str(METRICS_PORT),
             environment.PRICE: str(settings.training.price_per_hour),
