@@ -82,7 +82,7 @@ class Told:
         pass
 
 
-def wait_until(condition: Callable[[], object], *, seconds: float = 20) -> None:
+def wait_until(condition: Callable[[], object], *, seconds: float = 60) -> None:
     """Return when `condition` holds; fail when it does not within `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():

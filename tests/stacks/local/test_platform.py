@@ -281,7 +281,7 @@ def test_whatever_is_killed_up_restores_it_and_down_ends_the_rest(platform, serv
     if inner != "checkpointer":  # PostgreSQL itself starts that anew
         wait_until(lambda: conditions(platform)[service] == "dead")
     operations.up(platform, [], Told())
-    assert set(conditions(platform).values()) == {"running"}
+    wait_until(lambda: set(conditions(platform).values()) == {"running"})
     assert run in run_ids(platform)
     kill(pids(platform)[service])
     operations.down(platform, Told())
