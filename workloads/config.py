@@ -17,6 +17,7 @@ import yaml
 
 from workloads.data.datasets import DATASETS
 from workloads.errors import ConfigError
+from workloads.tuning import space as search_space
 from workloads.tuning.space import Dimension
 
 CONFIGS = Path(__file__).resolve().parent / "configs"
@@ -397,14 +398,21 @@ def _space(found: object, faults: list[Fault]) -> dict[str, Dimension]:
 
 
 def _space_faults(config: TrainConfig) -> list[Fault]:
-    """The faults that a trial would have: each key is tried with the values named in the space."""
+    """The faults that a trial would have: each key is tried with the ends of what it is drawn from."""
     data = config.as_data() | {"search": {}}
-    faults = []
-    for key, dimension in config.search.space.items():
-        for value in dimension.values:
+    space = config.search.space
+    faults = [
+        Fault(key=f"search.space.{key}", found=found, allowed=allowed)
+        for key, found, allowed in search_space.faults(space)
+    ]
+    for key, dimension in space.items():
+        why_not: dict[str, Fault] = {}
+        for value in dimension.ends:
             found: list[Fault] = []
             _build(TrainConfig, _overlaid(data, {key: value}, found), "", found)
-            faults += [Fault(key=f"search.space.{key}", found=value, allowed=fault.allowed) for fault in found[:1]]
+            for fault in found[:1]:
+                why_not.setdefault(fault.allowed, Fault(key=f"search.space.{key}", found=value, allowed=fault.allowed))
+        faults += why_not.values()
     return faults
 
 

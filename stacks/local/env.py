@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 
 from stacks.errors import PlatformError
@@ -18,6 +19,7 @@ from stacks.local.service import HOST
 from stacks.local.state import PlatformState, load_state
 from workloads.environment import PlatformEnvironment
 
+_PACKAGE = "ml-platform"
 _DEFAULT_REGION = "us-east-1"
 _GIT_TIMEOUT_S = 5
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
@@ -61,7 +63,8 @@ def _platform(home: Home, credentials: Credentials, state: PlatformState) -> Pla
         ray_address=ray_head.address(state.ports),
         data=str(home.data),
         checkpoints=str(home.checkpoints),
-        code_version=code_version(),
+        registry=str(home.registry),
+        code_version=code_version() or f"{_PACKAGE}-{version(_PACKAGE)}",
     )
 
 

@@ -76,6 +76,11 @@ class Home:
         """Training runs, one subfolder each."""
         return self.path / "store" / "checkpoints"
 
+    @property
+    def registry(self) -> Path:
+        """Who gave which model version which alias."""
+        return self.path / "store" / "registry"
+
     def log(self, service: str) -> Path:
         """The log file of a service."""
         return self.path / "logs" / f"{service}.log"
@@ -126,7 +131,7 @@ def prepare(home: Home) -> None:
     # Root's PostgreSQL runs as another user, who must reach its data folder in here: passing through, not reading.
     home.path.chmod(0o711 if os.geteuid() == 0 else 0o700)
     home.lock_file.touch(mode=0o600)
-    for folder in (home.log("any").parent, home.artifacts, home.data, home.checkpoints):
+    for folder in (home.log("any").parent, home.artifacts, home.data, home.checkpoints, home.registry):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     home.artifacts.parent.chmod(0o700)
 

@@ -81,7 +81,7 @@ class Quickstart:
         self._tell(f"evaluating {model} version {version} on the test images")
         judged = self._steps.run("evaluate", "--model", model, "--version", str(version), "--json")
         self._tell(f"promoting {model} version {version} to production")
-        self._steps.run("registry", "promote", model, str(version), "--to", "production", "--json")
+        holder = self._promote(model, version)
         self._tell("asking the registered model about one test image")
         answer = self._steps.run("predict", "--model", model, "--alias", "production", "--json")
         return Summary(
@@ -90,7 +90,7 @@ class Quickstart:
             train_seconds=float(_value(trained, "seconds")),
             model_name=model,
             version=version,
-            alias="production",
+            alias="production" if holder == version else f"none (version {holder} stays production)",
             predicted=str(_value(answer, "predicted")),
             probability=float(_value(answer, "probability")),
             label=str(_value(answer, "label")),
@@ -101,6 +101,20 @@ class Quickstart:
         self._tell(f"training on {config}, {_RANKS} processes{f' ({shown})' if shown else ''}")
         settings = [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
         return self._steps.run("train", config, *settings, "--ranks", str(_RANKS), "--no-test", "--json")
+
+    def _promote(self, model: str, version: int) -> int:
+        """The version that is in production then: with a model of an earlier run there, the gate may say no."""
+        answer = self._steps.run(
+            "registry", "promote", model, str(version), "--to", "production", "--or-keep", "--json"
+        )
+        holder = int(_value(answer, "holder"))
+        if holder != version:
+            verdict = _value(_value(answer, "verdict"), "verdict")
+            self._progress.say(
+                f"the gate says {verdict!r}: version {holder} stays production; rule by rule: "
+                f"`mlp env`, then `python -m workloads registry promote {model} {version} --to production --dry-run`"
+            )
+        return holder
 
     def _tell(self, what: str) -> None:
         self._step += 1

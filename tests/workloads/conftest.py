@@ -52,6 +52,7 @@ def environment(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         checkpoints="-",
         metrics_port="-",
         price_usd_per_hour="-",
+        registry="-",
         log_format="-",
     ).variables():
         monkeypatch.delenv(name, raising=False)

@@ -53,7 +53,8 @@ def test_a_fault_of_the_users_is_one_line_and_exit_code_1(arguments: list[str]) 
         (["--ranks", "0"], "ranks is 0; it must be at least 1 and at most global_batch_size, 64"),
         (["--ranks", "65"], "ranks is 65; it must be at least 1"),
         (["--launcher", "local", "--ranks", "2"], "--launcher local trains in one process; --ranks is 2"),
-        (["--launcher", "ray"], "--launcher is ray; it must be one of local, torchrun"),
+        (["--launcher", "mpi"], "--launcher is mpi; it must be one of local, torchrun, ray"),
+        (["--launcher", "local", "--max-restarts", "1"], "--launcher local starts nothing anew"),
         (["--max-steps", "0"], "max_steps: must be a whole number at least 1"),
     ],
 )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from workloads.data.datasets import Dataset, Split
 from workloads.environment import PlatformEnvironment
 from workloads.evaluation.report import Mistake, Report, worst_mistakes
 from workloads.evaluation.speed import BATCHES, Latency, Size, latency, machine, size
@@ -17,7 +20,10 @@ from workloads.registry.model_form import load_program
 from workloads.registry.versions import TEST_ACCURACY, VALIDATION_ACCURACY, Version, find_version
 from workloads.tracking.connection import connect, requests_to
 from workloads.tracking.tracker import MlflowTracker, Tracker
-from workloads.training.evaluation import count
+from workloads.training.evaluation import BATCH_SIZE, Counts
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 FOLDER = "evaluation"
 EVALUATION_FILE = f"{FOLDER}/test.json"
@@ -37,11 +43,17 @@ class Judged:
     size: Size
     machine: str
     """Where the latencies were measured."""
+    right_n: Tensor
+    """bool, by test image: whether the answer was right."""
 
     def more(self) -> dict[str, object]:
         """What is said beside the report, as plain values."""
-        data = asdict(self)
-        return {key: data[key] for key in ("mistakes", "latencies", "size", "machine")}
+        return {
+            "mistakes": [asdict(one) for one in self.mistakes],
+            "latencies": [asdict(one) for one in self.latencies],
+            "size": asdict(self.size),
+            "machine": self.machine,
+        }
 
 
 def evaluate_version(
@@ -55,36 +67,55 @@ def evaluate_version(
     found = find_version(client, model_name, version=version, alias=alias)
     dataset = found.load_dataset(environment)
     program = load_program(found.uri, client.tracking_uri)
-    logits: list[Tensor] = []
-
-    def classify(images: Tensor) -> Tensor:
-        logits.append(program(images))
-        return logits[-1]
-
-    counts = count(classify, dataset.test, num_classes=len(dataset.class_names))
-    judged = Judged(
-        version=found,
-        report=Report.of(counts, dataset.class_names),
-        mistakes=worst_mistakes(torch.cat(logits), dataset.test.labels, dataset.class_names, NUM_MISTAKES),
-        latencies=[latency(program, dataset.test.images[: max(BATCHES)], batch_size) for batch_size in BATCHES],
-        size=size(program),
-        machine=machine(),
-    )
-    _keep(judged, MlflowTracker(client, run_id=found.run_id, experiment_id=""), dataset.test.images)
+    [logits_nk] = logits_of([program], dataset.test)
+    judged = judge(found, program, dataset, logits_nk)
+    keep(client, judged, dataset)
     return judged
 
 
-def _keep(judged: Judged, tracker: MlflowTracker, images: Tensor) -> None:
+@torch.no_grad()
+def logits_of(programs: Sequence[nn.Module], split: Split) -> list[Tensor]:
+    """What each program answers for the images of a split, [N, classes]; images in files are read once."""
+    batches: list[list[Tensor]] = [[] for _ in programs]
+    for first in range(0, len(split), BATCH_SIZE):
+        images = split.images[first : first + BATCH_SIZE]
+        for program, answers in zip(programs, batches, strict=True):
+            answers.append(program(images).float())
+    return [torch.cat(answers) for answers in batches]
+
+
+def judge(version: Version, program: nn.Module, dataset: Dataset, logits_nk: Tensor) -> Judged:
+    """All that is to be known of a version, from its answers for the test images."""
+    test = dataset.test
+    return Judged(
+        version=version,
+        report=Report.of(Counts.of(logits_nk, test.labels), dataset.class_names),
+        mistakes=worst_mistakes(logits_nk, test.labels, dataset.class_names, NUM_MISTAKES),
+        latencies=[latency(program, test.images[: max(BATCHES)], batch_size) for batch_size in BATCHES],
+        size=size(program),
+        machine=machine(),
+        right_n=right(logits_nk, test),
+    )
+
+
+def right(logits_nk: Tensor, split: Split) -> Tensor:
+    """bool [N]: whether the most probable class is the true one."""
+    return logits_nk.argmax(1) == split.labels
+
+
+def keep(client: MlflowClient, judged: Judged, dataset: Dataset) -> None:
+    """Keep the results with the version's run, and the accuracy in the version's tags; raises TrackingError."""
     from workloads.evaluation.figures import draw
 
-    version, client = judged.version, tracker.client
+    version = judged.version
+    tracker = MlflowTracker(client, run_id=version.run_id, experiment_id="")
     with requests_to(tracker.uri):
         step = max((m.step for m in client.get_metric_history(version.run_id, VALIDATION_ACCURACY)), default=0)
         accuracy = f"{judged.report.accuracy:.4f}"
         client.set_model_version_tag(version.model_name, str(version.number), "test_accuracy", accuracy)
     record_test(tracker, judged.report, step, known=version.test_accuracy, more=judged.more())
     with tempfile.TemporaryDirectory() as folder:
-        draw(Path(folder), judged.report, judged.mistakes, images)
+        draw(Path(folder), judged.report, judged.mistakes, dataset.test.images)
         tracker.log_files(Path(folder), FOLDER)
 
 

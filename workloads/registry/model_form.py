@@ -10,22 +10,31 @@ import copy
 import json
 import tempfile
 import warnings
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import nn
 
 from workloads.data.datasets import Dataset
+from workloads.errors import RegistryError
 from workloads.models.build import ModelSpec
 from workloads.tracking.connection import requests_to
 from workloads.tracking.tracker import MlflowTracker
 
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
 EXAMPLE_BATCH = 2
 """torch.export takes a dimension of size 1 for a constant, so the example has more images than one."""
 REQUIREMENTS = ("torch", "numpy", "mlflow")
+ARTIFACT = "model"
+WEIGHTS = "weights"
+DESCRIPTION_FILE = f"{WEIGHTS}/model.json"
+SHOWN_CLASSES = 10
 
 
 def register(tracker: MlflowTracker, module: nn.Module, spec: ModelSpec, dataset: Dataset, model_name: str) -> str:
@@ -48,7 +57,7 @@ def register(tracker: MlflowTracker, module: nn.Module, spec: ModelSpec, dataset
         warnings.simplefilter("ignore")  # of torch.export and MLflow about their own internals
         info = mlflow.pytorch.log_model(
             module,
-            name="model",
+            name=ARTIFACT,
             input_example=example,
             signature=signature,
             registered_model_name=model_name,
@@ -72,7 +81,43 @@ def log_weights(tracker: MlflowTracker, module: nn.Module, spec: ModelSpec, data
         weights = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
         save_file(weights, Path(folder) / "model.safetensors")
         (Path(folder) / "model.json").write_text(json.dumps(description, indent=2), encoding="utf-8")
-        tracker.log_files(Path(folder), "weights")
+        tracker.log_files(Path(folder), WEIGHTS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """What a model takes and gives."""
+
+    class_names: tuple[str, ...]
+    image_shape: tuple[int, ...]
+    """Channels, height, width."""
+
+    def why_not_as(self, other: Form) -> str | None:
+        """What would break for those who ask the other model if this one took its place; None if nothing would."""
+        if self.class_names != other.class_names:
+            return f"its classes are {_shortened(self.class_names)}, not {_shortened(other.class_names)}"
+        if self.image_shape != other.image_shape:
+            return f"its images are {self.image_shape} (channels, height, width), not {other.image_shape}"
+        return None
+
+
+def form_of(client: MlflowClient, run_id: str) -> Form:
+    """The form of the model that a run left; raises RegistryError where it does not say, or TrackingError."""
+    with requests_to(client.tracking_uri):
+        if DESCRIPTION_FILE not in [file.path for file in client.list_artifacts(run_id, WEIGHTS)]:
+            raise RegistryError(f"its run {run_id} has no {DESCRIPTION_FILE}, which tells classes and image shape")
+    with requests_to(client.tracking_uri), tempfile.TemporaryDirectory() as folder:
+        path = Path(client.download_artifacts(run_id, DESCRIPTION_FILE, folder))
+        description = json.loads(path.read_text(encoding="utf-8"))
+    return Form(
+        class_names=tuple(description["class_names"]),
+        image_shape=tuple(description["input"]["shape"][1:]),
+    )
+
+
+def _shortened(names: tuple[str, ...]) -> str:
+    shown = ", ".join(names[:SHOWN_CLASSES])
+    return f"{len(names)} ({shown}{', ...' if len(names) > SHOWN_CLASSES else ''})"
 
 
 def load_program(uri: str, tracking_uri: str) -> nn.Module:

@@ -1,16 +1,19 @@
-"""Which version people are served: a decision from its test accuracy, then the alias moved."""
+"""Which version people are served: the gate asked, the move recorded, the alias set."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from workloads.environment import PlatformEnvironment
 from workloads.errors import RegistryError
-from workloads.registry.versions import PRODUCTION, TEST_ACCURACY, Version, find_version
-from workloads.tracking.connection import requests_to
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
+from workloads.registry.aliases import mend
+from workloads.registry.moves import FOUND, PROMOTE, ROLLBACK, History, Move, Standing, open_history, replay
+from workloads.registry.rules import read_rules
+from workloads.registry.verdict import Verdict, ask_gate
+from workloads.registry.versions import PRODUCTION, Version, aliases_of, find_version, runs_of
+from workloads.tracking.connection import connect
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,49 +22,96 @@ class Promotion:
 
     version: Version
     alias: str
-    moved: bool
-    """False if the version held the alias already."""
-    replaced: int | None
+    verdict: Verdict | None = None
+    """None if the version held the alias already."""
+    move: Move | None = None
+    holder: int | None
     """The version that held the alias before."""
+    mended: Mapping[str, int | None]
+    """Aliases that were not as the moves said, when it began."""
 
 
-def archived(number: int) -> str:
-    """The alias of a version that was in production."""
-    return f"archived-{number}"
+@dataclass(frozen=True, kw_only=True)
+class Rollback:
+    """What `roll_back` did."""
+
+    model_name: str
+    move: Move
+    mended: Mapping[str, int | None]
 
 
-def refusal(version: Version, minimum: float) -> str | None:
-    """Why the version may not be promoted, if its test accuracy is unknown or below `minimum`."""
-    name = f"Version {version.number} of {version.model_name}"
-    if version.test_accuracy is None:
-        return (
-            f"{name} has no {TEST_ACCURACY}; run "
-            f"`python -m workloads evaluate --model {version.model_name} --version {version.number}` first"
-        )
-    if version.test_accuracy < minimum:
-        return (
-            f"{name} has {TEST_ACCURACY} {version.test_accuracy:.4f}; the minimum is {minimum:g}: "
-            "train a better one, or lower --minimum"
-        )
-    return None
+def promote(
+    environment: PlatformEnvironment,
+    model_name: str,
+    number: int,
+    *,
+    to: str,
+    rules_file: Path,
+    by: str,
+    why: str = "",
+    force: bool = False,
+    dry_run: bool = False,
+) -> Promotion:
+    """Ask the gate, and give version `number` the alias `to` if it passes, or by `force`; `dry_run` changes nothing.
 
-
-def promote(client: MlflowClient, model_name: str, number: int, *, to: str, minimum: float) -> Promotion:
-    """Give version `number` the alias `to`; what held `production` before becomes `archived-<version>`.
-
-    Safe to repeat, also after a crash half way. Raises RegistryError when the version is missing or refused.
+    Safe to repeat, also after a crash half way. Raises RegistryError when there is no such version, or when another
+    move was made meanwhile; DataError or TrackingError.
     """
+    rules = read_rules(rules_file, to)
+    history = open_history(environment, model_name)
+    client = connect(environment)
     version = find_version(client, model_name, version=number)
-    if to in version.aliases:
-        return Promotion(version=version, alias=to, moved=False, replaced=None)
-    reason = refusal(version, minimum)
-    if reason:
-        raise RegistryError(reason)
-    with requests_to(client.tracking_uri):
-        holder = client.get_registered_model(model_name).aliases.get(to)
-        if to == PRODUCTION and holder is not None:  # first, so that a crash before the next line loses no trace
-            client.set_registered_model_alias(model_name, archived(int(holder)), str(holder))
-        client.set_registered_model_alias(model_name, to, str(number))
-        if archived(number) in version.aliases and to == PRODUCTION:
-            client.delete_registered_model_alias(model_name, archived(number))
-    return Promotion(version=version, alias=to, moved=True, replaced=int(holder) if holder is not None else None)
+    mended = {} if dry_run else mend(client, model_name, history)
+    moves = history.moves()
+    standing, aliases = replay(moves), aliases_of(client, model_name)
+    production = _production(standing, aliases)
+    holder = production if to == PRODUCTION else aliases.get(to)
+    if number == holder:
+        return Promotion(version=version, alias=to, holder=holder, mended=mended)
+    verdict = ask_gate(
+        environment, client, version, production, to=to, rules=rules, rules_file=rules_file, keeps=not dry_run
+    )
+    move = None
+    if not dry_run and (verdict.passes or force):
+        after = _start_recorded(history, standing, aliases, by=by, after=len(moves))
+        evidence = {"verdict": verdict.decision.verdict, "artifact": verdict.address, "forced": not verdict.passes}
+        move = Move(kind=PROMOTE, alias=to, from_version=holder, to_version=number, by=by, why=why, evidence=evidence)
+        move = history.add(move, after=after)
+        mend(client, model_name, history)
+    return Promotion(version=version, alias=to, verdict=verdict, move=move, holder=holder, mended=mended)
+
+
+def roll_back(environment: PlatformEnvironment, model_name: str, *, by: str, why: str = "") -> Rollback:
+    """Give production to the version that had it before; once more, to the one before that. No gate is asked.
+
+    Raises RegistryError where there is none, or when another move was made meanwhile; TrackingError.
+    """
+    history = open_history(environment, model_name)
+    client = connect(environment)
+    mended = mend(client, model_name, history)
+    moves = history.moves()
+    standing = replay(moves)
+    target = standing.before(runs_of(client, model_name))
+    if target is None:
+        raise RegistryError(
+            f"No version of {model_name} was in production before {standing.production or 'now'}, or it was deleted; "
+            f"run `python -m workloads registry promote {model_name} VERSION --to {PRODUCTION}`"
+        )
+    move = Move(kind=ROLLBACK, alias=PRODUCTION, from_version=standing.production, to_version=target, by=by, why=why)
+    move = history.add(move, after=len(moves))
+    mend(client, model_name, history)
+    return Rollback(model_name=model_name, move=move, mended=mended)
+
+
+def _production(standing: Standing, aliases: Mapping[str, int]) -> int | None:
+    """The version that is served, which for a model older than its history the alias alone tells."""
+    return standing.production if standing.ever else aliases.get(PRODUCTION)
+
+
+def _start_recorded(history: History, standing: Standing, aliases: Mapping[str, int], *, by: str, after: int) -> int:
+    """The number of the last move, once production as the history finds it is recorded."""
+    if standing.ever or PRODUCTION not in aliases:
+        return after
+    why = "held the alias when the history began"
+    found = Move(kind=FOUND, alias=PRODUCTION, from_version=None, to_version=aliases[PRODUCTION], by=by, why=why)
+    return history.add(found, after=after).seq

@@ -35,6 +35,8 @@ class Version:
     val_accuracy: float | None
     image_size: int = DataConfig().image_size
     """To which its images were brought, where these came from a folder."""
+    code_version: str = ""
+    image_digest: str = ""
 
     @property
     def uri(self) -> str:
@@ -54,20 +56,16 @@ class Version:
 
 def versions_of(client: MlflowClient, model_name: str) -> list[Version]:
     """All versions, newest first; raises RegistryError when there is no such model."""
-    aliases = _aliases(client, model_name)
-    with requests_to(client.tracking_uri):
-        found = client.search_model_versions(f"name = '{model_name}'")
-    return [
-        _described(client, model_name, int(version.version), str(version.run_id), aliases)
-        for version in sorted(found, key=lambda version: -int(version.version))
-    ]
+    aliases = aliases_of(client, model_name)
+    runs = runs_of(client, model_name)
+    return [_described(client, model_name, number, runs[number], aliases) for number in sorted(runs, reverse=True)]
 
 
 def find_version(
     client: MlflowClient, model_name: str, *, version: int | None = None, alias: str | None = None
 ) -> Version:
     """The version of that number, or the one that holds the alias; raises RegistryError that names what there is."""
-    aliases = _aliases(client, model_name)
+    aliases = aliases_of(client, model_name)
     if alias is not None:
         if alias not in aliases:
             raise RegistryError(
@@ -75,17 +73,28 @@ def find_version(
                 f"run `python -m workloads registry promote {model_name} VERSION --to {alias}`"
             )
         version = aliases[alias]
-    with requests_to(client.tracking_uri):
-        numbers = {int(v.version): str(v.run_id) for v in client.search_model_versions(f"name = '{model_name}'")}
-    if version is None or version not in numbers:
+    runs = runs_of(client, model_name)
+    if version is None or version not in runs:
         raise RegistryError(
-            f"{model_name} has no version {version}; it has {', '.join(map(str, sorted(numbers))) or 'none'}"
+            f"{model_name} has no version {version}; it has {', '.join(map(str, sorted(runs))) or 'none'}"
         )
-    return _described(client, model_name, version, numbers[version], aliases)
+    return _described(client, model_name, version, runs[version], aliases)
 
 
-def _aliases(client: MlflowClient, model_name: str) -> dict[str, int]:
-    """From alias to the version that holds it."""
+def runs_of(client: MlflowClient, model_name: str) -> dict[int, str]:
+    """From the number of each version to its run's id."""
+    with requests_to(client.tracking_uri):
+        return {int(v.version): str(v.run_id) for v in client.search_model_versions(f"name = '{model_name}'")}
+
+
+def tags_of(client: MlflowClient, version: Version) -> dict[str, str]:
+    """The version's own tags."""
+    with requests_to(client.tracking_uri):
+        return dict(client.get_model_version(version.model_name, str(version.number)).tags)
+
+
+def aliases_of(client: MlflowClient, model_name: str) -> dict[str, int]:
+    """From alias to the version that holds it; raises RegistryError when there is no such model."""
     from mlflow.exceptions import MlflowException
 
     with requests_to(client.tracking_uri):
@@ -111,6 +120,8 @@ def _described(client: MlflowClient, model_name: str, number: int, run_id: str, 
         aliases=tuple(sorted(alias for alias, holder in aliases.items() if holder == number)),
         dataset=run.data.params.get("data.name", ""),
         data_version=run.data.tags.get("data_version", ""),
+        code_version=run.data.tags.get("code_version", ""),
+        image_digest=run.data.tags.get("image_digest", ""),
         image_size=int(run.data.params.get("data.image_size", DataConfig().image_size)),
         test_accuracy=run.data.metrics.get(TEST_ACCURACY),
         val_accuracy=run.data.metrics.get(VALIDATION_ACCURACY),

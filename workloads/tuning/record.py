@@ -1,130 +1,187 @@
-"""The record of a search: a parent run, and a run nested in it for each trial, kept by the driver from Tune's events.
+"""The record of a search on the tracking server: a parent run, and a run nested in it for each trial.
 
-Trials themselves know nothing of the tracking server, so that they start quickly and need no login.
+Kept by the driver in a thread of its own, from how trials stand: neither a trial nor the search waits for the server,
+and what a server that was away did not get is sent when it is back, or when the search goes on.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+import threading
+import time
+from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Self
 
-from ray import tune
-
-from workloads.errors import Stopped
+from workloads.config import TrainConfig
+from workloads.errors import TrackingError
 from workloads.registry.versions import VALIDATION_ACCURACY
-from workloads.tracking.tracker import MlflowTracker, NoTracking
-from workloads.training.record import TRAIN_LOSS
-from workloads.tuning.states import FAILED, FINISHED, KILLED, RUNNING, STOPPED
-from workloads.tuning.trial import EPOCH, STEP
-
-if TYPE_CHECKING:
-    from ray.tune.experiment import Trial
+from workloads.tracking.connection import requests_to
+from workloads.tracking.tracker import PARENT_TAG, MlflowTracker
+from workloads.training.record import PRICE_PAID, SECONDS, TRAIN_LOSS, WASTED_SECONDS
+from workloads.tuning.states import COMPLETE, FAILED, INTERRUPTED, PRUNED, RUNNING
+from workloads.tuning.trials import EpochResult, Trial
 
 logger = logging.getLogger(__name__)
 
-STATE_TAG = "trial_state"
+TRIAL_TAG, STATE_TAG, ERROR_TAG = "trial", "trial_state", "error"
+EPOCH = "epoch"
+STATUS = {COMPLETE: "FINISHED", PRUNED: "FINISHED", FAILED: "FAILED", INTERRUPTED: "KILLED"}
+TRY_AGAIN_S = 5.0
+PAGE = 1000
+POINTS_A_REQUEST = 900
+"""MLflow takes 1000 at once (https://mlflow.org/docs/latest/api_reference/rest-api.html#log-batch)."""
 
 
-@dataclass(kw_only=True)
-class TrialRecord:
-    """What is known of one trial; numbers are its own latest report, None before it made one."""
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """What the server has of a trial."""
 
-    name: str
-    params: Mapping[str, object]
-    tracker: MlflowTracker | NoTracking
+    run_id: str
     epochs: int = 0
-    val_accuracy: float | None = None
     state: str = RUNNING
-    error: str | None = None
 
 
-class SearchRecord(tune.Callback):
-    """Keeps one `TrialRecord` a trial, and its run; when the context ends, no run is left open."""
+class SearchRecord:
+    """Follows trials. A context: at its end what is new is sent, if the server answers within `tracking.wait_s`."""
 
     def __init__(
         self,
-        num_epochs: int,
-        open_run: Callable[[str, Mapping[str, object]], MlflowTracker | NoTracking],
-        raise_if_stopped: Callable[[], None],
+        parent: MlflowTracker,
+        config: TrainConfig,
+        *,
+        name: str,
+        tags: dict[str, str],
+        usd_per_s: float | None = None,
     ) -> None:
-        """`open_run` starts the record of a trial with that name and those parameters.
+        """`tags` are those of every trial's run; `usd_per_s` is what a second of a trial costs."""
+        self.parent, self.config, self.name, self.tags, self.usd_per_s = parent, config, name, tags, usd_per_s
+        self.runs: dict[int, _Run] = {}
+        self._news: dict[int, Trial] = {}
+        self._changed = threading.Condition()
+        self._ends = False
+        self._is_given_up = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="search-record", daemon=True)
 
-        `raise_if_stopped` is called at each step of the search, and ends it by what it raises.
-        """
-        self.num_epochs, self.open_run, self.raise_if_stopped = num_epochs, open_run, raise_if_stopped
-        self.by_id: dict[str, TrialRecord] = {}
+    def find_runs(self) -> None:
+        """Take up the runs of a search that goes on; raises TrackingError."""
+        client, token = self.parent.client, None
+        names = {}
+        with requests_to(self.parent.uri):
+            while True:
+                within = f"tags.`{PARENT_TAG}` = '{self.parent.run_id}'"
+                page = client.search_runs([self.parent.experiment_id], within, max_results=PAGE, page_token=token)
+                for run in page:
+                    state = run.data.tags.get(STATE_TAG, RUNNING)
+                    as_told = run.info.status == STATUS.get(state, "RUNNING")
+                    names[run.data.tags.get(TRIAL_TAG, "")] = _Run(
+                        run_id=run.info.run_id,
+                        epochs=int(run.data.metrics.get(EPOCH, 0)),
+                        state=state if as_told else RUNNING,
+                    )
+                token = page.token
+                if not token:
+                    break
+        self.runs = {int(name): run for name, run in names.items() if name}
+
+    def changed(self, trial: Trial) -> None:
+        """Have the server told how `trial` stands now, unless it was."""
+        run = self.runs.get(trial.number)
+        if run and run.state == trial.state and run.state in STATUS:
+            return
+        with self._changed:
+            self._news[trial.number] = replace(trial, results=list(trial.results))
+            self._changed.notify()
+
+    @property
+    def run_ids(self) -> dict[int, str]:
+        """The runs of trials, by number."""
+        return {number: run.run_id for number, run in self.runs.items()}
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the server was told all."""
+        return not self._news
 
     def __enter__(self) -> Self:
+        self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        by_signal = isinstance(error, KeyboardInterrupt | Stopped)
-        for record in self.trials:
-            if record.state == RUNNING:
-                self._end(record, *((KILLED, "KILLED") if by_signal else (FAILED, "FAILED")))
+        with self._changed:
+            self._ends = True
+            self._changed.notify()
+        self._thread.join(self.config.tracking.wait_s)
+        self._is_given_up.set()
+        self._thread.join()
 
-    @property
-    def trials(self) -> list[TrialRecord]:
-        """In the order in which they started."""
-        return list(self.by_id.values())
+    def _follow(self) -> None:
+        """In the thread."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._news or self._ends)
+                if not self._news:
+                    return
+                number, trial = next(iter(self._news.items()))
+            try:
+                self._send(trial)
+            except TrackingError as error:
+                logger.warning("%s; the search goes on, its record is sent later", error)
+                if self._is_given_up.wait(TRY_AGAIN_S):
+                    return
+                continue
+            with self._changed:
+                if self._news[number] is trial:
+                    del self._news[number]
 
-    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:  # noqa: ARG002  Ray's signature
-        """End the search here if that was asked for."""
-        self.raise_if_stopped()
+    def _send(self, trial: Trial) -> None:
+        """What the server has not yet of how the trial stands."""
+        with requests_to(self.parent.uri):
+            run = self.runs.get(trial.number) or self._begin(trial)
+            if run.state in STATUS and trial.state not in STATUS:
+                self.parent.client.update_run(run.run_id, status="RUNNING")  # it goes on
+            self._log(run, trial)
+            if trial.state in STATUS:
+                self.parent.client.set_terminated(run.run_id, status=STATUS[trial.state])
+        self.runs[trial.number] = replace(run, epochs=max(run.epochs, trial.num_epochs), state=trial.state)
 
-    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002  Ray's signature
-        """Open the trial's run."""
-        if trial.trial_id not in self.by_id:
-            name = f"trial-{len(self.by_id) + 1:02d}"
-            tracker = self.open_run(name, trial.config)
-            self.by_id[trial.trial_id] = TrialRecord(name=name, params=dict(trial.config), tracker=tracker)
+    def _begin(self, trial: Trial) -> _Run:
+        from mlflow.entities import Param
 
-    def on_trial_result(
-        self,
-        iteration: int,  # noqa: ARG002  Ray's signature
-        trials: list[Trial],  # noqa: ARG002
-        trial: Trial,
-        result: dict[str, Any],
-        **info: Any,  # noqa: ARG002
-    ) -> None:
-        """Record what the trial reported after an epoch."""
-        record = self.by_id[trial.trial_id]
-        record.epochs, record.val_accuracy = int(result[EPOCH]), float(result[VALIDATION_ACCURACY])
-        metrics = {key: float(result[key]) for key in (VALIDATION_ACCURACY, "val/loss", TRAIN_LOSS, EPOCH)}
-        record.tracker.log_metrics(metrics, int(result[STEP]))
-        logger.info(
-            "%s  epoch %d/%d  train/loss %.4f  val/accuracy %.4f",
-            record.name, record.epochs, self.num_epochs, metrics[TRAIN_LOSS], record.val_accuracy,
-        )  # fmt: skip
+        client = self.parent.client
+        tags = self.tags | {PARENT_TAG: self.parent.run_id, TRIAL_TAG: str(trial.number)}
+        begun = client.create_run(self.parent.experiment_id, run_name=f"{self.name}-{trial.name}", tags=tags)
+        run = self.runs[trial.number] = _Run(run_id=begun.info.run_id)
+        config = self.config.with_values(trial.params).flattened()
+        client.log_batch(run.run_id, params=[Param(key, str(value)) for key, value in config.items()])
+        return run
 
-    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002  Ray's signature
-        """The trial ran to its end, or the scheduler stopped it."""
-        record = self.by_id[trial.trial_id]
-        self._end(record, FINISHED if record.epochs >= self.num_epochs else STOPPED, "FINISHED")
+    def _log(self, run: _Run, trial: Trial) -> None:
+        from mlflow.entities import Metric, RunTag
 
-    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002  Ray's signature
-        """The trial raised: it keeps the numbers it reported, and no other is put in."""
-        record = self.by_id[trial.trial_id]
-        record.error = _last_line(trial)
-        logger.info("%s  failed: %s", record.name, record.error)
-        self._end(record, FAILED, "FAILED")
-
-    def _end(self, record: TrialRecord, state: str, status: str) -> None:
-        record.state = state
-        if isinstance(record.tracker, MlflowTracker):
-            tags = {STATE_TAG: state} | ({"error": record.error} if record.error else {})
-            record.tracker.set_tags(tags)
-            record.tracker.end(status)
+        points = [
+            Metric(key, value, int(result.ended_at * 1000), result.step)
+            for result in trial.results[run.epochs :]
+            for key, value in _metrics(result).items()
+        ]
+        if trial.state in STATUS:
+            sums = {SECONDS: trial.seconds, WASTED_SECONDS: trial.wasted_s}
+            if self.usd_per_s is not None:
+                sums[PRICE_PAID] = trial.seconds * self.usd_per_s
+            step = trial.results[-1].step if trial.results else 0
+            points += [Metric(key, value, int(time.time() * 1000), step) for key, value in sums.items()]
+        tags = [RunTag(STATE_TAG, trial.state)] + ([RunTag(ERROR_TAG, trial.error)] if trial.error else [])
+        for first in range(0, max(1, len(points)), POINTS_A_REQUEST):
+            part = points[first : first + POINTS_A_REQUEST]
+            self.parent.client.log_batch(run.run_id, metrics=part, tags=tags)
 
 
-def _last_line(trial: Trial) -> str:
-    """What the trial raised: the last line of the trace that Tune just wrote."""
-    path = Path(trial.error_file) if trial.error_file else None
-    lines = path.read_text(encoding="utf-8").strip().splitlines() if path and path.is_file() else []
-    return lines[-1].strip() if lines else "the reason is not known"
+def _metrics(result: EpochResult) -> dict[str, float]:
+    return {
+        VALIDATION_ACCURACY: result.val_accuracy,
+        "val/loss": result.val_loss,
+        TRAIN_LOSS: result.train_loss,
+        EPOCH: result.epoch,
+    }

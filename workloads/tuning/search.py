@@ -1,111 +1,139 @@
-"""A search: trials drawn from the config's space, run by Ray Tune under ASHA, the best by validation accuracy."""
+"""A search: trials drawn from the config's space, the poor ones ended early, the best by validation accuracy."""
 
 from __future__ import annotations
 
 import logging
-import os
-import secrets
-import socket
-import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from workloads.config import TrainConfig
-from workloads.data.datasets import data_folder, find
-from workloads.environment import DATA, RAY_ADDRESS, PlatformEnvironment
-from workloads.errors import SearchError
-from workloads.registry.versions import VALIDATION_ACCURACY
+from workloads.data.datasets import find
+from workloads.environment import PRICE, PlatformEnvironment
+from workloads.errors import Preempted, SearchError, Stopped, TrackingError
+from workloads.ray_cluster import check_head
 from workloads.stop_request import StopRequest
 from workloads.tracking.connection import check_server
-from workloads.tracking.tracker import PARENT_TAG, MlflowTracker, NoTracking
-from workloads.training.run import new_run_name
-from workloads.tuning.space import Dimension
+from workloads.tracking.tracker import MlflowTracker
+from workloads.training.record import SECONDS_PER_HOUR, price_per_hour
+from workloads.training.run import TrainResult, new_run_name
+from workloads.tuning.draws import SAMPLERS, Draws
+from workloads.tuning.engines import opened
+from workloads.tuning.folder import SearchFolder, SearchIdentity, taken, unfinished
+from workloads.tuning.options import ENGINES, OPTUNA, RAY, SearchOptions
+from workloads.tuning.record import SearchRecord
+from workloads.tuning.retrain import retrain
 from workloads.tuning.states import FAILED
+from workloads.tuning.storage import KeptStudy
+from workloads.tuning.study import Limits, Study
+from workloads.tuning.summary import record_summary
+from workloads.tuning.totals import Totals
+from workloads.tuning.trials import Trial
 
-CONNECT_TIMEOUT_S = 5
-# How a gRPC client begins, with an empty SETTINGS frame, and the type of the frame by which a server replies to it
-# (https://www.rfc-editor.org/rfc/rfc9113#section-3.4).
-HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
-HTTP2_SETTINGS = bytes((4,))
-LOCAL_CPUS = 2
-# Set before Ray is imported: no usage reports, no log files and no tables of Tune's own (stdout is for our results).
-RAY_DEFAULTS = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchOptions:
-    """How much is searched."""
-
-    num_trials: int = 6
-    max_concurrent: int | None = None
-    """Trials at once; as many as there are CPUs if None."""
-    tracking: bool = True
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrialResult:
-    """One trial."""
-
-    name: str
-    run_id: str | None
-    params: Mapping[str, object]
-    val_accuracy: float | None
-    epochs: int
-    state: str
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchResult:
-    """A finished search."""
+    """A search as it stands at its end."""
 
+    name: str
     run_id: str | None
-    trials: list[TrialResult]
-    best: TrialResult
+    trials: list[Trial]
+    run_ids: dict[int, str]
+    """Of trials, by number; empty without tracking."""
+    best: Trial
+    totals: Totals
+    ended_by: str | None
+    """The limit that ended it before its last trial, if one did; it can go on."""
     seconds: float
+    """From its begin to its end, in all processes that worked on it."""
+    retrained: TrainResult | None
 
 
-def search(config: TrainConfig, options: SearchOptions, environment: PlatformEnvironment) -> SearchResult:
+def search(
+    config: TrainConfig, options: SearchOptions, environment: PlatformEnvironment, *, name: str | None = None
+) -> SearchResult:
     """Run the trials and return them with the best; raises SearchError if none ended well, or WorkloadError."""
     check(config, options, environment)
-    started = time.perf_counter()
-    name = new_run_name(config)
-    with ExitStack() as stack:
-        parent: MlflowTracker | NoTracking = NoTracking()
+    name = name or new_run_name(replace(config, name=f"{config.name}-search"))
+    folder = SearchFolder.of(environment, name)
+    if folder and folder.identity():
+        raise taken(name)
+    kept = KeptStudy.open(options.storage, folder, name, config.search.space)
+    work = _Search(name=name, config=config, options=options, environment=environment, folder=folder, kept=kept)
+    with ExitStack() as until_claimed:
         if options.tracking:
-            parent = stack.enter_context(
-                MlflowTracker.start(
-                    environment,
-                    experiment=config.name,
-                    run_name=f"{name}-search",
-                    params=config.flattened() | _space_params(config) | {"num_trials": options.num_trials},
-                    tags={"dataset": config.data.name},
-                )
-            )
-            parent.log_text(config.as_yaml(), "config.yaml")
-        stop = stack.enter_context(StopRequest())
-        stack.enter_context(connected_to_ray(environment))
-        stop.listen()  # Ray has a handler of its own, which would end the process with the record left open
-        stop.raise_if_made()
-        trials = _run_trials(config, options, environment, parent, name, stop)
-        best, accuracy = best_of(trials)
-        if isinstance(parent, MlflowTracker):
-            parent.log_params({f"best.{key}": value for key, value in best.params.items()})
-            parent.log_metrics({"best/val/accuracy": accuracy}, step=0)
-            parent.set_tags({"best_run_id": best.run_id or "", "best_trial": best.name})
-    return SearchResult(run_id=parent.run_id, trials=trials, best=best, seconds=time.perf_counter() - started)
+            work.parent = until_claimed.enter_context(_started(config, options, environment, name))
+        if folder:
+            identity = SearchIdentity(name=name, config=config.as_data(), options=options.as_data())
+            if work.parent:
+                identity = replace(identity, run_id=work.parent.run_id, experiment_id=work.parent.experiment_id)
+            folder.claim(identity)
+            work.attempt = folder.begin_attempt()
+        else:
+            logger.info("MLP_CHECKPOINTS is not set: the search keeps no state and cannot go on if it is ended")
+        until_claimed.pop_all()
+    return work.run()
 
 
-def best_of(trials: Sequence[TrialResult]) -> tuple[TrialResult, float]:
-    """The trial with the highest validation accuracy, and that; raises SearchError if every trial failed."""
+def resume(name: str, changes: Mapping[str, Any], environment: PlatformEnvironment) -> SearchResult:
+    """Go on with a search as it was begun, but for `changes` of its options; raises as `search` does."""
+    folder, identity = unfinished(environment, name)
+    config, options = identity.train_config, replace(identity.search_options, **dict(changes))
+    check(config, options, environment)
+    if options.tracking and identity.run_id is None:
+        raise SearchError(f"Search {name} began without a record on a tracking server; go on with it by --no-tracking")
+    kept = KeptStudy.open(options.storage, folder, name, config.search.space)
+    work = _Search(name=name, config=config, options=options, environment=environment, folder=folder, kept=kept)
+    work.attempt = folder.begin_attempt()
+    work.earlier = folder.trials()
+    if options.tracking and identity.run_id and identity.experiment_id:
+        ids = {"run_id": identity.run_id, "experiment_id": identity.experiment_id}
+        work.parent = MlflowTracker.resume(environment, **ids)
+    return work.run()
+
+
+def check(config: TrainConfig, options: SearchOptions, environment: PlatformEnvironment) -> None:
+    """Raise WorkloadError, within seconds, with every fault for which the search could not run."""
+    faults = [
+        f"--{name} is {value}; it must be at least 1"
+        for name, value in (("num-samples", options.num_trials), ("max-concurrent", options.max_concurrent))
+        if value is not None and value < 1
+    ]
+    faults += [
+        f"--{name} is {value:g}; it must be above 0"
+        for name, value in (("max-hours", options.max_hours), ("budget-usd", options.budget_usd))
+        if value is not None and not value > 0
+    ]
+    faults += [
+        f"--{name} is {value}; it must be one of {', '.join(allowed)}"
+        for name, value, allowed in (("engine", options.engine, ENGINES), ("sampler", options.sampler, SAMPLERS))
+        if value not in allowed
+    ]
+    if options.gpus_per_trial is not None and (options.engine == OPTUNA or not options.gpus_per_trial >= 0):
+        faults.append(f"--gpus-per-trial is {options.gpus_per_trial:g}; it must be 0 or more, and --engine {RAY}")
+    if options.budget_usd is not None and price_per_hour(environment) is None:
+        faults.append(f"--budget-usd is {options.budget_usd:g} and {PRICE} is not set; set it to what an hour costs")
+    if not config.search.space:
+        faults.append("there is no search space; add search.space, such as optim.lr: {loguniform: [0.01, 1]}")
+    if config.search.grace_epochs > config.epochs:
+        faults.append(
+            f"search.grace_epochs is {config.search.grace_epochs} and a trial has {config.epochs} epochs; raise "
+            "--epochs or lower it by --set"
+        )
+    if faults:
+        raise SearchError("\n  ".join([f"Config {config.name} cannot be searched so:", *faults]))
+    find(config.data.name, environment)
+    if options.tracking:
+        check_server(environment, can_go_without=True)
+    if options.engine == RAY:
+        check_head(environment)
+
+
+def best_of(trials: Sequence[Trial]) -> tuple[Trial, float]:
+    """The trial with the highest validation accuracy, and that; raises SearchError if none has one or all failed."""
     ended_well = [(t.val_accuracy, t) for t in trials if t.val_accuracy is not None and t.state != FAILED]
     if not ended_well:
         raise SearchError(
@@ -116,142 +144,125 @@ def best_of(trials: Sequence[TrialResult]) -> tuple[TrialResult, float]:
     return best, accuracy
 
 
-def check(config: TrainConfig, options: SearchOptions, environment: PlatformEnvironment) -> None:
-    """Raise WorkloadError, within seconds, where the search could not run."""
-    if not config.search.space:
-        raise SearchError(
-            f"Config {config.name} has no search space; add search.space, such as optim.lr: {{loguniform: [0.01, 1]}}"
+def _started(config: TrainConfig, options: SearchOptions, environment: PlatformEnvironment, name: str) -> MlflowTracker:
+    params = config.flattened() | {f"search.{key}": str(one.as_data()) for key, one in config.search.space.items()}
+    params |= {f"search.{key}": value for key, value in options.as_data().items() if value is not None}
+    tags = {"dataset": config.data.name}
+    tracker = MlflowTracker.start(environment, experiment=config.name, run_name=name, params=params, tags=tags)
+    tracker.log_text(config.as_yaml(), "config.yaml")
+    return tracker
+
+
+@dataclass(kw_only=True)
+class _Search:
+    """One process's work on a search: the trials that are left, and what comes after the last."""
+
+    name: str
+    config: TrainConfig
+    options: SearchOptions
+    environment: PlatformEnvironment
+    folder: SearchFolder | None
+    kept: KeptStudy | None
+    attempt: int = 1
+    earlier: list[Trial] = field(default_factory=list)
+    """Trials of the processes that worked on it before."""
+    parent: MlflowTracker | None = None
+
+    def run(self) -> SearchResult:
+        """Raises Preempted where it was asked to end, and can go on."""
+        with self._can_be_sent_again(), self.parent or nullcontext():
+            with StopRequest() as stop:
+                study, record, usd_per_s = self._run_trials(stop)
+            totals = Totals.of(study.trials, num_epochs=self.config.epochs, usd_per_s=usd_per_s)
+            run_ids = record.run_ids if record else {}
+            if self.parent:
+                record_summary(self.parent, study, totals, run_ids, attempt=self.attempt)
+            self._raise_if_asked_to_end(stop)
+            if record and not record.is_whole:
+                raise TrackingError("the tracking server does not answer")
+            best, retrained = self._finish(study, totals)
+        return SearchResult(
+            name=self.name,
+            run_id=self.parent.run_id if self.parent else None,
+            trials=study.trials,
+            run_ids=run_ids,
+            best=best,
+            totals=totals,
+            ended_by=study.ended_by,
+            seconds=study.limits.elapsed_s,
+            retrained=retrained,
         )
-    for name, value in (("trials", options.num_trials), ("max-concurrent", options.max_concurrent)):
-        if value is not None and value < 1:
-            raise SearchError(f"--{name} is {value}; it must be at least 1")
-    find(config.data.name, environment)
-    if options.tracking:
-        check_server(environment, can_go_without=True)
-    if environment.ray_address:
-        _check_head(environment.ray_address)
 
-
-@contextmanager
-def connected_to_ray(environment: PlatformEnvironment) -> Iterator[None]:
-    """Ray at RAY_ADDRESS, or one of our own on this machine, for as long as the context lasts; raises SearchError."""
-    for name, value in RAY_DEFAULTS.items():
-        os.environ.setdefault(name, value)
-    import ray
-
-    variables = {DATA: str(data_folder(environment)), "OMP_NUM_THREADS": "1"}
-    arguments: dict[str, Any] = {
-        "runtime_env": {"env_vars": variables},
-        "log_to_driver": False,
-        "logging_level": logging.ERROR,
-    }
-    if environment.ray_address:
-        arguments["address"] = environment.ray_address
-    else:
-        arguments |= {"address": "local", "num_cpus": LOCAL_CPUS, "include_dashboard": False}
-    try:
+    def _raise_if_asked_to_end(self, stop: StopRequest) -> None:
         try:
-            ray.init(**arguments)
-        except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
-            where = environment.ray_address or "on this machine"
-            first_line = str(error).strip().partition("\n")[0]
-            raise SearchError(f"Ray {where} could not be used: {first_line}; start it with `mlp up`") from error
-        yield
-    finally:
-        ray.shutdown()
+            stop.raise_if_made()
+        except (KeyboardInterrupt, Stopped):
+            if self.folder is None:
+                raise
+            raise Preempted(
+                f"The search was asked to end; go on with it by: python -m workloads tune --resume {self.name}"
+            ) from None
 
+    def _finish(self, study: Study, totals: Totals) -> tuple[Trial, TrainResult | None]:
+        """The best trial and, once all have ended, the run with its parameters; then the search has reached its end."""
+        retrained = None
+        try:
+            best, _ = best_of(study.trials)
+            if study.is_complete and self.options.retrain_epochs is not None:
+                retrained = retrain(self.name, self.config, best, self.options, self.environment)
+        except SearchError:
+            self._say_that_it_ended(study, totals)
+            raise
+        self._say_that_it_ended(study, totals)
+        return best, retrained
 
-def _run_trials(
-    config: TrainConfig,
-    options: SearchOptions,
-    environment: PlatformEnvironment,
-    parent: MlflowTracker | NoTracking,
-    name: str,
-    stop: StopRequest,
-) -> list[TrialResult]:
-    from ray import tune
-    from ray.tune.schedulers import ASHAScheduler
-    from ray.tune.search.basic_variant import BasicVariantGenerator
+    def _say_that_it_ended(self, study: Study, totals: Totals) -> None:
+        if self.folder and study.is_complete:
+            self.folder.finish(asdict(totals))
 
-    from workloads.tuning.record import SearchRecord
-    from workloads.tuning.trial import run_trial
+    @contextmanager
+    def _can_be_sent_again(self) -> Iterator[None]:
+        """Within it, a server that fails is told with the way to have it told later."""
+        try:
+            yield
+        except TrackingError as error:
+            if self.folder is None:
+                raise
+            raise TrackingError(
+                f"What the search found is kept, but not all of it is recorded: {error}; send it, and go on if trials "
+                f"are left, by: python -m workloads tune --resume {self.name}"
+            ) from error
 
-    def open_run(trial_name: str, params: Mapping[str, object]) -> MlflowTracker | NoTracking:
-        if not isinstance(parent, MlflowTracker):
-            return NoTracking()
-        return MlflowTracker.open(
-            parent.client,
-            parent.experiment_id,
-            run_name=f"{name}-{trial_name}",
-            params=config.with_values(params).flattened(),
-            tags={PARENT_TAG: parent.run_id, "dataset": config.data.name},
-        )
-
-    with ExitStack() as stack:
-        record = stack.enter_context(SearchRecord(config.epochs, open_run, stop.raise_if_made))
-        own_folder = tempfile.TemporaryDirectory(prefix="workloads-search-")
-        storage = environment.checkpoints or stack.enter_context(own_folder)
-        trainable = tune.with_resources(tune.with_parameters(run_trial, config=config), {"cpu": 1})
-        tune.Tuner(
-            trainable,
-            param_space={key: _domain(dimension) for key, dimension in config.search.space.items()},
-            tune_config=tune.TuneConfig(
-                metric=VALIDATION_ACCURACY,
-                mode="max",
-                num_samples=options.num_trials,
-                reuse_actors=True,
-                search_alg=BasicVariantGenerator(max_concurrent=options.max_concurrent or 0, random_state=config.seed),
-                scheduler=ASHAScheduler(
-                    max_t=config.epochs,
-                    grace_period=min(config.search.grace_epochs, config.epochs),
-                    reduction_factor=config.search.reduction_factor,
+    def _run_trials(self, stop: StopRequest) -> tuple[Study, SearchRecord | None, float | None]:
+        """The study as it is in the end, its record, and what a second of a trial cost."""
+        price = price_per_hour(self.environment)
+        with ExitStack() as stack:
+            engine = stack.enter_context(opened(self.config, self.options, self.environment))
+            stop.listen()  # Ray has a handler of its own, which would end the process with the record left open
+            usd_per_s = None if price is None else price / SECONDS_PER_HOUR / engine.num_slots
+            record = None
+            if self.parent:
+                tags = {"dataset": self.config.data.name}
+                record = SearchRecord(self.parent, self.config, name=self.name, tags=tags, usd_per_s=usd_per_s)
+                if self.earlier:
+                    record.find_runs()
+                stack.enter_context(record)
+            study = Study(
+                self.config,
+                num_trials=self.options.num_trials,
+                draws=Draws(self.config.search.space, sampler=self.options.sampler, seed=self.config.seed),
+                limits=Limits(
+                    max_hours=self.options.max_hours,
+                    budget_usd=self.options.budget_usd,
+                    price_per_hour=price,
+                    earlier_s=sum(trial.seconds for trial in self.earlier) / engine.num_slots,
                 ),
-            ),
-            run_config=tune.RunConfig(
-                name=f"{name}-{secrets.token_hex(2)}",
-                storage_path=str(Path(storage).resolve()),
-                callbacks=[record],
-                verbose=0,
-            ),
-        ).fit()
-    return [
-        TrialResult(
-            name=trial.name,
-            run_id=trial.tracker.run_id,
-            params=trial.params,
-            val_accuracy=trial.val_accuracy,
-            epochs=trial.epochs,
-            state=trial.state,
-        )
-        for trial in record.trials
-    ]
-
-
-def _domain(dimension: Dimension) -> Any:
-    from ray import tune
-
-    if dimension.kind == "choice":
-        return tune.choice(list(dimension.values))
-    low, high = (float(str(value)) for value in dimension.values)
-    return tune.loguniform(low, high) if dimension.kind == "loguniform" else tune.uniform(low, high)
-
-
-def _space_params(config: TrainConfig) -> dict[str, object]:
-    return {f"search.{key}": str(dimension.as_data()) for key, dimension in config.search.space.items()}
-
-
-def _check_head(address: str) -> None:
-    """Raise SearchError unless a gRPC server answers at a `host:port` address: Ray itself would wait for minutes."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not colon:
-        return  # `auto` and `local`, which Ray resolves
-    try:
-        with socket.create_connection((host, int(port)), CONNECT_TIMEOUT_S) as connection:
-            connection.sendall(HTTP2_GREETING)
-            if connection.recv(4)[3:] != HTTP2_SETTINGS:
-                raise ConnectionError("what listens there is no Ray head")
-    except (OSError, ValueError) as error:
-        raise SearchError(
-            f"{RAY_ADDRESS} is {address} and no Ray head answers there ({error}); start it with `mlp up`, "
-            f'then run: eval "$(mlp env)"; or unset {RAY_ADDRESS} to search on this machine'
-        ) from error
+                folder=self.folder,
+                followers=[one for one in (record, self.kept) if one],
+                trials=self.earlier,
+                raise_if_stopped=stop.raise_if_made,
+            )
+            with suppress(KeyboardInterrupt, Stopped):  # `stop` knows
+                engine.run(study)
+            study.interrupt()
+        return study, record, usd_per_s

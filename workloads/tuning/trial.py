@@ -1,47 +1,116 @@
-"""One trial, as a Ray worker runs it: a fresh training with the parameters it was given, reported after each epoch.
+"""One trial, as a worker runs it: a training with the parameters that were drawn, reported after each epoch.
 
-Imported by Ray workers, which are used for many trials: nothing of a trial outlives its call but the loaded data set.
+Workers are used for many trials: nothing of a trial outlives its call but the loaded data set.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import torch
 
+from workloads.checkpoints.checkpoints import Checkpoints
+from workloads.checkpoints.store import open_store
 from workloads.config import TrainConfig
 from workloads.data.datasets import Dataset, load
 from workloads.environment import PlatformEnvironment
-from workloads.registry.versions import VALIDATION_ACCURACY
+from workloads.training.devices import resolve_device
 from workloads.training.ranks import Ranks
-from workloads.training.record import TRAIN_LOSS
 from workloads.training.reports import EpochReport
 from workloads.training.run import train_model
+from workloads.tuning.trials import EpochResult
 
-EPOCH, STEP = "epoch", "step"
+Report = Callable[[EpochResult], bool]
+"""Told of an epoch; answers whether the trial goes on."""
 
 
-def run_trial(params: Mapping[str, object], config: TrainConfig) -> None:
-    """Train `config` with dotted `params` put over it; errors are let out, and fail this trial alone."""
-    from ray import tune
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A trial to be run."""
 
-    report: Callable[[dict[str, float]], None] = tune.report
+    number: int
+    params: Mapping[str, object]
+    state_place: str | None
+    """Where its state is kept after each epoch, and found if it ran before; None to keep none."""
 
-    def on_epoch(epoch: EpochReport) -> None:
-        report(
-            {
-                VALIDATION_ACCURACY: epoch.validation.accuracy,
-                "val/loss": epoch.validation.loss,
-                TRAIN_LOSS: epoch.train_loss,
-                EPOCH: epoch.epoch,
-                STEP: epoch.step,
-            }
-        )
 
-    torch.set_num_threads(1)
-    trial = config.with_values(params)
-    train_model(trial, _dataset(trial.data.name, trial.data.image_size), Ranks(), torch.device("cpu"), on_epoch)
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """Runs jobs of a search on this config."""
+
+    config: TrainConfig
+    num_threads: int
+
+    def __call__(self, job: Job, report: Report) -> None:
+        """Train to the last epoch, or until `report` answers no; errors are let out, and fail this trial alone."""
+        config = self.config.with_values(job.params)
+        ranks = Ranks()
+        device = resolve_device(config.device, ranks)
+        torch.set_num_threads(config.num_threads or self.num_threads)
+        dataset = _dataset(config.data.name, config.data.image_size)
+
+        def on_epoch(epoch: EpochReport) -> None:
+            if not report(_result(epoch)):
+                raise _Ended
+
+        try:
+            if job.state_place is None:
+                train_model(config, dataset, ranks, device, on_epoch)
+                return
+            store = open_store(job.state_place)
+            state = Checkpoints(store).newest()
+            if state is not None:
+                for earlier in state["reports"]:
+                    report(_told_again(earlier, ended_at=state["time"]))
+            with Checkpoints(store, keep_last=1) as checkpoints:
+                train_model(config, dataset, ranks, device, on_epoch, saver=_Newest(checkpoints), state=state)
+        except _Ended:
+            return
+
+
+class _Ended(Exception):  # noqa: N818  reads as what happened
+    """The trial is to end here."""
+
+
+class _Newest:
+    """Keeps the newest state only: the best one of a trial has no reader."""
+
+    def __init__(self, checkpoints: Checkpoints) -> None:
+        self.checkpoints = checkpoints
+
+    def save(self, step: int, state: Mapping[str, Any], *, score: float | None = None) -> None:  # noqa: ARG002  a Saver's
+        """Keep it, without its score."""
+        self.checkpoints.save(step, state)
+
+
+def _result(epoch: EpochReport) -> EpochResult:
+    return EpochResult(
+        epoch=epoch.epoch,
+        step=epoch.step,
+        val_accuracy=epoch.validation.accuracy,
+        val_loss=epoch.validation.loss,
+        train_loss=epoch.train_loss,
+        seconds=epoch.seconds,
+        ended_at=time.time(),
+    )
+
+
+def _told_again(report: Mapping[str, Any], *, ended_at: float) -> EpochResult:
+    """`report` is one of those in a trainer's state, which was whole at `ended_at`."""
+    return EpochResult(
+        epoch=report["epoch"],
+        step=report["step"],
+        val_accuracy=report["validation"]["accuracy"],
+        val_loss=report["validation"]["loss"],
+        train_loss=report["train_loss"],
+        seconds=report["seconds"],
+        ended_at=ended_at,
+        is_told_again=True,
+    )
 
 
 @lru_cache(maxsize=1)

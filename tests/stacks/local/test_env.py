@@ -31,8 +31,9 @@ def test_the_workloads_read_what_the_platform_says(running):
     assert (told.tracking_username, told.tracking_password) == ("admin", credentials.mlflow_password)
     assert told.ray_address == "127.0.0.1:2004"
     assert (told.data, told.checkpoints) == (str(running.data), str(running.checkpoints))
-    assert running.data.is_dir()
-    assert running.checkpoints.is_dir()
+    assert told.registry == str(running.registry)
+    assert all(folder.is_dir() for folder in (running.data, running.checkpoints, running.registry))
+    assert told.code_version
 
 
 def test_aws_clients_are_sent_to_the_emulator_with_the_stacks_region(running):

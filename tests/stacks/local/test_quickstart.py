@@ -12,13 +12,14 @@ MODEL = "vision-classifier"
 class FakeSteps:
     """Answers as the workloads do; a training's accuracy and version follow from how many there were."""
 
-    def __init__(self, *, trained=(0.90,), searched=0.80, data_fault=None, failing=None, judged=None):
+    def __init__(self, *, trained=(0.90,), searched=0.80, data_fault=None, failing=None, judged=None, holder=None):
         self.asked: list[tuple[str, ...]] = []
         self._trained = trained
         self._searched = searched
         self._data_fault = data_fault
         self._failing = failing
         self._judged = judged or {"test_accuracy": 0.8999}
+        self._holder = holder
         self._versions = 0
 
     def why_not(self, *arguments):
@@ -47,7 +48,8 @@ class FakeSteps:
         return self._judged
 
     def _registry(self):
-        return {"moved": True}
+        verdict = {"verdict": "promote" if self._holder is None else "refuse"}
+        return {"holder": self._holder or int(self.asked[-1][3]), "verdict": verdict}
 
     def _predict(self):
         return {"predicted": "Bag", "probability": 0.75, "label": "Bag"}
@@ -65,7 +67,7 @@ def test_the_model_goes_from_training_to_a_prediction():
         ("train", "fashion_mnist", "--ranks", "2", "--no-test", "--json"),
         ("tune", "fashion_mnist", "--trials", "6", "--epochs", "3", "--set", "data.num_train=15000", "--json"),
         ("evaluate", "--model", MODEL, "--version", "1", "--json"),
-        ("registry", "promote", MODEL, "1", "--to", "production", "--json"),
+        ("registry", "promote", MODEL, "1", "--to", "production", "--or-keep", "--json"),
         ("predict", "--model", MODEL, "--alias", "production", "--json"),
     ]
     assert (summary.dataset, summary.version, summary.alias) == ("fashion_mnist", 1, "production")
@@ -83,6 +85,14 @@ def test_what_the_search_found_is_trained_and_the_better_of_both_is_kept(accurac
     assert [asked[: len(again)] for asked in steps.asked if asked[0] == "train"][1] == again
     assert steps.verbs().count("evaluate") == 1
     assert (summary.version, summary.train_seconds) == (version, seconds)
+
+
+def test_a_model_that_the_gate_refuses_leaves_production_to_the_one_before_and_says_so():
+    told = Told()
+    summary = quickstart(FakeSteps(holder=7), told)
+    assert (summary.version, summary.alias) == (1, "none (version 7 stays production)")
+    [said] = [line for line in told.lines if "the gate says" in line]
+    assert "'refuse': version 7 stays production" in said
 
 
 def test_without_the_data_set_digits_take_its_place_loudly():

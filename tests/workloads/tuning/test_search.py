@@ -1,53 +1,83 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
 from typer.testing import CliRunner
 
+from tests.workloads.tracking.mlflow_front import DOWN, UP, Front, mlflow_front
 from workloads.cli import app
 from workloads.config import load_config
-from workloads.environment import PlatformEnvironment
-from workloads.errors import SearchError
+from workloads.environment import CHECKPOINTS, PRICE, TRACKING_URI, PlatformEnvironment
+from workloads.errors import ClusterError, Preempted, SearchError, TrackingError, WorkloadError
 from workloads.tracking.connection import connect
-from workloads.tuning.search import SearchOptions, TrialResult, best_of, check
+from workloads.tuning.options import SearchOptions
+from workloads.tuning.search import check
 
 BAD_RATE = 1e12
+SMALL = ("--set", "data.num_train=300", "--set", "num_threads=1", "--epochs", "2")
+SPACE = ("--set", f"search.space.optim.lr={{choice: [0.1, 0.02, {BAD_RATE:.0f}.0]}}")
 
 
+@pytest.fixture
+def searches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The place for searches."""
+    monkeypatch.setenv(CHECKPOINTS, str(tmp_path / "runs"))
+    return tmp_path / "runs"
+
+
+def tune(*arguments: str) -> dict[str, Any]:
+    outcome = CliRunner().invoke(app, ["tune", *arguments, "--json"], catch_exceptions=False)
+    answer: dict[str, Any] = json.loads(outcome.stdout)  # nothing else is on stdout
+    return answer
+
+
+def nested_in(client: MlflowClient, parent: Run) -> list[Run]:
+    within = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
+    return list(client.search_runs([parent.info.experiment_id], within))
+
+
+@pytest.mark.parametrize("engine", ["optuna", "ray"])
 def test_a_search_leaves_a_nested_run_for_each_trial_and_goes_on_after_a_failed_one(
-    environment: PlatformEnvironment,
+    environment: PlatformEnvironment, searches: Path, monkeypatch: pytest.MonkeyPatch, engine: str
 ) -> None:
-    space = f"search.space.optim.lr={{choice: [0.1, 0.02, {BAD_RATE:.0f}.0]}}"
-    arguments = ["tune", "digits", "--trials", "5", "--epochs", "2", "--set", space, "--set", "data.num_train=300"]
-    outcome = CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False)
-    result = json.loads(outcome.stdout)  # nothing else is on stdout
-    assert set(result) == {"run_id", "trials", "best", "seconds"}
+    monkeypatch.setenv(PRICE, "3.6")
+    workers = ("--workers", "1") if engine == "optuna" else ()
+    result = tune("digits", "--engine", engine, "--trials", "5", *workers, *SPACE, *SMALL)
 
     client = connect(environment)
     parent = client.get_run(result["run_id"])
-    experiment_id = parent.info.experiment_id
-    nested = client.search_runs([experiment_id], f"tags.`mlflow.parentRunId` = '{result['run_id']}'")
-    runs = {run.info.run_id: run for run in nested}
+    runs = {run.info.run_id: run for run in nested_in(client, parent)}
     assert set(runs) == {trial["run_id"] for trial in result["trials"]}
     assert len(runs) == 5
-    assert not [run for run in client.search_runs([experiment_id]) if run.info.status == "RUNNING"]
+    assert not [run for run in client.search_runs([parent.info.experiment_id]) if run.info.status == "RUNNING"]
 
     states = {trial["state"] for trial in result["trials"]}
     assert "failed" in states
-    assert states & {"finished", "stopped"}
+    assert states & {"complete", "pruned"}
     for trial in result["trials"]:
         run = runs[trial["run_id"]]
         assert run.data.params["optim.lr"] == str(trial["params"]["optim.lr"])
         assert run.data.params["model.width"] == str(trial["params"]["model.width"])
         assert run.data.tags["trial_state"] == trial["state"]
+        assert run.data.metrics["seconds"] == pytest.approx(trial["seconds"])
         if trial["params"]["optim.lr"] == BAD_RATE:
             assert (trial["state"], trial["val_accuracy"], trial["epochs"]) == ("failed", None, 0)
             assert run.info.status == "FAILED"
-            assert run.data.metrics == {}
+            assert set(run.data.metrics) == {"seconds", "wasted_seconds", "price_usd"}
             assert "not finite at step" in run.data.tags["error"]
         else:
             assert run.info.status == "FINISHED"
@@ -55,10 +85,120 @@ def test_a_search_leaves_a_nested_run_for_each_trial_and_goes_on_after_a_failed_
             assert [point.step for point in points] == [5, 10][: trial["epochs"]]  # 300 images in batches of 64
             assert points[-1].value == trial["val_accuracy"]
 
+    assert parent.info.status == "FINISHED"
     best = max((trial for trial in result["trials"] if trial["val_accuracy"]), key=lambda trial: trial["val_accuracy"])
     assert result["best"]["val_accuracy"] == best["val_accuracy"]
-    assert parent.info.status == "FINISHED"
     assert parent.data.params["best.optim.lr"] == str(result["best"]["params"]["optim.lr"])
+    for key in ("seconds", "price_usd"):
+        of_trials = sum(run.data.metrics[key] for run in runs.values())
+        assert parent.data.metrics[f"search/{key}"] == pytest.approx(of_trials)
+    slots = 1 if engine == "optuna" else 2
+    assert parent.data.metrics["search/price_usd"] == pytest.approx(
+        parent.data.metrics["search/seconds"] / 1000 / slots
+    )
+    kept = {file.path for file in client.list_artifacts(result["run_id"], "search")}
+    assert {"search/trials.json", "search/history.png"} <= kept
+    with pytest.raises(SearchError, match="reached its end"):
+        tune("--resume", result["name"])
+
+
+def test_the_engine_of_one_machine_needs_nothing_of_ray(environment: PlatformEnvironment) -> None:
+    code = """
+import sys
+sys.modules["ray"] = None
+from workloads.cli import main
+sys.argv = ["workloads", "tune", "digits", "--engine", "optuna", "--trials", "2", "--workers", "1", "--epochs", "1",
+            "--set", "data.num_train=100", "--set", "num_threads=1", "--no-tracking", "--sampler", "tpe"]
+if __name__ == "__main__":
+    main()
+"""
+    script = Path("script.py")  # the working directory is the test's own
+    script.write_text(code)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("complete") + done.stdout.count("pruned") == 2
+
+
+@pytest.fixture
+def front(environment: PlatformEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
+    assert environment.tracking_uri
+    with mlflow_front(environment.tracking_uri, tmp_path / "artifacts", monkeypatch) as server:
+        monkeypatch.setenv(TRACKING_URI, server.uri)
+        yield server
+
+
+@pytest.mark.filterwarnings("ignore:starlette.middleware.wsgi is deprecated")  # MLflow's server, of its own parts
+def test_what_a_server_that_fails_does_not_get_is_sent_when_the_search_goes_on(front: Front, searches: Path) -> None:
+    def shut_once_begun() -> None:
+        while not (searches / "kept" / "search.json").exists():
+            time.sleep(0.005)
+        front.mode = DOWN
+
+    search = ("digits", "--engine", "optuna", "--workers", "1", "--trials", "2", "--run-name", "kept", *SMALL)
+    thread = Thread(target=shut_once_begun)
+    thread.start()
+    with pytest.raises(TrackingError, match=r"is kept, but not all of it is recorded.* tune --resume kept"):
+        tune(*search, "--set", "tracking.wait_s=0")
+    thread.join()
+    results = sorted(searches.glob("kept/trials/*/result.json"))
+    assert len(results) == 2
+    written = [path.stat().st_mtime_ns for path in results]
+
+    front.mode = UP
+    result = tune("--resume", "kept")
+    assert [path.stat().st_mtime_ns for path in results] == written  # nothing was run again
+    client = MlflowClient(front.uri)
+    parent = client.get_run(result["run_id"])
+    runs = nested_in(client, parent)
+    assert {run.info.run_id for run in runs} == {trial["run_id"] for trial in result["trials"]}
+    for run in [parent, *runs]:
+        assert run.info.status == "FINISHED"
+    for trial in result["trials"]:
+        points = client.get_metric_history(trial["run_id"], "epoch")
+        assert [point.value for point in points] == [1, 2][: trial["epochs"]]
+
+
+def test_a_search_that_is_asked_to_end_closes_its_record_and_goes_on_with_the_same_runs(
+    environment: PlatformEnvironment, searches: Path
+) -> None:
+    def end_in_second_trial() -> None:
+        while not list(searches.glob("ended/trials/00001/checkpoints/*.json")):
+            time.sleep(0.002)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = Thread(target=end_in_second_trial)
+    thread.start()
+    search = ("digits", "--engine", "optuna", "--workers", "1", "--trials", "3", "--run-name", "ended")
+    # All trials have all of their many epochs.
+    epochs = (
+        "--epochs",
+        "12",
+        "--set",
+        "num_threads=1",
+        "--set",
+        "data.num_train=300",
+        "--set",
+        "search.grace_epochs=12",
+    )
+    with pytest.raises(Preempted, match="go on with it by: python -m workloads tune --resume ended"):
+        tune(*search, *epochs)
+    thread.join()
+    client = connect(environment)
+    experiment = client.get_experiment_by_name("digits")
+    assert experiment
+    states = {run.info.status for run in client.search_runs([experiment.experiment_id])}
+    assert states == {"FINISHED", "KILLED"}
+
+    result = tune("--resume", "ended")
+    assert [trial["epochs"] for trial in result["trials"]] == [12, 12, 12]
+    runs = client.search_runs([experiment.experiment_id])
+    assert len(runs) == 4
+    for run in runs:
+        assert run.info.status == "FINISHED"
+    for trial in result["trials"]:
+        points = client.get_metric_history(trial["run_id"], "epoch")
+        assert [point.value for point in points] == list(range(1, 13))
+        assert client.get_run(trial["run_id"]).data.tags["trial_state"] == "complete"
 
 
 @pytest.mark.parametrize(
@@ -72,7 +212,7 @@ def test_without_a_head_at_its_address_the_search_does_not_start(answer: bytes |
         thread = Thread(target=answer_once, args=(server, answer or b""))
         thread.start()
         here = PlatformEnvironment(ray_address=address)
-        with pytest.raises(SearchError, match=rf"RAY_ADDRESS is {address} and no Ray head answers .* `mlp up`"):
+        with pytest.raises(ClusterError, match=rf"RAY_ADDRESS is {address} and no Ray head answers .* `mlp up`"):
             check(load_config("digits"), SearchOptions(tracking=False), here)
         thread.join()
 
@@ -85,40 +225,60 @@ def answer_once(server: socket.socket, answer: bytes) -> None:
             connection.sendall(answer)
 
 
-def test_of_the_trials_that_did_not_fail_the_most_accurate_is_the_best() -> None:
-    trials = [
-        trial("a", 0.8, "finished"),
-        trial("b", 0.9, "stopped"),
-        trial("c", 0.99, "failed"),
-        trial("d", None, "failed"),
-    ]
-    best, accuracy = best_of(trials)
-    assert (best.name, accuracy) == ("b", 0.9)
-
-
-def test_a_search_in_which_every_trial_failed_has_no_best() -> None:
-    with pytest.raises(SearchError, match="None of 1 trials ended well"):
-        best_of([trial("a", None, "failed")])
-
-
-def trial(name: str, val_accuracy: float | None, state: str) -> TrialResult:
-    return TrialResult(name=name, run_id=None, params={}, val_accuracy=val_accuracy, epochs=1, state=state)
+def test_all_that_is_wrong_with_a_search_is_told_at_once() -> None:
+    options = SearchOptions(
+        engine="hyperopt", sampler="grid", num_trials=0, max_concurrent=0, max_hours=0, budget_usd=1, tracking=False
+    )
+    config = load_config("digits", {"search": {"grace_epochs": 3}, "epochs": 2})
+    with pytest.raises(SearchError) as raised:
+        check(config, options, PlatformEnvironment())
+    for told in (
+        "--engine is hyperopt; it must be one of ray, optuna",
+        "--sampler is grid; it must be one of random, tpe",
+        "--num-samples is 0; it must be at least 1",
+        "--max-concurrent is 0; it must be at least 1",
+        "--max-hours is 0; it must be above 0",
+        "--budget-usd is 1 and MLP_PRICE_USD_PER_HOUR is not set",
+        "there is no search space; add search.space",
+        "search.grace_epochs is 3 and a trial has 2 epochs",
+    ):
+        assert told in str(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("arguments", "told"),
     [
-        (SearchOptions(num_trials=0, tracking=False), "--trials is 0; it must be at least 1"),
-        (SearchOptions(max_concurrent=0, tracking=False), "--max-concurrent is 0; it must be at least 1"),
+        ((), "Name a CONFIG, one of "),
+        (("digits", "--preset", "fast"), "--preset is fast; it must be one of quick, standard, extensive"),
+        (("--resume", "none"), "There is no search none in"),
+        (("--resume", "none", "--set", "search.space.optim.lr={choice: [1]}"), "its space and epochs too; leave out"),
+        (("digits", "--resume", "none"), "Search none goes on as it was begun"),
+        (("digits", "--storage", "sqlite:///study.db"), "it must be postgresql://… or the path of a journal file"),
+        (("digits", "--storage", "postgresql://u:secret@127.0.0.1:1/d"), "Storage postgresql://u:***@127.0.0.1:1/d"),
+        (("digits", "--budget-usd", "0"), "--budget-usd is 0; it must be above 0"),
     ],
-    ids=["trials", "max-concurrent"],
-)
-def test_a_search_of_nothing_is_refused(options: SearchOptions, told: str) -> None:
-    with pytest.raises(SearchError, match=told):
-        check(load_config("digits"), options, PlatformEnvironment())
+)  # fmt: skip
+def test_a_search_that_cannot_begin_or_go_on_is_refused_and_leaves_nothing(
+    environment: PlatformEnvironment, searches: Path, arguments: tuple[str, ...], told: str
+) -> None:
+    with pytest.raises(WorkloadError) as raised:
+        tune(*arguments, "--engine", "optuna")
+    assert told in str(raised.value)
+    assert "secret" not in str(raised.value)
+    assert connect(environment).get_experiment_by_name("digits") is None
+    assert not list(searches.glob("**/*"))
 
 
-def test_a_config_without_a_search_space_is_refused() -> None:
-    config = load_config("digits", {"search": {}})
-    with pytest.raises(SearchError, match=r"Config digits has no search space; add search\.space"):
-        check(config, SearchOptions(tracking=False), PlatformEnvironment())
+def test_a_dry_run_tells_time_and_price_and_refuses_what_is_above_the_budget(
+    environment: PlatformEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PRICE, "7.2")
+    search = ("digits", "--dry-run", "--engine", "optuna", "--workers", "2", "--preset", "standard")
+    found = tune(*search)
+    assert (found["num_trials"], found["num_epochs"], found["num_slots"]) == (50, 10, 2)
+    assert 50 < found["epochs"] < 500 * 0.4
+    assert found["hours"] == pytest.approx(found["epochs"] * found["seconds_per_epoch"] / 2 / 3600)
+    assert found["usd"] == pytest.approx(found["hours"] * 7.2)
+    with pytest.raises(SearchError, match=r"The search would cost about .* above the budget of 0\.00 USD"):
+        tune(*search, "--budget-usd", "0.000001")
+    assert connect(environment).get_experiment_by_name("digits") is None

@@ -1,0 +1,108 @@
+"""Trials that do not train, for workers to import."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from workloads.config import TrainConfig, read_config
+from workloads.environment import PlatformEnvironment
+from workloads.tuning.draws import Draws
+from workloads.tuning.folder import SearchFolder
+from workloads.tuning.study import Limits, Study
+from workloads.tuning.trial import Job, Report
+from workloads.tuning.trials import EpochResult
+
+SPACE = {"optim.lr": {"uniform": [0.1, 0.9]}}
+
+
+def config(num_epochs: int, **search: object) -> TrainConfig:
+    data = {"name": "fake", "epochs": num_epochs, "search": {"space": SPACE} | search}
+    return read_config(data, {}, source="test")
+
+
+def study(
+    searched: TrainConfig, *, num_trials: int, folder: SearchFolder | None = None, limits: Limits | None = None
+) -> Study:
+    """Of trials that were drawn before, where the folder has some."""
+    return Study(
+        searched,
+        num_trials=num_trials,
+        draws=Draws(searched.search.space, sampler="random", seed=0),
+        limits=limits or Limits(),
+        folder=folder,
+        trials=folder.trials() if folder else [],
+    )
+
+
+def folder(place: Path) -> SearchFolder:
+    found = SearchFolder.of(PlatformEnvironment(checkpoints=str(place)), "search")
+    assert found
+    return found
+
+
+def result(epoch: int, value: float, *, seconds: float = 2.0, is_told_again: bool = False) -> EpochResult:
+    return EpochResult(
+        epoch=epoch,
+        step=10 * epoch,
+        val_accuracy=value,
+        val_loss=1.0,
+        train_loss=1.0,
+        seconds=seconds,
+        ended_at=1000.0 + epoch,
+        is_told_again=is_told_again,
+    )
+
+
+@dataclass(frozen=True)
+class Pretended:
+    """As accurate as its learning rate; tells a file of each epoch; goes on from its state, a file too."""
+
+    num_epochs: int
+    log: Path
+    seconds: float = 0.0
+    """Of an epoch."""
+    fails: tuple[int, ...] = ()
+    kills_at: tuple[tuple[int, int], ...] = ()
+    """Number and epoch at which a trial kills its worker, once."""
+
+    def __call__(self, job: Job, report: Report) -> None:
+        """Run the trial."""
+        state = Path(job.state_place) / "checkpoints" / "epoch" if job.state_place else None
+        done = int(state.read_text()) if state and state.exists() else 0
+        if job.number in self.fails:
+            raise ValueError("no luck")
+        value = float(str(job.params["optim.lr"]))
+        for epoch in range(1, done + 1):
+            report(result(epoch, value, is_told_again=True))
+        for epoch in range(done + 1, self.num_epochs + 1):
+            time.sleep(self.seconds)
+            self.kill_once(job.number, epoch)
+            with self.log.open("a") as log:
+                log.write(f"{job.number} {epoch} {os.getpid()}\n")
+            if not report(result(epoch, value)):
+                return
+            if state:
+                state.parent.mkdir(parents=True, exist_ok=True)
+                state.write_text(str(epoch))
+
+    def kill_once(self, number: int, epoch: int) -> None:
+        mark = self.log.with_name(f"killed-{number}-{epoch}")
+        if (number, epoch) in self.kills_at and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def epochs(self) -> list[tuple[int, int]]:
+        """Number and epoch, of all epochs that were trained."""
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        return [(int(number), int(epoch)) for number, epoch, _ in (line.split() for line in lines)]
+
+    def worker(self, number: int, epoch: int) -> str:
+        """The process that trained an epoch."""
+        [found] = [
+            line.split()[2] for line in self.log.read_text().splitlines() if line.startswith(f"{number} {epoch} ")
+        ]
+        return found

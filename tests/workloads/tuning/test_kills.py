@@ -1,0 +1,165 @@
+"""Searches whose driver or workers are killed by the kernel, and that go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import psutil
+import pytest
+from mlflow import MlflowClient
+
+from workloads.config import load_config
+from workloads.environment import CHECKPOINTS, PlatformEnvironment
+from workloads.tracking.connection import connect
+from workloads.tuning.options import SearchOptions
+from workloads.tuning.search import search
+
+TIMEOUT_S = 500
+NUM_TRIALS = 8
+NUM_EPOCHS = 120
+CONFIG = {"data.num_train": 300, "num_threads": 1, "model.width": 24, "search.reduction_factor": 4}
+
+
+@pytest.fixture
+def searches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The place for searches, which the processes started here are told of."""
+    monkeypatch.setenv(CHECKPOINTS, str(tmp_path / "runs"))
+    return tmp_path / "runs"
+
+
+def start(engine: str, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "workloads", "tune", *arguments, "--engine", engine, "--workers", "2", "--json"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def begin(engine: str, name: str) -> subprocess.Popen[str]:
+    settings = [text for key, value in CONFIG.items() for text in ("--set", f"{key}={value}")]
+    return start(engine, "digits", "--run-name", name, "--trials", str(NUM_TRIALS), "--epochs", "16", *settings)
+
+
+def finish(process: subprocess.Popen[str]) -> dict[str, Any]:
+    told, _ = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0
+    answer: dict[str, Any] = json.loads(told)
+    return answer
+
+
+def wait_for(search: Path, num_ended: int, process: subprocess.Popen[str]) -> None:
+    """Until so many trials have ended, and another keeps its state."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while True:
+        num = len(list(search.glob("trials/*/result.json")))
+        if num >= num_ended and list(search.glob("trials/*/checkpoints/*.json")):
+            return
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """The driver alone; what it started finds out by itself, but for Ray's agents."""
+    children = psutil.Process(process.pid).children(recursive=True)
+    agents = [child for child in children if child.name().endswith("Agent")]
+    process.kill()
+    process.communicate(timeout=TIMEOUT_S)
+    for agent in agents:
+        with suppress(psutil.NoSuchProcess):
+            agent.kill()
+    _, alive = psutil.wait_procs(children, timeout=60)
+    assert not alive
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["optuna", "ray"])
+def test_a_search_whose_driver_is_killed_twice_runs_no_trial_again_and_loses_an_epoch_of_each_that_ran(
+    environment: PlatformEnvironment, searches: Path, engine: str
+) -> None:
+    process = begin(engine, "killed")
+    ended: dict[Path, int] = {}
+    for num_ended in (3, 5):
+        wait_for(searches / "killed", num_ended, process)
+        kill(process)
+        ended |= {path: path.stat().st_mtime_ns for path in searches.glob("killed/trials/*/result.json")}
+        process = start(engine, "--resume", "killed")
+    result = finish(process)
+    assert {path: path.stat().st_mtime_ns for path in ended} == ended
+    assert len(result["trials"]) == NUM_TRIALS
+    assert {trial["state"] for trial in result["trials"]} <= {"complete", "pruned"}
+
+    client = connect(environment)
+    runs = all_runs(client)
+    assert len(runs) == NUM_TRIALS + 1
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    for trial in result["trials"]:
+        points = client.get_metric_history(trial["run_id"], "epoch")
+        assert [point.value for point in points] == list(range(1, trial["epochs"] + 1))
+    trained = sum(trial["seconds"] for trial in result["trials"])
+    parent = client.get_run(result["run_id"])
+    assert parent.data.metrics["search/seconds"] == pytest.approx(trained)
+
+
+def all_runs(client: MlflowClient) -> list[Any]:
+    experiment = client.get_experiment_by_name("digits")
+    assert experiment
+    return list(client.search_runs([experiment.experiment_id]))
+
+
+@pytest.mark.slow
+def test_trials_that_train_in_processes_go_on_from_their_state_when_their_worker_is_killed(
+    environment: PlatformEnvironment, searches: Path
+) -> None:
+    process = begin("optuna", "workers")
+    wait_for(searches / "workers", 0, process)
+    workers = [child for child in psutil.Process(process.pid).children() if "spawn_main" in " ".join(child.cmdline())]
+    os.kill(workers[0].pid, signal.SIGKILL)
+    result = finish(process)
+    assert {trial["state"] for trial in result["trials"]} <= {"complete", "pruned"}
+    again = [json.loads(path.read_text()) for path in searches.glob("workers/trials/*/result.json")]
+    assert sum(trial["times_lost"] for trial in again) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_trial_whose_ray_node_is_gone_goes_on_from_its_state_on_another(
+    environment: PlatformEnvironment, searches: Path
+) -> None:
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    goes = cluster.add_node(num_cpus=1)
+
+    def remove_once_it_trains() -> None:
+        deadline = time.monotonic() + TIMEOUT_S
+        while len({path.parts[-3] for path in searches.glob("node/trials/*/checkpoints/*.json")}) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        cluster.remove_node(goes, allow_graceful=False)
+
+    thread = Thread(target=remove_once_it_trains, daemon=True)
+    # Long enough that both workers train at some moment; the second takes seconds to start.
+    config = load_config("digits", CONFIG | {"epochs": NUM_EPOCHS, "search.grace_epochs": NUM_EPOCHS})
+    options = SearchOptions(num_trials=2, tracking=False)
+    try:
+        thread.start()
+        here = replace(PlatformEnvironment.read(), ray_address=cluster.address)
+        result = search(config, options, here, name="node")
+        thread.join()
+    finally:
+        cluster.shutdown()
+    assert [(trial.state, trial.num_epochs) for trial in result.trials] == [("complete", NUM_EPOCHS)] * 2
+    assert [trial.times_lost for trial in result.trials] in ([0, 1], [1, 0])
+    for trial in result.trials:
+        assert [one.epoch for one in trial.results] == list(range(1, NUM_EPOCHS + 1))
+        # Had it begun anew, about as many seconds as it had come to would have been for nothing.
+        trained = sum(one.seconds for one in trial.results)
+        assert trial.wasted_s < trained / 3

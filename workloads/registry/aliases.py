@@ -1,0 +1,85 @@
+"""Aliases on the tracking server brought to what the moves say, also after a crash between a move and its alias."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
+
+from workloads.errors import TrackingError
+from workloads.registry.moves import History, Standing, replay
+from workloads.registry.versions import PRODUCTION, STAGING, aliases_of, runs_of
+from workloads.tracking.connection import requests_to
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+def archived(number: int) -> str:
+    """The alias of a version that was in production."""
+    return f"archived-{number}"
+
+
+def differences(standing: Standing, aliases: Mapping[str, int], existing: Collection[int]) -> dict[str, int | None]:
+    """What must change for `aliases` to agree: from alias to the version that gets it, None for nobody.
+
+    `production` and `archived-*` are as the moves say. `staging`, which training sets too, is left to whoever set it,
+    unless it is where its last move found it. A version that was deleted can hold nothing.
+    """
+    if standing.production is None:
+        wanted: dict[str, int | None] = {}
+    else:
+        left = sorted(standing.ever - {standing.production})
+        wanted = {PRODUCTION: standing.production, **{archived(number): number for number in left}}
+        if archived(standing.production) in aliases:
+            wanted[archived(standing.production)] = None
+    staging = standing.staging
+    if staging and aliases.get(STAGING) == staging.from_version:
+        wanted[STAGING] = staging.to_version
+    return {
+        alias: number
+        for alias, number in wanted.items()
+        if aliases.get(alias) != number and (number is None or number in existing)
+    }
+
+
+def drift(client: MlflowClient, model_name: str, history: History) -> dict[str, int | None]:
+    """What the tracking server's aliases lack; raises RegistryError or TrackingError."""
+    moves = history.moves()
+    return differences(replay(moves), aliases_of(client, model_name), runs_of(client, model_name))
+
+
+def mend(client: MlflowClient, model_name: str, history: History) -> dict[str, int | None]:
+    """Bring the aliases to what the moves say, and return what was changed.
+
+    Whoever does so looks again afterwards: a newer move may have been made, and its alias set, before an older one was.
+    """
+    changed: dict[str, int | None] = {}
+    while True:
+        seen = len(history.moves())
+        changes = drift(client, model_name, history)
+        try:
+            _set(client, model_name, changes)
+        except TrackingError:
+            # MLflow refuses one of two that give the same new alias at once; then the other has done it by now.
+            if drift(client, model_name, history) == changes:
+                raise
+            continue
+        changed |= changes
+        if len(history.moves()) == seen:
+            return changed
+
+
+def _set(client: MlflowClient, model_name: str, changes: Mapping[str, int | None]) -> None:
+    with requests_to(client.tracking_uri):
+        for alias, number in changes.items():
+            if number is None:
+                client.delete_registered_model_alias(model_name, alias)
+            else:
+                client.set_registered_model_alias(model_name, alias, str(number))
+
+
+def told(changes: Mapping[str, int | None]) -> str:
+    """Changes in words."""
+    return ", ".join(
+        f"{alias} {'to nobody' if number is None else f'to version {number}'}" for alias, number in changes.items()
+    )

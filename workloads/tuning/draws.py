@@ -1,0 +1,104 @@
+"""Draws the parameters of trials, by Optuna: at random, or by TPE, which learns from the trials that ended."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Final
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from workloads.tuning.space import Dimension, in_order, is_active
+from workloads.tuning.states import COMPLETE, FAILED, PRUNED
+from workloads.tuning.trials import Trial
+
+RANDOM: Final = "random"
+TPE: Final = "tpe"
+SAMPLERS = (RANDOM, TPE)
+STATES = {COMPLETE: TrialState.COMPLETE, PRUNED: TrialState.PRUNED, FAILED: TrialState.FAIL}
+MAX_SEED = 2**32 - 1
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+class Draws:
+    """What is drawn for a trial depends on seed, number and, for TPE, on the trials that ended before."""
+
+    def __init__(self, space: Mapping[str, Dimension], *, sampler: str, seed: int) -> None:
+        self.space, self.sampler, self.seed = space, sampler, seed
+        self.study = optuna.create_study(direction="maximize")  # in memory
+        self.asked: dict[int, optuna.Trial] = {}
+
+    def ask(self, number: int) -> dict[str, object]:
+        """The parameters of a new trial."""
+        self.study.sampler = self._sampler(number)
+        trial = self.asked[number] = self.study.ask()
+        params: dict[str, object] = {}
+        for key, dimension in in_order(self.space):
+            if is_active(dimension, params):
+                params[key] = _suggested(trial, key, distribution(dimension))
+        return params
+
+    def tell(self, trial: Trial) -> None:
+        """Take up a trial that ended, also one that was asked for in another process."""
+        asked = self.asked.pop(trial.number, None)
+        if asked is None:
+            self.study.add_trial(frozen(trial, self.space))
+            return
+        for result in trial.results:
+            asked.report(result.val_accuracy, result.epoch)
+        state = STATES[trial.state]
+        self.study.tell(asked, trial.val_accuracy if state is TrialState.COMPLETE else None, state)
+
+    def _sampler(self, number: int) -> BaseSampler:
+        # One of its own for each trial: a search that goes on draws as if it had never ended.
+        seed = random.Random(f"{self.seed} {number}").randint(0, MAX_SEED)  # noqa: S311  no secret
+        if self.sampler == RANDOM:
+            return RandomSampler(seed=seed)
+        return TPESampler(seed=seed)
+
+
+def distribution(dimension: Dimension) -> BaseDistribution:
+    """Optuna's word for it."""
+    match dimension.kind:
+        case "choice":
+            return CategoricalDistribution(dimension.ends)  # type: ignore[arg-type]  # scalars, as parsed
+        case "int" | "logint":
+            low, high = (int(str(value)) for value in dimension.ends)
+            return IntDistribution(low, high, log=dimension.kind == "logint")
+        case _:
+            lowest, highest = (float(str(value)) for value in dimension.ends)
+            return FloatDistribution(lowest, highest, log=dimension.kind == "loguniform")
+
+
+def frozen(trial: Trial, space: Mapping[str, Dimension]) -> FrozenTrial:
+    """An ended trial as a study keeps it."""
+    state = STATES[trial.state]
+    values = {result.epoch: result.val_accuracy for result in trial.results}
+    attributes: dict[str, object] = {"trial": trial.name, "seconds": trial.seconds}
+    if trial.error:
+        attributes["error"] = trial.error
+    # A pruned trial's value is that of its last epoch, as `Study.tell` has it.
+    return create_trial(
+        state=state,
+        value=None if state is TrialState.FAIL else trial.val_accuracy,
+        params=dict(trial.params),
+        distributions={key: distribution(space[key]) for key in trial.params},
+        intermediate_values=values,
+        user_attrs=attributes,
+    )
+
+
+def _suggested(trial: optuna.Trial, key: str, found: BaseDistribution) -> object:
+    match found:
+        case CategoricalDistribution():
+            return trial.suggest_categorical(key, found.choices)
+        case IntDistribution():
+            return trial.suggest_int(key, found.low, found.high, log=found.log)
+        case FloatDistribution():
+            return trial.suggest_float(key, found.low, found.high, log=found.log)
+        case _:
+            raise TypeError(f"no way to draw from {found}")

@@ -1,0 +1,62 @@
+"""What runs the trials: a Ray cluster, or processes of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from workloads.config import TrainConfig
+from workloads.environment import PlatformEnvironment
+from workloads.ray_cluster import connected_to_ray
+from workloads.training.ranks import num_cores
+from workloads.tuning import processes
+from workloads.tuning.options import OPTUNA, SearchOptions
+from workloads.tuning.study import Study
+from workloads.tuning.trial import Training
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """Ready to run trials."""
+
+    num_slots: int
+    """Trials at once."""
+    run: Callable[[Study], None]
+    """Run a study's trials to its end."""
+
+
+@contextmanager
+def opened(config: TrainConfig, options: SearchOptions, environment: PlatformEnvironment) -> Iterator[Engine]:
+    """The engine that the options name, for as long as the context lasts; raises ClusterError."""
+    if options.engine == OPTUNA:
+        slots = min(options.max_concurrent or slots_here(config), options.num_trials)
+        training = Training(config=config, num_threads=max(1, num_cores() // slots))
+        yield Engine(num_slots=slots, run=lambda study: processes.run(study, training, num_workers=slots))
+        return
+    with connected_to_ray(environment, num_cpus=num_cores()):
+        import ray
+
+        from workloads.tuning import on_ray
+
+        cluster = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray's
+        num_gpus = options.gpus_per_trial
+        if num_gpus is None:
+            num_gpus = 1.0 if cluster.get("GPU") and config.device in ("auto", "cuda") else 0.0
+        resources = {"cpu": 1.0} | ({"gpu": num_gpus} if num_gpus else {})
+        room = int(min(cluster["CPU"], cluster.get("GPU", 0) / num_gpus if num_gpus else cluster["CPU"]))
+        slots = max(1, min(room, options.max_concurrent or room, options.num_trials))
+        training = Training(config=config, num_threads=1)
+
+        def run(study: Study) -> None:
+            on_ray.run(study, training, resources=resources, max_concurrent=options.max_concurrent)
+
+        yield Engine(num_slots=slots, run=run)
+
+
+def slots_here(config: TrainConfig) -> int:
+    """One a core; a GPU is for one."""
+    from workloads.training.devices import resolve_device
+    from workloads.training.ranks import Ranks
+
+    return num_cores() if resolve_device(config.device, Ranks()).type == "cpu" else 1

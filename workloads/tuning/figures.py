@@ -1,0 +1,68 @@
+"""Pictures of a search."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from pathlib import Path
+
+import optuna
+from matplotlib.figure import Figure
+
+from workloads.tuning.draws import frozen
+from workloads.tuning.states import COMPLETE, FAILED, PRUNED
+from workloads.tuning.study import Study
+
+HISTORY, IMPORTANCES = "history.png", "importances.png"
+LEAST_TRIALS = 4
+"""From which on something can be said of what a parameter matters."""
+DPI = 120
+
+
+def draw(folder: Path, study: Study) -> None:
+    """Put the figures for which there are trials enough into `folder`."""
+    for name, figure in ((HISTORY, history(study)), (IMPORTANCES, importances(study))):
+        if figure:
+            figure.savefig(folder / name, dpi=DPI, bbox_inches="tight")
+
+
+def history(study: Study) -> Figure | None:
+    """Each trial's validation accuracy after its last epoch, and the best so far."""
+    trials = [trial for trial in study.trials if trial.val_accuracy is not None]
+    if not trials:
+        return None
+    figure = Figure(figsize=(7, 4))
+    axes = figure.subplots()
+    for state in sorted({trial.state for trial in trials}):
+        some = [trial for trial in trials if trial.state == state]
+        axes.plot([t.number + 1 for t in some], [t.val_accuracy or 0.0 for t in some], "o", label=state, alpha=0.7)
+    good = [trial for trial in trials if trial.state != FAILED]
+    best = list(accumulate((trial.val_accuracy or 0.0 for trial in good), max))
+    axes.step([trial.number + 1 for trial in good], best, where="post", color="gray", label="best so far")
+    axes.set(xlabel="trial", ylabel="validation accuracy")
+    axes.legend()
+    return figure
+
+
+def importances(study: Study) -> Figure | None:
+    """The share of the variance of accuracy that each parameter explains (PED-ANOVA, https://arxiv.org/abs/2304.10255).
+
+    Of parameters that all trials have.
+    """
+    space = study.config.search.space
+    done = [trial for trial in study.trials if trial.state in (COMPLETE, PRUNED)]
+    if len(done) < LEAST_TRIALS or len({trial.val_accuracy for trial in done}) == 1:
+        return None
+    complete = optuna.create_study(direction="maximize")
+    for trial in done:
+        one = frozen(trial, space)
+        one.state = optuna.trial.TrialState.COMPLETE  # a pruned one says as much by its last accuracy
+        complete.add_trial(one)
+    found = optuna.importance.get_param_importances(complete)
+    if not found:
+        return None
+    figure = Figure(figsize=(6, 0.5 * len(found) + 1.2))
+    axes = figure.subplots()
+    axes.barh(list(found), list(found.values()))
+    axes.invert_yaxis()
+    axes.set(xlabel="importance for the validation accuracy", xlim=(0, 1))
+    return figure

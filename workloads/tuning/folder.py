@@ -1,0 +1,188 @@
+"""A search's own folder in the place for checkpoints: what a search that was killed goes on from.
+
+`search.json` says what was searched, `attempts/` who worked on it, `trials/<number>/` holds a trial: `trial.json` its
+parameters from before it began, `checkpoints/` its state while it runs, `result.json` what came of it. Each file is
+whole or not there, and all but the checkpoints are written once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import psutil
+
+from workloads.checkpoints.store import Store, below, open_store
+from workloads.config import TrainConfig, read_config
+from workloads.environment import CHECKPOINTS, PlatformEnvironment
+from workloads.errors import SearchError
+from workloads.tracking.connection import LOGIN_STEP
+from workloads.tuning.options import SearchOptions
+from workloads.tuning.states import WAITING
+from workloads.tuning.trials import Trial
+
+SEARCH, RESULT = "search.json", "result.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchIdentity:
+    """A search as it was when it began."""
+
+    name: str
+    config: Mapping[str, Any]
+    """Nested plain values."""
+    options: Mapping[str, Any]
+    run_id: str | None = None
+    """Of its record on the tracking server, and of the experiment that holds it; None without tracking."""
+    experiment_id: str | None = None
+    format: int = FORMAT
+
+    @property
+    def train_config(self) -> TrainConfig:
+        """Of its trials, before anything is drawn."""
+        return read_config(self.config, {}, source=f"Config of search {self.name}")
+
+    @property
+    def search_options(self) -> SearchOptions:
+        """With which it began."""
+        return SearchOptions(**self.options)
+
+
+class SearchFolder:
+    """The files of one search."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+        self.store: Store = open_store(place)
+
+    @classmethod
+    def of(cls, environment: PlatformEnvironment, name: str) -> SearchFolder | None:
+        """Where the search's files lie; None where the environment names no place for them."""
+        place = environment.checkpoints
+        if place is None:
+            return None
+        if "://" not in place:
+            place = os.path.realpath(place)  # workers may have another working directory
+        return cls(below(place, name))
+
+    def claim(self, identity: SearchIdentity) -> None:
+        """Make the folder that of a new search; raises SearchError if its name is taken."""
+        if not self.store.write_new(SEARCH, _json(asdict(identity))):
+            raise taken(identity.name)
+
+    def identity(self) -> SearchIdentity | None:
+        """The search whose folder this is, if any; raises SearchError if that cannot be read."""
+        data = self._read(SEARCH)
+        if data is None:
+            return None
+        if data.get("format", 0) > FORMAT:
+            raise SearchError(f"{self.place} is of format {data['format']}; this code reads up to {FORMAT}")
+        try:
+            return SearchIdentity(**data)
+        except TypeError as error:
+            raise SearchError(f"{self.place}/{SEARCH} cannot be read ({error}); start a new search") from error
+
+    def begin_attempt(self) -> int:
+        """Count a process that works on the search, from 1; raises SearchError while another one does."""
+        attempts = self.store.names("attempts/")
+        newest = self._read(attempts[-1]) if attempts else None
+        me = psutil.Process()
+        if newest and newest["host"] == socket.gethostname() and newest["pid"] != me.pid and _is_alive(newest):
+            raise SearchError(f"Process {newest['pid']} on this machine works on the search; end it first, or wait")
+        number = len(attempts) + 1
+        attempt = {"host": socket.gethostname(), "pid": me.pid, "process_began": me.create_time(), "at": time.time()}
+        if not self.store.write_new(f"attempts/{number:04}.json", _json(attempt)):
+            raise SearchError("Another process began to work on the search at this moment; leave it to that one")
+        return number
+
+    def begin(self, trial: Trial) -> None:
+        """Keep what was drawn for a trial before it runs."""
+        self.store.write(f"{_trial(trial.number)}/trial.json", _json({"number": trial.number, "params": trial.params}))
+
+    def end(self, trial: Trial) -> None:
+        """Keep what came of a trial for good, and nothing of its state."""
+        folder = _trial(trial.number)
+        self.store.write(f"{folder}/{RESULT}", _json(trial.as_data()))
+        state = open_store(self.state_of(trial))
+        for name in state.names("checkpoints/"):
+            state.delete(name)
+
+    def trials(self) -> list[Trial]:
+        """All that were drawn, in order: those that ended as they did, the others waiting."""
+        names = [name for name in self.store.names("trials/") if name.endswith((f"/{RESULT}", "/trial.json"))]
+        found: dict[int, Trial] = {}
+        for name in sorted(names, key=lambda name: name.endswith(RESULT)):
+            data = self._read(name) or {}
+            if name.endswith(RESULT):
+                found[data["number"]] = Trial.of(data)
+            else:
+                found[data["number"]] = Trial(number=data["number"], params=data["params"], state=WAITING)
+        return [found[number] for number in sorted(found)]
+
+    def state_of(self, trial: Trial) -> str:
+        """The place where a trial keeps its state while it runs."""
+        return below(self.place, _trial(trial.number))
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Say that the search reached its end."""
+        self.store.write(RESULT, _json(result))
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it did."""
+        return self.store.read(RESULT) is not None
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        text = self.store.read(name)
+        if text is None:
+            return None
+        try:
+            data = json.loads(text)
+        except ValueError as error:
+            raise SearchError(f"{self.place}/{name} cannot be read ({error}); start a new search") from error
+        if not isinstance(data, dict):
+            raise SearchError(f"{self.place}/{name} cannot be read: it is no JSON object; start a new search")
+        return data
+
+
+def taken(name: str) -> SearchError:
+    """What to tell who wants to begin a search that exists."""
+    return SearchError(f"Search {name} exists already; go on with it by --resume {name}, or choose another --run-name")
+
+
+def unfinished(environment: PlatformEnvironment, name: str) -> tuple[SearchFolder, SearchIdentity]:
+    """A search that can go on; raises SearchError where there is none of that name, or it reached its end."""
+    folder = SearchFolder.of(environment, name)
+    if folder is None:
+        raise SearchError(
+            f"{CHECKPOINTS} is not set, so no search can go on; set it to the folder or s3:// prefix that holds "
+            f"searches, or {LOGIN_STEP}"
+        )
+    identity = folder.identity()
+    if identity is None:
+        raise SearchError(f"There is no search {name} in {environment.checkpoints}; a search's folder has its name")
+    if folder.is_finished:
+        raise SearchError(f"Search {name} reached its end, so there is nothing to go on with; start a new search")
+    return folder, identity
+
+
+def _trial(number: int) -> str:
+    return f"trials/{number:05}"
+
+
+def _json(data: Mapping[str, Any]) -> bytes:
+    return json.dumps(data, indent=1).encode()
+
+
+def _is_alive(attempt: Mapping[str, Any]) -> bool:
+    try:
+        process = psutil.Process(attempt["pid"])
+        return abs(process.create_time() - attempt["process_began"]) < 1 and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,150 @@
+"""The engine of one machine: trials in processes of our own, or one after the other in this one. Nothing of Ray."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+
+from workloads.errors import Stopped
+from workloads.tuning.study import Study
+from workloads.tuning.trial import Job, Report
+from workloads.tuning.trials import EpochResult, Trial
+
+Objective = Callable[[Job, Report], None]
+"""Runs one trial; must be picklable. What it raises fails the trial."""
+
+LOOK_EVERY_S = 0.2
+"""How soon a signal is answered."""
+
+
+def run(study: Study, objective: Objective, *, num_workers: int) -> None:
+    """Run the study's trials to its end, up to `num_workers` at once."""
+    if num_workers == 1:
+        _run_here(study, objective)
+        return
+    workers = [_Worker(study, objective) for _ in range(num_workers)]
+    try:
+        while True:
+            study.raise_if_stopped()
+            for worker in workers:
+                if worker.trial is None and not worker.give(study.next()):
+                    break
+            busy = {worker.connection: worker for worker in workers if worker.trial is not None}
+            if not busy:
+                return
+            for connection in wait(list(busy), LOOK_EVERY_S):
+                busy[connection].hear()  # type: ignore[index]  # we asked about connections alone
+    finally:
+        for worker in workers:
+            worker.stop()
+
+
+def job_of(study: Study, trial: Trial) -> Job:
+    """What a worker is to do."""
+    place = study.folder.state_of(trial) if study.folder else None
+    return Job(number=trial.number, params=trial.params, state_place=place)
+
+
+def reason_of(error: BaseException) -> str:
+    """In one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _run_here(study: Study, objective: Objective) -> None:
+    while trial := study.next():
+        study.raise_if_stopped()
+        study.began(trial.number)
+
+        def report(result: EpochResult, number: int = trial.number) -> bool:
+            study.raise_if_stopped()
+            return study.report(number, result)
+
+        try:
+            objective(job_of(study, trial), report)
+        except Exception as error:  # noqa: BLE001  whatever a trial raises is its own
+            study.end(trial.number, reason_of(error))
+        else:
+            study.end(trial.number)
+
+
+@dataclass
+class _Worker:
+    """A process that runs one trial after the other; started with its first, and anew if it is lost."""
+
+    study: Study
+    objective: Objective
+
+    def __post_init__(self) -> None:
+        self.trial: Trial | None = None
+        self.process: BaseProcess | None = None
+        self.connection: Connection
+
+    def give(self, trial: Trial | None) -> bool:
+        """Have the trial run; whether there was one."""
+        if trial is None:
+            return False
+        if self.process is None:
+            context = multiprocessing.get_context("spawn")
+            self.connection, theirs = context.Pipe()
+            self.process = context.Process(target=_work, args=(theirs, self.objective), daemon=True)
+            self.process.start()
+            theirs.close()
+        self.trial = trial
+        self.study.began(trial.number)
+        with suppress(OSError):  # then `hear` finds out
+            self.connection.send(job_of(self.study, trial))
+        return True
+
+    def hear(self) -> None:
+        """Take what the worker says: a result, that the trial ended, or nothing ever more."""
+        if self.trial is None:
+            raise RuntimeError("a worker without a trial has nothing to say")
+        number = self.trial.number
+        try:
+            told = self.connection.recv()
+            if isinstance(told, EpochResult):
+                self.connection.send(self.study.report(number, told))
+                return
+        except (EOFError, OSError):
+            self.trial, process = None, self.process
+            self.stop()
+            self.study.lost(number, f"exit code {process.exitcode if process else None}")
+            return
+        self.trial = None
+        self.study.end(number, told)
+
+    def stop(self) -> None:
+        """End the process, in the midst of a trial too."""
+        if self.process is not None:
+            self.process.kill()  # it has nothing to tidy up: what it keeps is whole at any moment
+            self.process.join()
+            self.connection.close()
+            self.process = None
+
+
+def _work(connection: Connection, objective: Objective) -> None:
+    """In the worker: one job after the other, until the driver is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the driver decides
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    def report(result: EpochResult) -> bool:
+        connection.send(result)
+        return bool(connection.recv())
+
+    with suppress(EOFError, OSError):
+        while True:
+            job = connection.recv()
+            try:
+                objective(job, report)
+            except (EOFError, BrokenPipeError, ConnectionResetError, Stopped):
+                return
+            except Exception as error:  # noqa: BLE001  whatever a trial raises is its own
+                connection.send(reason_of(error))
+            else:
+                connection.send(None)

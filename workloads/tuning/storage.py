@@ -1,0 +1,84 @@
+"""The study in Optuna's own form, for its dashboard and analyses: each trial once it ended. Nothing goes on from it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+import optuna
+from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from sqlalchemy.exc import SQLAlchemyError
+
+from workloads.errors import SearchError
+from workloads.tuning.draws import frozen
+from workloads.tuning.folder import SearchFolder
+from workloads.tuning.space import Dimension
+from workloads.tuning.states import ENDED
+from workloads.tuning.trials import Trial
+
+logger = logging.getLogger(__name__)
+
+JOURNAL = "study.journal"
+CONNECT_TIMEOUT_S = 5
+FAULTS = (StorageInternalError, SQLAlchemyError, OSError)
+
+
+class KeptStudy:
+    """Follows trials."""
+
+    def __init__(self, study: optuna.Study, space: Mapping[str, Dimension]) -> None:
+        self.study, self.space = study, space
+        self.names = {trial.user_attrs.get("trial") for trial in study.get_trials(deepcopy=False)}
+
+    @classmethod
+    def open(
+        cls, storage: str | None, folder: SearchFolder | None, name: str, space: Mapping[str, Dimension]
+    ) -> Self | None:
+        """The study `name` in `storage`, else in a journal in the search's folder, if that is on a disk.
+
+        Raises SearchError where it cannot be opened.
+        """
+        if storage is None:
+            if folder is None or "://" in folder.place:
+                return None
+            storage = f"{folder.place}/{JOURNAL}"
+        try:
+            study = optuna.create_study(
+                storage=_opened(storage), study_name=name, direction="maximize", load_if_exists=True
+            )
+            return cls(study, space)
+        except FAULTS as error:
+            fault = " ".join(str(error).split())[:300]
+            raise SearchError(f"Storage {_shown(storage)} cannot be used: {fault}; leave out --storage") from error
+
+    def changed(self, trial: Trial) -> None:
+        """Keep a trial that ended; a storage that fails is told of, and does not end the search."""
+        if trial.state not in ENDED or trial.name in self.names:
+            return
+        try:
+            self.study.add_trial(frozen(trial, self.space))
+        except FAULTS as error:
+            logger.warning("%s is not kept in Optuna's storage: %s", trial.name, " ".join(str(error).split())[:300])
+        else:
+            self.names.add(trial.name)
+
+
+def _opened(storage: str) -> BaseStorage:
+    if "://" not in storage:
+        Path(storage).parent.mkdir(parents=True, exist_ok=True)
+        return JournalStorage(JournalFileBackend(storage))
+    if not urlsplit(storage).scheme.startswith("postgresql"):
+        raise SearchError(f"--storage is {_shown(storage)}; it must be postgresql://… or the path of a journal file")
+    arguments = {"connect_timeout": CONNECT_TIMEOUT_S}
+    return RDBStorage(storage, engine_kwargs={"connect_args": arguments, "pool_pre_ping": True})
+
+
+def _shown(storage: str) -> str:
+    """Without a password."""
+    parts = urlsplit(storage)
+    return storage.replace(f":{parts.password}@", ":***@") if parts.password else storage

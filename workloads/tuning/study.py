@@ -1,0 +1,203 @@
+"""The list of a search's trials, the truth about it: engines ask it for trials and tell it what becomes of them.
+
+Used by the one process that drives the search; it keeps the folder, the record and what draws parameters up to date.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from workloads.config import TrainConfig
+from workloads.tuning.draws import Draws
+from workloads.tuning.folder import SearchFolder
+from workloads.tuning.halving import Halving
+from workloads.tuning.states import COMPLETE, ENDED, FAILED, INTERRUPTED, PRUNED, RUNNING, WAITING
+from workloads.tuning.trials import EpochResult, Trial
+
+logger = logging.getLogger(__name__)
+
+MAX_TIMES_LOST = 3
+"""Times that a trial's worker may be lost: spot machines go, but a trial may also be what kills them."""
+SECONDS_PER_HOUR = 3600
+
+
+@dataclass(kw_only=True)
+class Limits:
+    """When a search ends before all its trials did."""
+
+    max_hours: float | None = None
+    budget_usd: float | None = None
+    price_per_hour: float | None = None
+    """US dollars, of all machines of the search together."""
+    earlier_s: float = 0.0
+    """That the search had worked when this process began."""
+
+    def __post_init__(self) -> None:
+        self.began = time.monotonic()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Of all processes that worked on the search."""
+        return self.earlier_s + time.monotonic() - self.began
+
+    @property
+    def reached(self) -> str | None:
+        """The limit at which the search is to end, if it came to one."""
+        hours = self.elapsed_s / SECONDS_PER_HOUR
+        if self.max_hours is not None and hours >= self.max_hours:
+            return f"--max-hours {self.max_hours:g}"
+        if self.budget_usd is not None and hours * (self.price_per_hour or 0) >= self.budget_usd:
+            return f"--budget-usd {self.budget_usd:g}"
+        return None
+
+
+class Follower(Protocol):
+    """Is told whenever something about a trial is new."""
+
+    def changed(self, trial: Trial) -> None:
+        """`trial` stands as it does now."""
+
+
+class Study:
+    """The trials of a search. Not safe for use by several threads."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        *,
+        num_trials: int,
+        draws: Draws,
+        limits: Limits,
+        folder: SearchFolder | None = None,
+        followers: Sequence[Follower] = (),
+        trials: Sequence[Trial] = (),
+        raise_if_stopped: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`trials` are those of the folder, if the search goes on.
+
+        `raise_if_stopped` is called often, and ends the search by what it raises.
+        """
+        self.config, self.num_trials, self.draws, self.limits = config, num_trials, draws, limits
+        self.folder, self.followers, self.raise_if_stopped = folder, followers, raise_if_stopped
+        self.trials = list(trials)
+        self._since: dict[int, float] = {}
+        """When a running trial began, or reported last."""
+        self.ended_by: str | None = None
+        """The limit that ended the search, if one did."""
+        self.halving = Halving(
+            num_epochs=config.epochs, grace=config.search.grace_epochs, factor=config.search.reduction_factor
+        )
+        for trial in self.trials:
+            if trial.state in ENDED:
+                self.draws.tell(trial)
+                for result in trial.results:
+                    self.halving.note(result.epoch, result.val_accuracy)
+                self._tell(trial)  # whose process may have been killed before it did
+
+    def next(self) -> Trial | None:
+        """A trial to be run now: one that was interrupted, then a new one; None where there is none now."""
+        if self._is_at_limit():
+            return None
+        trial = next((one for one in self.trials if one.state == WAITING), None)
+        if trial is None:
+            number = len(self.trials)
+            if number >= self.num_trials:
+                return None
+            trial = Trial(number=number, params=self.draws.ask(number))
+            if self.folder:
+                self.folder.begin(trial)
+            self.trials.append(trial)
+        trial.state = RUNNING
+        return trial
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing left to be run, or that may have to be run once more."""
+        if any(trial.state == RUNNING for trial in self.trials):
+            return False
+        return self.is_complete or self._is_at_limit()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all trials ended for good."""
+        return len(self.trials) >= self.num_trials and all(trial.state in ENDED for trial in self.trials)
+
+    def began(self, number: int) -> None:
+        """A worker begins with the trial."""
+        self._since[number] = time.monotonic()
+        self._tell(self.trials[number])
+
+    def report(self, number: int, result: EpochResult) -> bool:
+        """Take up what a trial reports after an epoch; whether it goes on."""
+        trial = self.trials[number]
+        self._since[number] = time.monotonic()
+        if result.epoch <= trial.num_epochs:
+            if not result.is_told_again:
+                trial.wasted_s += result.seconds
+            return True
+        trial.results.append(result)
+        if result.is_told_again:
+            self.halving.note(result.epoch, result.val_accuracy)
+            return True
+        logger.info(
+            "%s  epoch %d/%d  train/loss %.4f  val/accuracy %.4f",
+            trial.name, result.epoch, self.config.epochs, result.train_loss, result.val_accuracy,
+        )  # fmt: skip
+        if not self.halving.goes_on(result.epoch, result.val_accuracy):
+            trial.state = PRUNED
+        elif result.epoch < self.config.epochs and self._is_at_limit():
+            trial.state = INTERRUPTED
+        self._tell(trial)
+        return trial.state == RUNNING
+
+    def end(self, number: int, error: str | None = None) -> None:
+        """The trial's function returned or, with `error`, raised; or it was ended as `report` said."""
+        trial = self.trials[number]
+        if error is not None:
+            trial.state, trial.error = FAILED, error
+            trial.wasted_s += self._unreported_s(number)
+            logger.info("%s  failed: %s", trial.name, error)
+        elif trial.state == RUNNING:
+            trial.state = COMPLETE
+        if trial.state in ENDED:
+            if self.folder:
+                self.folder.end(trial)
+            self.draws.tell(trial)
+        self._tell(trial)
+
+    def lost(self, number: int, reason: str) -> None:
+        """The trial's worker is gone: it is to be run once more, from its state if it has one."""
+        trial = self.trials[number]
+        trial.times_lost += 1
+        if trial.state != RUNNING or trial.times_lost > MAX_TIMES_LOST:
+            self.end(
+                number, f"its worker was lost {trial.times_lost} times: {reason}" if trial.state == RUNNING else None
+            )
+            return
+        logger.warning("%s  lost its worker (%s); it goes on with another", trial.name, reason)
+        trial.state = WAITING
+
+    def interrupt(self) -> None:
+        """The search ends here: what runs goes on when the search does."""
+        for trial in self.trials:
+            if trial.state in (RUNNING, WAITING):
+                trial.state = INTERRUPTED
+                self._tell(trial)
+
+    def _unreported_s(self, number: int) -> float:
+        return time.monotonic() - self._since.get(number, time.monotonic())
+
+    def _tell(self, trial: Trial) -> None:
+        for follower in self.followers:
+            follower.changed(trial)
+
+    def _is_at_limit(self) -> bool:
+        if self.ended_by is None:
+            self.ended_by = self.limits.reached
+            if self.ended_by:
+                logger.warning("The search came to %s: running trials end after their epoch", self.ended_by)
+        return self.ended_by is not None
