@@ -152,7 +152,7 @@ class Study:
         elif result.epoch < self.config.epochs and self._is_at_limit():
             trial.state = INTERRUPTED
         self._tell(trial)
-        return trial.state == RUNNING
+        return trial.state == RUNNING and result.epoch < self.config.epochs  # its last state has no reader
 
     def end(self, number: int, error: str | None = None) -> None:
         """The trial's function returned or, with `error`, raised; or it was ended as `report` said."""

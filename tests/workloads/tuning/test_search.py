@@ -13,9 +13,13 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import optuna
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
 from typer.testing import CliRunner
 
 from tests.workloads.tracking.mlflow_front import DOWN, UP, Front, mlflow_front
@@ -117,6 +121,27 @@ if __name__ == "__main__":
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("complete") + done.stdout.count("pruned") == 2
+
+
+def test_the_best_is_trained_as_long_as_a_run_is_and_the_study_is_kept_for_optuna(
+    environment: PlatformEnvironment, searches: Path
+) -> None:
+    search = ("digits", "--engine", "optuna", "--workers", "1", "--trials", "4", "--no-tracking", "--run-name", "best")
+    result = tune(*search, "--retrain", *SPACE, *SMALL, "--set", "epochs=5")
+    assert max(trial["epochs"] for trial in result["trials"]) == 2
+    best = json.loads((searches / "best-best" / "run.json").read_text())
+    assert best["config"]["epochs"] == 5
+    assert best["config"]["optim"]["lr"] == result["best"]["params"]["optim.lr"]
+    assert result["retrained"]["test_accuracy"] > result["best"]["val_accuracy"] - 0.1
+
+    storage = JournalStorage(JournalFileBackend(str(searches / "best" / "study.journal")))
+    kept = optuna.load_study(study_name="best", storage=storage)
+    names = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
+    assert [names[trial.state] for trial in kept.trials] == [trial["state"] for trial in result["trials"]]
+    assert [trial.params for trial in kept.trials] == [trial["params"] for trial in result["trials"]]
+    for trial, ours in zip(kept.trials, result["trials"], strict=True):
+        assert len(trial.intermediate_values) == ours["epochs"]
+        assert trial.value == ours["val_accuracy"]
 
 
 @pytest.fixture

@@ -128,7 +128,7 @@ def test_a_trial_that_came_to_its_last_epoch_is_complete_even_at_a_limit() -> No
     assert searched.next()
     searched.report(0, result(1, 0.5))
     searched.limits = Limits(max_hours=1, earlier_s=3600)
-    assert searched.report(0, result(2, 0.5))
+    searched.report(0, result(2, 0.5))
     searched.end(0)
     assert searched.trials[0].state == COMPLETE
 
