@@ -251,12 +251,13 @@ def test_a_start_that_was_killed_leaves_nothing_that_down_does_not_find(home):
 
 
 UP = """
-import sys
+import signal, sys
 from pathlib import Path
 from stacks.local.home import Home
 from stacks.local.supervisor import Supervisor
 from tests.stacks.local.builders import DEAF, Told, Web
-Supervisor(Home(Path(sys.argv[1])), [Web("web", script=DEAF, patience_s=600)], Told()).up({})
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job ignores
+Supervisor(Home(Path(sys.argv[1])), [Web("web", script=DEAF, patience_s=120)], Told()).up({})
 """
 
 
