@@ -37,7 +37,7 @@ from workloads.errors import ConfigError
         ),
         pytest.param(
             {"search.space.optim.lr": {"normal": [0, 1]}},
-            "search.space.optim.lr: must be one of {choice: ",
+            "search.space.optim.lr: must be one of {loguniform",
             id="kind",
         ),
         pytest.param(

@@ -262,7 +262,9 @@ class _Search:
                 trials=self.earlier,
                 raise_if_stopped=stop.raise_if_made,
             )
-            with suppress(KeyboardInterrupt, Stopped):  # `stop` knows
-                engine.run(study)
-            study.interrupt()
+            try:
+                with suppress(KeyboardInterrupt, Stopped):  # `stop` knows
+                    engine.run(study)
+            finally:
+                study.interrupt()
         return study, record, usd_per_s

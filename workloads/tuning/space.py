@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 KINDS = {
-    "choice": "a list of values",
-    "uniform": "two numbers, low < high",
     "loguniform": "two numbers, 0 < low < high",
+    "uniform": "two numbers, low < high",
+    "choice": "a list of values",
     "int": "two whole numbers, low < high",
     "logint": "two whole numbers, 0 < low < high",
 }

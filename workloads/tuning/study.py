@@ -164,8 +164,7 @@ class Study:
         elif trial.state == RUNNING:
             trial.state = COMPLETE
         if trial.state in ENDED:
-            if self.folder:
-                self.folder.end(trial)
+            self._keep(trial)
             self.draws.tell(trial)
         self._tell(trial)
 
@@ -187,6 +186,15 @@ class Study:
             if trial.state in (RUNNING, WAITING):
                 trial.state = INTERRUPTED
                 self._tell(trial)
+
+    def _keep(self, trial: Trial) -> None:
+        if self.folder is None:
+            return
+        try:
+            self.folder.end(trial)
+        except BaseException:
+            trial.state = RUNNING  # as the folder has it
+            raise
 
     def _unreported_s(self, number: int) -> float:
         return time.monotonic() - self._since.get(number, time.monotonic())

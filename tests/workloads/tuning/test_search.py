@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -23,6 +24,7 @@ from optuna.trial import TrialState
 from typer.testing import CliRunner
 
 from tests.workloads.tracking.mlflow_front import DOWN, UP, Front, mlflow_front
+from workloads.checkpoints.store import FolderStore
 from workloads.cli import app
 from workloads.config import load_config
 from workloads.environment import CHECKPOINTS, PRICE, TRACKING_URI, PlatformEnvironment
@@ -187,7 +189,7 @@ def test_a_search_that_is_asked_to_end_closes_its_record_and_goes_on_with_the_sa
     environment: PlatformEnvironment, searches: Path
 ) -> None:
     def end_in_second_trial() -> None:
-        while not list(searches.glob("ended/trials/00001/checkpoints/*.json")):
+        while not list(searches.glob("ended/trials/00001/checkpoints/*30.json")):  # of six epochs, five steps each
             time.sleep(0.002)
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -223,7 +225,35 @@ def test_a_search_that_is_asked_to_end_closes_its_record_and_goes_on_with_the_sa
     for trial in result["trials"]:
         points = client.get_metric_history(trial["run_id"], "epoch")
         assert [point.value for point in points] == list(range(1, 13))
-        assert client.get_run(trial["run_id"]).data.tags["trial_state"] == "complete"
+        run = client.get_run(trial["run_id"])
+        assert run.data.tags["trial_state"] == "complete"
+        assert run.data.metrics["wasted_seconds"] < 3 * run.data.metrics["seconds"] / 12  # it did not begin anew
+    assert not list(searches.glob("ended/trials/*/checkpoints/*"))
+
+
+def test_a_full_disk_ends_the_search_with_its_record_closed_and_it_goes_on_when_there_is_room(
+    environment: PlatformEnvironment, searches: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = FolderStore.write
+
+    def has_no_room(store: FolderStore, name: str, data: bytes) -> None:
+        if name == "trials/00001/result.json":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(store, name, data)
+
+    with monkeypatch.context() as full:
+        full.setattr(FolderStore, "write", has_no_room)
+        with pytest.raises(OSError, match="No space left"):
+            tune("digits", "--engine", "optuna", "--workers", "1", "--trials", "3", "--run-name", "full", *SMALL)
+    client = connect(environment)
+    experiment = client.get_experiment_by_name("digits")
+    assert experiment
+    statuses = [run.info.status for run in client.search_runs([experiment.experiment_id])]
+    assert "RUNNING" not in statuses
+    assert "FAILED" in statuses
+    result = tune("--resume", "full")
+    assert len(result["trials"]) == 3
+    assert {run.info.status for run in client.search_runs([experiment.experiment_id])} == {"FINISHED"}
 
 
 @pytest.mark.parametrize(

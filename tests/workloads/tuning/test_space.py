@@ -73,7 +73,7 @@ def ended(number: int, params: dict[str, object], value: float, state: str) -> T
         ("model.width", {"int": [4.5, 8]}, "int takes two whole numbers, low < high"),
         ("model.width", {"logint": [0, 8]}, "logint takes two whole numbers, 0 < low < high"),
         ("model.width", {"choice": [[4]]}, "choice takes a list of values"),
-        ("model.width", {"normal": [0, 1]}, "must be one of {choice: a list of values}"),
+        ("model.width", {"normal": [0, 1]}, "must be one of {loguniform: two numbers, 0 < low < high}"),
         ("model.width", {"choice": [4], "when": ["sgd"]}, "when takes keys of the space"),
         ("model.width", {"uniform": [4, 8]}, "must be a whole number at least 4"),
         ("model.width", {"int": [2, 8]}, "must be a whole number at least 4 and at most 512 (got 2)"),
