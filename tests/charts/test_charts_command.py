@@ -69,7 +69,9 @@ def test_a_chart_that_is_not_pinned_is_not_pulled():
     assert "toni: no chart of that name is pinned" in result.stderr
 
 
-@pytest.mark.parametrize("arguments", [("check",), ("render", "mlflow")], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [("check",), pytest.param(("render", "mlflow"), marks=pytest.mark.slow)], ids=" ".join
+)
 def test_without_chart_data_the_checks_say_how_to_get_it(tmp_path, arguments):
     result = mlp(*arguments, MLP_HOME=str(tmp_path))
     assert (result.returncode, result.stdout) == (1, "")

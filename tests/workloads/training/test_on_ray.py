@@ -174,6 +174,7 @@ def test_without_a_head_at_its_address_the_run_does_not_start() -> None:
         train_on_ray(load_config("digits"), TrainOptions(run_name="none", **QUIET), here, num_ranks=2, progress=Lines())
 
 
+@pytest.mark.slow
 def test_a_job_that_is_submitted_again_goes_on_with_its_run(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small = CONFIG | {"checkpoint.every_steps": "null", "epochs": 100_000}
     monkeypatch.setenv("MLP_JOB_CLUSTER", "digits-x7k2d-aaaaa")

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.workloads.tuning.objectives import Pretended, config, folder, study
 from workloads.environment import PlatformEnvironment
 from workloads.ray_cluster import connected_to_ray
@@ -11,6 +13,7 @@ from workloads.tuning.states import COMPLETE, FAILED
 REPOSITORY = Path(__file__).resolve().parents[3]
 
 
+@pytest.mark.slow
 def test_trials_on_ray_share_workers_fail_alone_and_go_on_from_their_state_when_a_worker_is_lost(
     environment: PlatformEnvironment, tmp_path: Path
 ) -> None:
