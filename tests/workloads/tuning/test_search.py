@@ -56,7 +56,7 @@ def nested_in(client: MlflowClient, parent: Run) -> list[Run]:
     return list(client.search_runs([parent.info.experiment_id], within))
 
 
-@pytest.mark.parametrize("engine", ["optuna", "ray"])
+@pytest.mark.parametrize("engine", ["optuna", pytest.param("ray", marks=pytest.mark.slow)])
 def test_a_search_leaves_a_nested_run_for_each_trial_and_goes_on_after_a_failed_one(
     environment: PlatformEnvironment, searches: Path, monkeypatch: pytest.MonkeyPatch, engine: str
 ) -> None:
