@@ -10,10 +10,10 @@ import logging
 import os
 import secrets
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from logging.handlers import QueueHandler
 from pathlib import Path
@@ -246,20 +246,17 @@ class _Job:
                 return Ended(None)
 
 
-class _logs_to:  # noqa: N801  used as a function
+@contextmanager
+def _logs_to(told: Queue, *, level: int) -> Iterator[None]:
     """Within it what our loggers say in this process goes to the driver."""
-
-    def __init__(self, told: Queue, *, level: int) -> None:
-        self._handler = QueueHandler(cast("Any", told))  # which only calls `put_nowait`
-        self._handler.setLevel(level)
-
-    def __enter__(self) -> None:
-        ours = logging.getLogger("workloads")
-        ours.setLevel(logging.INFO)
-        ours.addHandler(self._handler)
-
-    def __exit__(self, *_: object) -> None:
-        logging.getLogger("workloads").removeHandler(self._handler)
+    handler, ours = QueueHandler(cast("Any", told)), logging.getLogger("workloads")  # it only calls `put_nowait`
+    handler.setLevel(level)
+    ours.setLevel(logging.INFO)
+    ours.addHandler(handler)
+    try:
+        yield
+    finally:
+        ours.removeHandler(handler)
 
 
 def _uses_gpu(config: TrainConfig, num_ranks: int) -> bool:
