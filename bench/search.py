@@ -79,7 +79,7 @@ def with_processes(study: Study, objective: Objective) -> None:
 def with_ray(study: Study, objective: Objective) -> None:
     from workloads.tuning import on_ray
 
-    on_ray.run(study, objective, resources={"cpu": 1}, max_concurrent=None)
+    on_ray.run(study, objective, resources={"CPU": 1}, num_workers=lambda: SLOTS)
 
 
 def seconds_of(run: Run, num_trials: int, sleep_s: float) -> float:

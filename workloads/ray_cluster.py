@@ -19,14 +19,8 @@ CONNECT_TIMEOUT_S = 5
 HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 HTTP2_SETTINGS = bytes((4,))
 LOCAL_CPUS = 2
-# Set before Ray is imported: no usage reports, no log files, folders and tables of its own (stdout is for our results).
-RAY_DEFAULTS = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-}
+# Set before Ray is imported; ranks keep the working directory.
+RAY_DEFAULTS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_CHDIR_TO_TRIAL_DIR": "0"}
 
 
 @contextmanager

@@ -1,1 +1,1 @@
-"""Search for good hyperparameters with Ray Tune."""
+"""Search for good hyperparameters, on Ray or in processes of one machine."""

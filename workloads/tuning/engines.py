@@ -39,19 +39,24 @@ def opened(config: TrainConfig, options: SearchOptions, environment: PlatformEnv
 
         from workloads.tuning import on_ray
 
-        cluster = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray's
+        def there() -> dict[str, float]:
+            return ray.cluster_resources()  # type: ignore[no-any-return, no-untyped-call]  # Ray's
+
         num_gpus = options.gpus_per_trial
         if num_gpus is None:
-            num_gpus = 1.0 if cluster.get("GPU") and config.device in ("auto", "cuda") else 0.0
-        resources = {"cpu": 1.0} | ({"gpu": num_gpus} if num_gpus else {})
-        room = int(min(cluster["CPU"], cluster.get("GPU", 0) / num_gpus if num_gpus else cluster["CPU"]))
-        slots = max(1, min(room, options.max_concurrent or room, options.num_trials))
+            num_gpus = 1.0 if there().get("GPU") and config.device in ("auto", "cuda") else 0.0
+        resources = {"CPU": 1.0} | ({"GPU": num_gpus} if num_gpus else {})
+
+        def room() -> int:
+            nodes = there()
+            return max(1, int(min(nodes.get(kind, 0) / amount for kind, amount in resources.items())))
+
         training = Training(config=config, num_threads=1)
 
         def run(study: Study) -> None:
-            on_ray.run(study, training, resources=resources, max_concurrent=options.max_concurrent)
+            on_ray.run(study, training, resources=resources, num_workers=lambda: options.max_concurrent or room())
 
-        yield Engine(num_slots=slots, run=run)
+        yield Engine(num_slots=min(room(), options.max_concurrent or room(), options.num_trials), run=run)
 
 
 def slots_here(config: TrainConfig) -> int:

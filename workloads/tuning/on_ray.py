@@ -1,138 +1,165 @@
-"""The engine of a Ray cluster: Tune runs the trials in its workers, which it uses for many, and asks the study."""
+"""The engine of a Ray cluster: trials in actors, each of which runs one after the other."""
 
 from __future__ import annotations
 
-import pickle
-import tempfile
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import Any
 
-from ray import tune
-from ray.exceptions import RayActorError, RayTaskError
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
-from ray.tune.search import Searcher
+import ray
+from ray.exceptions import RayError
 
-from workloads.errors import WorkloadError
-from workloads.tuning.processes import Objective, job_of, reason_of
+from workloads.errors import ClusterError
+from workloads.tuning.processes import LOOK_EVERY_S, Objective, job_of, reason_of
 from workloads.tuning.study import Study
 from workloads.tuning.trial import Job
-from workloads.tuning.trials import EpochResult
+from workloads.tuning.trials import EpochResult, Trial
 
-if TYPE_CHECKING:
-    from ray.tune.execution.tune_controller import TuneController
-    from ray.tune.experiment import Trial as TuneTrial
-
-NUMBER, ERROR = "number", "error"
+MAX_FAILED_STARTS = 3
+"""In a row: then it is not that machines go."""
 
 
-def run(study: Study, objective: Objective, *, resources: dict[str, float], max_concurrent: int | None) -> None:
-    """Run the study's trials to its end on the cluster that this process is connected to."""
+def run(study: Study, objective: Objective, *, resources: dict[str, float], num_workers: Callable[[], int]) -> None:
+    """Run the study's trials to its end on the cluster that this process is connected to.
 
-    def trainable(config: dict[str, Any]) -> None:
-        _run_trial(config, objective)
-
-    with tempfile.TemporaryDirectory(prefix="workloads-search-") as folder:  # states lie with our checkpoints
-        tune.Tuner(
-            tune.with_resources(trainable, resources),
-            tune_config=tune.TuneConfig(
-                num_samples=-1,  # the searcher says when
-                max_concurrent_trials=max_concurrent,
-                reuse_actors=True,
-                search_alg=_FromStudy(study),
-                scheduler=_AsStudySays(study),
-            ),
-            run_config=tune.RunConfig(storage_path=folder, callbacks=[_ToldToStudy(study)], verbose=0),
-        ).fit()
-
-
-def _run_trial(config: dict[str, Any], objective: Objective) -> None:
-    """In a worker."""
-
-    def report(result: EpochResult) -> bool:
-        tune.report(asdict(result))
-        return True  # a trial that is to end does not come back from there
-
+    A worker needs `resources` (`CPU`, `GPU`). `num_workers` is asked again and again: nodes come and go. Raises
+    ClusterError if workers cannot start.
+    """
+    pool = _Pool(study, objective, resources)
     try:
-        objective(Job(**config), report)
-    except WorkloadError as error:  # a fault of the trial: the worker is as good as before
-        tune.report({ERROR: reason_of(error)})
+        while not study.is_over:
+            study.raise_if_stopped()
+            pool.grow(num_workers())
+            pool.give_trials()
+            pool.hear()
+    finally:
+        pool.stop()
 
 
-class _Unkept:
-    """Tune keeps copies of what it is given. Nothing is in these: a search goes on from its own folder."""
+class _Pool:
+    """The workers of a search."""
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
+    def __init__(self, study: Study, objective: Objective, resources: dict[str, float]) -> None:
+        self.study, self.objective = study, ray.put(objective)
+        self.actor: Any = ray.remote(num_cpus=resources["CPU"], num_gpus=resources.get("GPU", 0))(_Actor)
+        self.workers: list[_Worker] = []
+        self.failed_starts = 0
 
+    def grow(self, size: int) -> None:
+        """Ask the cluster for workers, up to `size` and to what is left to do."""
+        wanted = min(size, self.study.num_trials)
+        while len(self.workers) < wanted:
+            self.workers.append(_Worker(self.actor.remote(self.objective)))
 
-class _FromStudy(_Unkept, Searcher):
-    """Gives Tune the study's trials."""
+    def give_trials(self) -> None:
+        """Have those that wait for one run one."""
+        for worker in self.workers:
+            if worker.answer is None:
+                trial = self.study.next()
+                if trial is None:
+                    return
+                self.study.began(trial.number)
+                worker.begin(trial, job_of(self.study, trial))
 
-    def __init__(self, study: Study) -> None:
-        super().__init__()
-        self.study = study
+    def hear(self) -> None:
+        """Wait for the workers' answers, but not for long."""
+        waiting = {worker.answer: worker for worker in self.workers if worker.answer is not None}
+        if not waiting:
+            return
+        answered, _ = ray.wait(list(waiting), timeout=LOOK_EVERY_S)
+        for answer in answered:
+            worker = waiting[answer]
+            try:
+                told = ray.get(answer)
+            except RayError as error:
+                self._lose(worker, error)
+            else:
+                self._take(worker, told)
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | None:  # noqa: ARG002  Ray's signature
-        """The next one."""
-        trial = self.study.next()
-        if trial is None:
-            return Searcher.FINISHED if self.study.is_over else None  # type: ignore[return-value]  # as its text says
-        return asdict(job_of(self.study, trial))
-
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Nothing: the study is told by `_ToldToStudy`."""
-
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing."""
-
-
-class _AsStudySays(_Unkept, FIFOScheduler):
-    """Ends the trials that the study wants to end."""
-
-    def __init__(self, study: Study) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # Ray's
-        self.study = study
-
-    def on_trial_result(self, tune_controller: TuneController, trial: TuneTrial, result: dict[str, Any]) -> str:  # noqa: ARG002  Ray's signature
-        """Tell the study of an epoch."""
-        if ERROR in result:
-            trial.config[ERROR] = result[ERROR]
-            return TrialScheduler.STOP
-        goes_on = self.study.report(trial.config[NUMBER], EpochResult.of(result))
-        return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
-
-
-class _ToldToStudy(_Unkept, tune.Callback):
-    """Tells the study what becomes of its trials."""
-
-    def __init__(self, study: Study) -> None:
-        self.study = study
-
-    def on_step_begin(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:  # noqa: ARG002  Ray's signature
-        """End the search here if that was asked for."""
-        self.study.raise_if_stopped()
-
-    def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:  # noqa: ARG002  Ray's signature
-        """A worker has it."""
-        self.study.began(trial.config[NUMBER])
-
-    def on_trial_complete(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:  # noqa: ARG002  Ray's signature
-        """It ran to its end, or was ended."""
-        self.study.end(trial.config[NUMBER], trial.config.get(ERROR))
-
-    def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:  # noqa: ARG002  Ray's signature
-        """It raised what is no fault of a trial, and lost its worker by that; or the worker is gone."""
-        error = _error_of(trial)
-        if isinstance(error, RayActorError):
-            self.study.lost(trial.config[NUMBER], type(error).__name__)
+    def _take(self, worker: _Worker, told: EpochResult | str | None) -> None:
+        trial, worker.answer = worker.trial, None
+        if trial is None:  # it has started
+            self.failed_starts = 0
+        elif isinstance(told, EpochResult):
+            worker.go_on(self.study.report(trial.number, told))
         else:
-            cause = error.cause if isinstance(error, RayTaskError) else error
-            self.study.end(trial.config[NUMBER], reason_of(cause) if cause else "the reason is not known")
+            worker.trial = None
+            self.study.end(trial.number, told)
+
+    def _lose(self, worker: _Worker, error: RayError) -> None:
+        self.workers.remove(worker)
+        worker.stop()
+        if worker.trial is not None:
+            self.study.lost(worker.trial.number, type(error).__name__)
+            return
+        self.failed_starts += 1
+        if self.failed_starts == MAX_FAILED_STARTS:
+            raise ClusterError(f"Ray cannot start a worker for trials: {' '.join(str(error).split())}") from error
+
+    def stop(self) -> None:
+        """End the workers, in the midst of a trial too."""
+        for worker in self.workers:
+            worker.stop()
 
 
-def _error_of(trial: TuneTrial) -> BaseException | None:
-    """What Tune just wrote in its folder on this machine; `get_pickled_error` looks where it is copied to later."""
-    path = trial.pickled_error_file
-    error = pickle.loads(Path(path).read_bytes()) if path and Path(path).is_file() else None  # noqa: S301  our own file
-    return error if isinstance(error, BaseException) else None
+class _Worker:
+    """What the driver knows of an actor."""
+
+    def __init__(self, actor: Any) -> None:
+        self.actor = actor
+        self.trial: Trial | None = None
+        self.answer: Any = actor.start.remote()
+        """To what it was last asked; None while it waits for a trial."""
+
+    def begin(self, trial: Trial, job: Job) -> None:
+        """Have it run a trial."""
+        self.trial, self.answer = trial, self.actor.begin.remote(job)
+
+    def go_on(self, goes_on: bool) -> None:
+        """Tell it whether its trial does."""
+        self.answer = self.actor.go_on.remote(goes_on)
+
+    def stop(self) -> None:
+        """End it."""
+        with suppress(RayError):  # it is gone, or all of the cluster is
+            ray.kill(self.actor)
+
+
+class _Actor:
+    """In a worker. The trial has a thread of its own, which waits for the driver after each report."""
+
+    def __init__(self, objective: Objective) -> None:
+        self.objective = objective
+        self.jobs: SimpleQueue[Job] = SimpleQueue()
+        self.told: SimpleQueue[EpochResult | str | None] = SimpleQueue()
+        self.answers: SimpleQueue[bool] = SimpleQueue()
+        threading.Thread(target=self._work, name="trials", daemon=True).start()
+
+    def start(self) -> None:
+        """Nothing: to be heard of once the actor runs."""
+
+    def begin(self, job: Job) -> EpochResult | str | None:
+        """Run a trial up to its first report; its result, or why the trial failed, or None if it ended."""
+        self.jobs.put(job)
+        return self.told.get()
+
+    def go_on(self, goes_on: bool) -> EpochResult | str | None:
+        """Answer the last report, and run the trial up to the next one."""
+        self.answers.put(goes_on)
+        return self.told.get()
+
+    def _work(self) -> None:
+        while True:
+            job = self.jobs.get()
+            try:
+                self.objective(job, self._report)
+            except Exception as error:  # noqa: BLE001  whatever a trial raises is its own
+                self.told.put(reason_of(error))
+            else:
+                self.told.put(None)
+
+    def _report(self, result: EpochResult) -> bool:
+        self.told.put(result)
+        return self.answers.get()

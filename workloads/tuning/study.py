@@ -177,6 +177,7 @@ class Study:
                 number, f"its worker was lost {trial.times_lost} times: {reason}" if trial.state == RUNNING else None
             )
             return
+        trial.wasted_s += self._unreported_s(number)
         logger.warning("%s  lost its worker (%s); it goes on with another", trial.name, reason)
         trial.state = WAITING
 

@@ -13,7 +13,7 @@ from workloads.environment import PlatformEnvironment
 from workloads.tuning.draws import Draws
 from workloads.tuning.folder import SearchFolder
 from workloads.tuning.study import Limits, Study
-from workloads.tuning.trial import Job, Report
+from workloads.tuning.trial import Job, Report, Training
 from workloads.tuning.trials import EpochResult
 
 SPACE = {"optim.lr": {"uniform": [0.1, 0.9]}}
@@ -106,3 +106,38 @@ class Pretended:
             line.split()[2] for line in self.log.read_text().splitlines() if line.startswith(f"{number} {epoch} ")
         ]
         return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held(Training):
+    """Trains for real; a trial waits at an epoch until `place` has the file `go`, and tells of its process there."""
+
+    place: Path
+    at_epoch: int
+
+    def __call__(self, job: Job, report: Report) -> None:
+        """Run the trial."""
+
+        def hold_and_report(told: EpochResult) -> bool:
+            if not told.is_told_again:
+                with (self.place / f"epochs-{job.number}").open("a") as log:
+                    log.write(f"{told.epoch}\n")
+            if told.epoch == self.at_epoch:
+                (self.place / f"held-{job.number}").write_text(str(os.getpid()))
+                while not (self.place / "go").exists():
+                    time.sleep(0.01)
+            return report(told)
+
+        super().__call__(job, hold_and_report)
+
+
+class CannotArrive:
+    """Pickled here, and not to be unpickled in a worker."""
+
+    def __call__(self, job: Job, report: Report) -> None:
+        """Never reached."""
+        raise AssertionError
+
+    def __reduce__(self) -> tuple[type[int], tuple[str]]:
+        """What unpickles to an error."""
+        return int, ("no number",)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from pathlib import Path
 
 import psutil
@@ -91,7 +92,10 @@ def test_a_trial_whose_worker_is_lost_again_and_again_is_failed() -> None:
     for _ in range(4):
         assert not searched.is_over
         assert searched.next()
+        searched.began(0)
+        time.sleep(0.01)
         searched.lost(0, "gone")
+    assert searched.trials[0].wasted_s > 4 * 0.01
     assert searched.is_over
     assert searched.trials[0].state == FAILED
     assert searched.trials[0].error == "its worker was lost 4 times: gone"
