@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 import typer
@@ -34,6 +35,8 @@ charts_commands.register(app)
 
 def main() -> None:
     """Run `mlp`; a fault that the user can mend is one clear message on stderr and exit code 1."""
+    # Each collection walks all of the SDKs' types, a second in a plan, and a command ends soon.
+    gc.disable()
     try:
         app()
     except PlatformError as error:
@@ -45,6 +48,8 @@ def main() -> None:
         place = f" ({error.filename})" if error.filename else ""
         typer.echo(f"mlp: {error.strerror}{place}; mend that and run the command again", err=True)
         sys.exit(1)
+    finally:
+        gc.freeze()  # else the interpreter collects as it ends, whatever was said above
 
 
 if __name__ == "__main__":
