@@ -24,8 +24,7 @@ down: ## Stop the platform on this machine; its data stay in .mlp
 	@if [ -x $(BIN)/mlp ]; then $(BIN)/mlp down; else echo "nothing is installed, so nothing runs"; fi
 
 .PHONY: test
-test: .venv/installed promtool ## Check and test what needs no account and no GPU; with COVERAGE=1 tell what was run
-	$(MAKE) --no-print-directory check
+test: .venv/installed promtool ## Test what needs no account and no GPU; with COVERAGE=1 tell what was run
 	$(BIN)/pytest --numprocesses 2 --dist loadfile $(if $(COVERAGE),--cov --cov-report=term)
 
 .PHONY: test-slow

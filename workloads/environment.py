@@ -53,6 +53,11 @@ class PlatformEnvironment:
     instance_metadata: str | None = field(default=None, metadata={"variable": INSTANCE_METADATA})
     """URL of EC2's metadata service, on a spot machine without a cluster that passes its notices on."""
 
+    @property
+    def job(self) -> str | None:
+        """The RayJob that this is a try of, if one: all of them work on the run or search of its name."""
+        return (self.job_cluster or "").rpartition("-")[0] or None
+
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> PlatformEnvironment:
         """The environment of this process, or another mapping of names to values."""

@@ -12,6 +12,7 @@ from workloads.commands.options import Assignments, Json, NoTracking, accuracy, 
 from workloads.config import TrainConfig, config_names, load_config, parse_assignments
 from workloads.environment import PlatformEnvironment
 from workloads.errors import SearchError
+from workloads.tuning.folder import has_begun
 from workloads.tuning.options import PRESETS, SearchOptions
 
 if TYPE_CHECKING:
@@ -91,9 +92,15 @@ def tune(
         if dry_run:
             _show_forecast(resolved, options, environment, as_json=as_json)
             return
-        from workloads.tuning.search import search
+        from workloads.tuning import search
 
-        result = search(resolved, options, environment, name=run_name)
+        if environment.job and run_name is None:
+            run_name = environment.job
+            resume = run_name if has_begun(environment, run_name, resolved) else None
+        if resume is None:
+            result = search.search(resolved, options, environment, name=run_name)
+        else:
+            result = search.resume(resume, given, environment)
     _show(result, as_json=as_json)
 
 

@@ -51,10 +51,9 @@ def train(
     from workloads.training.resume import has_begun
     from workloads.training.run import TrainOptions, TrainResult, new_run_name, preflight, run
 
-    job = environment.job_cluster.rpartition("-")[0] if environment.job_cluster and resume is None else None
-    if job and run_name is None:
-        run_name = job
-        resume = job if has_begun(environment, job, resolved) else None
+    if environment.job and run_name is None and resume is None:
+        run_name = environment.job
+        resume = run_name if has_begun(environment, run_name, resolved) else None
     options = TrainOptions(
         run_name=resume or run_name or new_run_name(resolved),
         tracking=not no_tracking,

@@ -8,19 +8,25 @@ from pathlib import Path
 import optuna
 from matplotlib.figure import Figure
 
+from workloads.data.datasets import Dataset
 from workloads.tuning.draws import frozen
+from workloads.tuning.pareto import pareto
 from workloads.tuning.states import COMPLETE, FAILED, PRUNED
 from workloads.tuning.study import Study
 
-HISTORY, IMPORTANCES = "history.png", "importances.png"
+HISTORY, IMPORTANCES, PARETO = "history.png", "importances.png", "pareto.png"
 LEAST_TRIALS = 4
 """From which on something can be said of what a parameter matters."""
 DPI = 120
 
 
-def draw(folder: Path, study: Study) -> None:
+def draw(folder: Path, study: Study, dataset: Dataset) -> None:
     """Put the figures for which there are trials enough into `folder`."""
-    for name, figure in ((HISTORY, history(study)), (IMPORTANCES, importances(study))):
+    for name, figure in (
+        (HISTORY, history(study)),
+        (IMPORTANCES, importances(study)),
+        (PARETO, pareto(study, dataset)),
+    ):
         if figure:
             figure.savefig(folder / name, dpi=DPI, bbox_inches="tight")
 

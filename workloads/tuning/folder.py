@@ -156,6 +156,17 @@ def taken(name: str) -> SearchError:
     return SearchError(f"Search {name} exists already; go on with it by --resume {name}, or choose another --run-name")
 
 
+def has_begun(environment: PlatformEnvironment, name: str, config: TrainConfig) -> bool:
+    """Whether the search of that name can go on; raises SearchError if it ended, or searches otherwise."""
+    folder = SearchFolder.of(environment, name)
+    if folder is None or folder.identity() is None:
+        return False
+    _, identity = unfinished(environment, name)
+    if identity.train_config != config:
+        raise taken(name)
+    return True
+
+
 def unfinished(environment: PlatformEnvironment, name: str) -> tuple[SearchFolder, SearchIdentity]:
     """A search that can go on; raises SearchError where there is none of that name, or it reached its end."""
     folder = SearchFolder.of(environment, name)

@@ -206,6 +206,9 @@ class _Search:
     def _finish(self, study: Study, totals: Totals) -> tuple[Trial, TrainResult | None]:
         """The best trial and, once all have ended, the run with its parameters; then the search has reached its end."""
         retrained = None
+        if study.ended_by and not any(trial.results for trial in study.trials):
+            again = f"; go on with more by: python -m workloads tune --resume {self.name}" if self.folder else ""
+            raise SearchError(f"The search came to {study.ended_by} before a trial ended an epoch{again}")
         try:
             best, _ = best_of(study.trials)
             if study.is_complete and self.options.retrain_epochs is not None:

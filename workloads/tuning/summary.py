@@ -12,6 +12,7 @@ from workloads.tuning.figures import draw
 from workloads.tuning.states import FAILED
 from workloads.tuning.study import Study
 from workloads.tuning.totals import Totals
+from workloads.tuning.trial import dataset_of
 
 TRIALS = "trials.json"
 
@@ -34,5 +35,5 @@ def record_summary(
     with tempfile.TemporaryDirectory(prefix="workloads-search-") as folder:
         trials = [trial.as_data() | {"run_id": run_ids.get(trial.number)} for trial in study.trials]
         (Path(folder) / TRIALS).write_text(json.dumps(trials, indent=1), encoding="utf-8")
-        draw(Path(folder), study)
+        draw(Path(folder), study, dataset_of(study.config.data))
         parent.log_files(Path(folder), "search")

@@ -15,7 +15,7 @@ import torch
 
 from workloads.checkpoints.checkpoints import Checkpoints
 from workloads.checkpoints.store import open_store
-from workloads.config import TrainConfig
+from workloads.config import DataConfig, TrainConfig
 from workloads.data.datasets import Dataset, load
 from workloads.environment import PlatformEnvironment
 from workloads.training.devices import resolve_device
@@ -51,7 +51,7 @@ class Training:
         ranks = Ranks()
         device = resolve_device(config.device, ranks)
         torch.set_num_threads(config.num_threads or self.num_threads)
-        dataset = _dataset(config.data.name, config.data.image_size)
+        dataset = dataset_of(config.data)
 
         def on_epoch(epoch: EpochReport) -> None:
             if not report(_result(epoch)):
@@ -114,5 +114,6 @@ def _told_again(report: Mapping[str, Any], *, ended_at: float) -> EpochResult:
 
 
 @lru_cache(maxsize=1)
-def _dataset(name: str, image_size: int) -> Dataset:
-    return load(name, PlatformEnvironment.read(), image_size=image_size)
+def dataset_of(data: DataConfig) -> Dataset:
+    """The one that `data` names, loaded once in a process."""
+    return load(data.name, PlatformEnvironment.read(), image_size=data.image_size)

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import random
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
-from stacks.local.credentials import ensure_credentials
-from stacks.local.home import Home, prepare
-from stacks.local.mlflow_server import MlflowServer
-from stacks.local.postgres import Postgres
-from stacks.local.state import load_state
-from stacks.local.supervisor import Supervisor
-from tests.stacks.local.builders import Told
+from tests.workloads.real_servers import real_servers
 from tests.workloads.registry.builders import MODEL, aliases, invoke, run_of
 from workloads.environment import PlatformEnvironment
 from workloads.errors import RegistryError
@@ -36,25 +27,8 @@ NUM_VERSIONS = 6
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PlatformEnvironment]:
-    """What a workload is told of the servers, which end with the tests."""
-    folder = Path(tempfile.mkdtemp(prefix="mlp-registry-"))
-    folder.chmod(0o755)  # root's PostgreSQL runs as another user
-    home = Home(folder / "home")
-    prepare(home)
-    credentials = ensure_credentials(home)
-    services = Supervisor(home, [Postgres(home, credentials), MlflowServer(home, credentials)], Told())
-    try:
-        services.up({})
-        yield PlatformEnvironment(
-            tracking_uri=f"http://127.0.0.1:{load_state(home).state.ports['mlflow']}",
-            tracking_username=credentials.mlflow_username,
-            tracking_password=credentials.mlflow_password,
-            registry=str(home.registry),
-            code_version="release-1",
-        )
-    finally:
-        services.down()
-        shutil.rmtree(folder)
+    with real_servers() as (told, _):
+        yield told
 
 
 @pytest.fixture

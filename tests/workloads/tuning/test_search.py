@@ -10,14 +10,17 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import boto3
 import optuna
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from moto import mock_aws
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
@@ -27,11 +30,12 @@ from tests.workloads.tracking.mlflow_front import DOWN, UP, Front, mlflow_front
 from workloads.checkpoints.store import FolderStore
 from workloads.cli import app
 from workloads.config import load_config
-from workloads.environment import CHECKPOINTS, PRICE, TRACKING_URI, PlatformEnvironment
+from workloads.environment import CHECKPOINTS, JOB_CLUSTER, PRICE, TRACKING_URI, PlatformEnvironment
 from workloads.errors import ClusterError, Preempted, SearchError, TrackingError, WorkloadError
 from workloads.tracking.connection import connect
 from workloads.tuning.options import SearchOptions
 from workloads.tuning.search import check
+from workloads.tuning.study import Limits
 
 BAD_RATE = 1e12
 SMALL = ("--set", "data.num_train=300", "--set", "num_threads=1", "--epochs", "2")
@@ -103,7 +107,7 @@ def test_a_search_leaves_a_nested_run_for_each_trial_and_goes_on_after_a_failed_
         parent.data.metrics["search/seconds"] / 1000 / slots
     )
     kept = {file.path for file in client.list_artifacts(result["run_id"], "search")}
-    assert {"search/trials.json", "search/history.png"} <= kept
+    assert {"search/trials.json", "search/history.png", "search/pareto.png"} <= kept
     with pytest.raises(SearchError, match="reached its end"):
         tune("--resume", result["name"])
 
@@ -144,6 +148,62 @@ def test_the_best_is_trained_as_long_as_a_run_is_and_the_study_is_kept_for_optun
     for trial, ours in zip(kept.trials, result["trials"], strict=True):
         assert len(trial.intermediate_values) == ours["epochs"]
         assert trial.value == ours["val_accuracy"]
+
+
+LONG = ("--epochs", "12", "--set", "data.num_train=300", "--set", "num_threads=1", "--set", "search.grace_epochs=12")
+
+
+@pytest.fixture
+def _an_hour_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that goes on when a search looks at it: before each trial, and after each epoch."""
+    hours = count()
+    monkeypatch.setattr(Limits, "elapsed_s", property(lambda _: 3600 * next(hours)))
+
+
+@pytest.mark.usefixtures("_an_hour_a_look")
+def test_a_search_whose_folder_is_in_s3_goes_on_from_there(
+    environment: PlatformEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv(CHECKPOINTS, "s3://searches/team")
+    search = ("digits", "--engine", "optuna", "--workers", "1", "--trials", "2", "--no-tracking", "--run-name", "far")
+    with mock_aws():
+        s3 = boto3.client("s3")
+        s3.create_bucket(Bucket="searches")
+        first = tune(*search, *LONG, "--max-hours", "5")
+        assert first["ended_by"] == "--max-hours 5"
+        [begun] = first["trials"]
+        assert begun["epochs"] == 5
+        second = tune("--resume", "far", "--max-hours", "100")
+        names = {one["Key"] for one in s3.list_objects_v2(Bucket="searches")["Contents"]}
+    assert [trial["epochs"] for trial in second["trials"]] == [12, 12]
+    assert second["trials"][0]["seconds"] > begun["seconds"]
+    own = {f"trials/0000{number}/{name}.json" for number in (0, 1) for name in ("trial", "result")}
+    whole = {"search.json", "result.json", "attempts/0001.json", "attempts/0002.json"} | own
+    assert names == {f"team/far/{name}" for name in whole}
+
+
+@pytest.mark.usefixtures("_an_hour_a_look")
+def test_a_job_that_is_submitted_again_goes_on_with_its_search(
+    environment: PlatformEnvironment, searches: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = ("digits", "--engine", "optuna", "--workers", "1", "--trials", "2", *LONG, "--max-hours")
+    monkeypatch.setenv(JOB_CLUSTER, "tune-x7k2d-aaaaa")
+    assert tune(*search, "0.5")["ended_by"] == "--max-hours 0.5"
+    monkeypatch.setenv(JOB_CLUSTER, "tune-x7k2d-bbbbb")
+    with pytest.raises(SearchError, match=r"--max-hours 0\.5 before .* --resume tune-x7k2d"):
+        tune(*search, "0.5")
+    result = tune(*search, "100")
+    assert result["name"] == "tune-x7k2d"
+    assert [trial["state"] for trial in result["trials"]] == ["complete", "complete"]
+    assert len(list(searches.glob("tune-x7k2d/attempts/*"))) == 3
+    monkeypatch.setenv(JOB_CLUSTER, "tune-x7k2d-ccccc")
+    with pytest.raises(SearchError, match="Search tune-x7k2d reached its end"):
+        tune(*search, "100")
+    client = connect(environment)
+    experiment = client.get_experiment_by_name("digits")
+    assert experiment
+    assert len(client.search_runs([experiment.experiment_id])) == 1 + 2
 
 
 @pytest.fixture

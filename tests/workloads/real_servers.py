@@ -1,0 +1,43 @@
+"""MLflow's own server with its login, on a real PostgreSQL, as `mlp up` runs them."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from stacks.local.credentials import ensure_credentials
+from stacks.local.home import Home, prepare
+from stacks.local.mlflow_server import MlflowServer
+from stacks.local.postgres import Postgres, database_url
+from stacks.local.state import load_state
+from stacks.local.supervisor import Supervisor
+from tests.stacks.local.builders import Told
+from workloads.environment import PlatformEnvironment
+
+
+@contextmanager
+def real_servers() -> Iterator[tuple[PlatformEnvironment, str]]:
+    """What a workload is told of the servers, which end with the context, and the URL of the database of runs."""
+    folder = Path(tempfile.mkdtemp(prefix="mlp-servers-"))
+    folder.chmod(0o755)  # root's PostgreSQL runs as another user
+    home = Home(folder / "home")
+    prepare(home)
+    credentials = ensure_credentials(home)
+    services = Supervisor(home, [Postgres(home, credentials), MlflowServer(home, credentials)], Told())
+    try:
+        services.up({})
+        ports = load_state(home).state.ports
+        told = PlatformEnvironment(
+            tracking_uri=f"http://127.0.0.1:{ports['mlflow']}",
+            tracking_username=credentials.mlflow_username,
+            tracking_password=credentials.mlflow_password,
+            registry=str(home.registry),
+            code_version="release-1",
+        )
+        yield told, database_url(credentials, ports)
+    finally:
+        services.down()
+        shutil.rmtree(folder)
