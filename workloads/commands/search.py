@@ -41,6 +41,9 @@ def tune(
         int | None, typer.Option("--max-concurrent", "--workers", help="Trials at once; default: one a CPU, or a GPU.")
     ] = None,
     gpus_per_trial: Annotated[float | None, typer.Option(help="Of the Ray cluster's; parts too, such as 0.25.")] = None,
+    ranks_per_trial: Annotated[
+        int | None, typer.Option(help="Workers of the Ray cluster that train a trial together; default 1.")
+    ] = None,
     max_hours: Annotated[float | None, typer.Option(help="End in order after so long; the best is kept.")] = None,
     budget_usd: Annotated[
         float | None, typer.Option(help="End in order at this price; MLP_PRICE_USD_PER_HOUR is needed.")
@@ -70,6 +73,7 @@ def tune(
         "sampler": sampler,
         "max_concurrent": max_concurrent,
         "gpus_per_trial": gpus_per_trial,
+        "ranks_per_trial": ranks_per_trial,
         "max_hours": max_hours,
         "budget_usd": budget_usd,
         "storage": storage,

@@ -14,6 +14,7 @@ from workloads.errors import WorkloadError
 
 if TYPE_CHECKING:
     import torch
+    from torch._C._distributed_c10d import Store
 
 STORE_FILE = "MLP_RENDEZVOUS_FILE"
 """Set by our own launcher: a file through which the ranks of one machine meet, so that no port is opened for it."""
@@ -28,6 +29,8 @@ class Ranks:
     local_rank: int = 0
     local_world_size: int = 1
     store_file: str | None = None
+    store_address: str | None = None
+    """`host:port/prefix` of the TCPStore through which ranks on several machines meet."""
     started_by_torchrun: bool = False
     restarts: int = 0
     """How often torchrun started the ranks anew."""
@@ -73,10 +76,7 @@ def process_group(ranks: Ranks, device: torch.device, timeout_s: float) -> Itera
         yield
         gc.collect()
         return
-    from torch._C._distributed_c10d import FileStore
-
-    # A file of their own each time they are started: the last one's may hold what was left in it.
-    store = FileStore(f"{ranks.store_file}-{ranks.restarts}", ranks.world_size) if ranks.store_file else None
+    store = _store(ranks, timeout_s)
     dist.init_process_group(
         "nccl" if device.type == "cuda" else "gloo",
         store=store,
@@ -91,6 +91,20 @@ def process_group(ranks: Ranks, device: torch.device, timeout_s: float) -> Itera
         # threads still hold its tensors (seen with torch 2.13; https://github.com/pytorch/pytorch/pull/179291).
         gc.collect()
         dist.destroy_process_group()
+
+
+def _store(ranks: Ranks, timeout_s: float) -> Store | None:
+    """Where they meet; None where torchrun told torch."""
+    from torch._C._distributed_c10d import FileStore, PrefixStore, TCPStore
+
+    if ranks.store_file:
+        # A file of their own each time they are started: the last one's may hold what was left in it.
+        return FileStore(f"{ranks.store_file}-{ranks.restarts}", ranks.world_size)
+    if ranks.store_address:
+        address, _, prefix = ranks.store_address.partition("/")
+        host, _, port = address.rpartition(":")
+        return PrefixStore(prefix, TCPStore(host, int(port), timeout=timedelta(seconds=timeout_s)))
+    return None
 
 
 def num_cores() -> int:

@@ -34,7 +34,9 @@ def opened(config: TrainConfig, options: SearchOptions, environment: PlatformEnv
         training = Training(config=config, num_threads=max(1, num_cores() // slots))
         yield Engine(num_slots=slots, run=lambda study: processes.run(study, training, num_workers=slots))
         return
-    with connected_to_ray(environment, num_cpus=num_cores()):
+    num_ranks = options.ranks_per_trial
+    variables = {} if environment.ray_address else {"GLOO_SOCKET_IFNAME": "lo"}
+    with connected_to_ray(environment, num_cpus=max(num_ranks, num_cores()), variables=variables):
         import ray
 
         from workloads.tuning import on_ray
@@ -44,17 +46,23 @@ def opened(config: TrainConfig, options: SearchOptions, environment: PlatformEnv
 
         num_gpus = options.gpus_per_trial
         if num_gpus is None:
-            num_gpus = 1.0 if there().get("GPU") and config.device in ("auto", "cuda") else 0.0
-        resources = {"CPU": 1.0} | ({"GPU": num_gpus} if num_gpus else {})
+            num_gpus = float(num_ranks) if there().get("GPU") and config.device in ("auto", "cuda") else 0.0
+        resources = {"CPU": 1.0} | ({"GPU": num_gpus / num_ranks} if num_gpus else {})
 
         def room() -> int:
             nodes = there()
-            return max(1, int(min(nodes.get(kind, 0) / amount for kind, amount in resources.items())))
+            return max(1, int(min(nodes.get(kind, 0) / amount for kind, amount in resources.items())) // num_ranks)
 
         training = Training(config=config, num_threads=1)
 
         def run(study: Study) -> None:
-            on_ray.run(study, training, resources=resources, num_workers=lambda: options.max_concurrent or room())
+            on_ray.run(
+                study,
+                training,
+                resources=resources,
+                num_workers=lambda: options.max_concurrent or room(),
+                ranks_per_worker=num_ranks,
+            )
 
         yield Engine(num_slots=min(room(), options.max_concurrent or room(), options.num_trials), run=run)
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any
 
 import ray
 from ray.exceptions import RayError
+from ray.util import get_node_ip_address, placement_group, remove_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+from torch._C._distributed_c10d import TCPStore
 
 from workloads.errors import ClusterError
+from workloads.training.ranks import Ranks
 from workloads.tuning.processes import LOOK_EVERY_S, Objective, job_of, reason_of
 from workloads.tuning.study import Study
 from workloads.tuning.trial import Job
@@ -21,13 +26,20 @@ MAX_FAILED_STARTS = 3
 """In a row: then it is not that machines go."""
 
 
-def run(study: Study, objective: Objective, *, resources: dict[str, float], num_workers: Callable[[], int]) -> None:
+def run(
+    study: Study,
+    objective: Objective,
+    *,
+    resources: dict[str, float],
+    num_workers: Callable[[], int],
+    ranks_per_worker: int = 1,
+) -> None:
     """Run the study's trials to its end on the cluster that this process is connected to.
 
-    A worker needs `resources` (`CPU`, `GPU`). `num_workers` is asked again and again: nodes come and go. Raises
-    ClusterError if workers cannot start.
+    A worker runs a trial at a time with `ranks_per_worker` ranks, each of which needs `resources` (`CPU`, `GPU`).
+    `num_workers` is asked again and again: nodes come and go. Raises ClusterError if workers cannot start.
     """
-    pool = _Pool(study, objective, resources)
+    pool = _Pool(study, objective, resources, ranks_per_worker)
     try:
         while not study.is_over:
             study.raise_if_stopped()
@@ -41,9 +53,9 @@ def run(study: Study, objective: Objective, *, resources: dict[str, float], num_
 class _Pool:
     """The workers of a search."""
 
-    def __init__(self, study: Study, objective: Objective, resources: dict[str, float]) -> None:
+    def __init__(self, study: Study, objective: Objective, resources: dict[str, float], num_ranks: int) -> None:
         self.study, self.objective = study, ray.put(objective)
-        self.actor: Any = ray.remote(num_cpus=resources["CPU"], num_gpus=resources.get("GPU", 0))(_Actor)
+        self.resources, self.num_ranks = resources, num_ranks
         self.workers: list[_Worker] = []
         self.failed_starts = 0
 
@@ -51,12 +63,12 @@ class _Pool:
         """Ask the cluster for workers, up to `size` and to what is left to do."""
         wanted = min(size, self.study.num_trials)
         while len(self.workers) < wanted:
-            self.workers.append(_Worker(self.actor.remote(self.objective)))
+            self.workers.append(_Worker(self.objective, self.resources, self.num_ranks))
 
     def give_trials(self) -> None:
         """Have those that wait for one run one."""
         for worker in self.workers:
-            if worker.answer is None:
+            if not worker.waits_for():
                 trial = self.study.next()
                 if trial is None:
                     return
@@ -65,38 +77,51 @@ class _Pool:
 
     def hear(self) -> None:
         """Wait for the workers' answers, but not for long."""
-        waiting = {worker.answer: worker for worker in self.workers if worker.answer is not None}
+        waiting = {answer: worker for worker in self.workers for answer in worker.waits_for()}
         if not waiting:
             return
         answered, _ = ray.wait(list(waiting), timeout=LOOK_EVERY_S)
         for answer in answered:
             worker = waiting[answer]
+            if worker not in self.workers:  # lost with another of its actors
+                continue
             try:
                 told = ray.get(answer)
             except RayError as error:
                 self._lose(worker, error)
             else:
-                self._take(worker, told)
+                self._take(worker, answer, told)
 
-    def _take(self, worker: _Worker, told: EpochResult | str | None) -> None:
-        trial, worker.answer = worker.trial, None
-        if trial is None:  # it has started
-            self.failed_starts = 0
-        elif isinstance(told, EpochResult):
-            worker.go_on(self.study.report(trial.number, told))
-        else:
-            worker.trial = None
-            self.study.end(trial.number, told)
+    def _take(self, worker: _Worker, answer: Any, told: EpochResult | str | None) -> None:
+        trial, is_first = worker.trial, worker.answered(answer)
+        if isinstance(told, EpochResult):
+            if trial is not None:
+                worker.go_on(self.study.report(trial.number, told))
+        elif is_first and worker.num_begun == 0:
+            worker.meeting, self.failed_starts = told, 0
+        elif is_first or told is not None:
+            self._end(worker, told)
+
+    def _end(self, worker: _Worker, fault: str | None) -> None:
+        """The trial ended, or one of its ranks failed: the others may wait for it for ever."""
+        trial, worker.trial = worker.trial, None
+        if fault is not None and self.num_ranks > 1:
+            self._drop(worker)
+        if trial is not None:
+            self.study.end(trial.number, fault)
 
     def _lose(self, worker: _Worker, error: RayError) -> None:
-        self.workers.remove(worker)
-        worker.stop()
+        self._drop(worker)
         if worker.trial is not None:
             self.study.lost(worker.trial.number, type(error).__name__)
             return
         self.failed_starts += 1
         if self.failed_starts == MAX_FAILED_STARTS:
             raise ClusterError(f"Ray cannot start a worker for trials: {' '.join(str(error).split())}") from error
+
+    def _drop(self, worker: _Worker) -> None:
+        self.workers.remove(worker)
+        worker.stop()
 
     def stop(self) -> None:
         """End the workers, in the midst of a trial too."""
@@ -105,26 +130,63 @@ class _Pool:
 
 
 class _Worker:
-    """What the driver knows of an actor."""
+    """What the driver knows of the actors that run a trial: one, or the ranks of it."""
 
-    def __init__(self, actor: Any) -> None:
-        self.actor = actor
+    def __init__(self, objective: Any, resources: dict[str, float], num_ranks: int) -> None:
+        needs: dict[str, Any] = {"num_cpus": resources["CPU"], "num_gpus": resources.get("GPU", 0)}
+        self.group = placement_group([resources] * num_ranks) if num_ranks > 1 else None  # all of them, or none
+        self.actors: list[Any] = []
+        for rank in range(num_ranks):
+            if self.group:
+                needs["scheduling_strategy"] = PlacementGroupSchedulingStrategy(self.group, rank)
+            self.actors.append(ray.remote(**needs)(_Actor).remote(objective))
         self.trial: Trial | None = None
-        self.answer: Any = actor.start.remote()
-        """To what it was last asked; None while it waits for a trial."""
+        self.meeting: Any = None
+        """Where the ranks of a trial find each other."""
+        self.num_begun = 0
+        self.answer, *others = [
+            actor.start.remote(opens_store=num_ranks > 1 and rank == 0) for rank, actor in enumerate(self.actors)
+        ]
+        """To what the first was last asked; None once it is told."""
+        self.others: list[Any] = others
+        """What the other ranks have yet to say."""
 
     def begin(self, trial: Trial, job: Job) -> None:
-        """Have it run a trial."""
-        self.trial, self.answer = trial, self.actor.begin.remote(job)
+        """Have them run a trial."""
+        self.trial, self.num_begun = trial, self.num_begun + 1
+        where = f"{self.meeting}/{self.num_begun}" if len(self.actors) > 1 else None
+        self.answer, *others = [
+            actor.begin.remote(
+                replace(job, ranks=Ranks(rank=rank, world_size=len(self.actors), store_address=where))
+            )
+            for rank, actor in enumerate(self.actors)
+        ]  # fmt: skip
+        self.others = others
 
     def go_on(self, goes_on: bool) -> None:
-        """Tell it whether its trial does."""
-        self.answer = self.actor.go_on.remote(goes_on)
+        """Tell the first, and by it all, whether the trial does."""
+        self.answer = self.actors[0].go_on.remote(goes_on)
+
+    def waits_for(self) -> list[Any]:
+        """Answers to come."""
+        return [*self.others, *([] if self.answer is None else [self.answer])]
+
+    def answered(self, answer: Any) -> bool:
+        """Cross out what is told now; whether it is the first who tells it."""
+        if answer == self.answer:
+            self.answer = None
+            return True
+        self.others.remove(answer)
+        return False
 
     def stop(self) -> None:
-        """End it."""
-        with suppress(RayError):  # it is gone, or all of the cluster is
-            ray.kill(self.actor)
+        """End them."""
+        for actor in self.actors:
+            with suppress(RayError):  # it is gone, or all of the cluster is
+                ray.kill(actor)
+        if self.group:
+            with suppress(RayError):
+                remove_placement_group(self.group)
 
 
 class _Actor:
@@ -137,8 +199,13 @@ class _Actor:
         self.answers: SimpleQueue[bool] = SimpleQueue()
         threading.Thread(target=self._work, name="trials", daemon=True).start()
 
-    def start(self) -> None:
-        """Nothing: to be heard of once the actor runs."""
+    def start(self, *, opens_store: bool) -> str | None:
+        """To be heard of once the actor runs, and where the ranks of a trial can meet."""
+        if not opens_store:
+            return None
+        host: str = get_node_ip_address()  # type: ignore[no-untyped-call]  # Ray's
+        self.store = TCPStore(host, 0, is_master=True, wait_for_workers=False)
+        return f"{host}:{self.store.port}"
 
     def begin(self, job: Job) -> EpochResult | str | None:
         """Run a trial up to its first report; its result, or why the trial failed, or None if it ended."""

@@ -25,6 +25,8 @@ class SearchOptions:
     budget_usd: float | None = None
     gpus_per_trial: float | None = None
     """Of the Ray cluster's, fractions too; 1 where the cluster has some and the config may use them, if None."""
+    ranks_per_trial: int = 1
+    """Workers of the Ray cluster that train a trial together."""
     storage: str | None = None
     """Where Optuna keeps the study: `postgresql://` or a journal file's path; in the search's folder if None."""
     tracking: bool = True

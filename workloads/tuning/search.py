@@ -99,7 +99,11 @@ def check(config: TrainConfig, options: SearchOptions, environment: PlatformEnvi
     """Raise WorkloadError, within seconds, with every fault for which the search could not run."""
     faults = [
         f"--{name} is {value}; it must be at least 1"
-        for name, value in (("num-samples", options.num_trials), ("max-concurrent", options.max_concurrent))
+        for name, value in (
+            ("num-samples", options.num_trials),
+            ("max-concurrent", options.max_concurrent),
+            ("ranks-per-trial", options.ranks_per_trial),
+        )
         if value is not None and value < 1
     ]
     faults += [
@@ -114,6 +118,11 @@ def check(config: TrainConfig, options: SearchOptions, environment: PlatformEnvi
     ]
     if options.gpus_per_trial is not None and (options.engine == OPTUNA or not options.gpus_per_trial >= 0):
         faults.append(f"--gpus-per-trial is {options.gpus_per_trial:g}; it must be 0 or more, and --engine {RAY}")
+    if options.ranks_per_trial > config.global_batch_size:
+        most = f"global_batch_size, {config.global_batch_size}"
+        faults.append(f"--ranks-per-trial is {options.ranks_per_trial}; it must be at most {most}")
+    if options.ranks_per_trial > 1 and options.engine == OPTUNA:
+        faults.append(f"--ranks-per-trial is {options.ranks_per_trial}; it must be 1, or use --engine {RAY}")
     if options.budget_usd is not None and price_per_hour(environment) is None:
         faults.append(f"--budget-usd is {options.budget_usd:g} and {PRICE} is not set; set it to what an hour costs")
     if not config.search.space:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 import torch
+import torch.distributed as dist
 
 from workloads.checkpoints.checkpoints import Checkpoints
 from workloads.checkpoints.store import open_store
@@ -19,9 +20,9 @@ from workloads.config import DataConfig, TrainConfig
 from workloads.data.datasets import Dataset, load
 from workloads.environment import PlatformEnvironment
 from workloads.training.devices import resolve_device
-from workloads.training.ranks import Ranks
+from workloads.training.ranks import Ranks, process_group
 from workloads.training.reports import EpochReport
-from workloads.training.run import train_model
+from workloads.training.run import check_ranks, train_model
 from workloads.tuning.trials import EpochResult
 
 Report = Callable[[EpochResult], bool]
@@ -36,6 +37,7 @@ class Job:
     params: Mapping[str, object]
     state_place: str | None
     """Where its state is kept after each epoch, and found if it ran before; None to keep none."""
+    ranks: Ranks = field(default_factory=Ranks)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,30 +48,45 @@ class Training:
     num_threads: int
 
     def __call__(self, job: Job, report: Report) -> None:
-        """Train to the last epoch, or until `report` answers no; errors are let out, and fail this trial alone."""
-        config = self.config.with_values(job.params)
-        ranks = Ranks()
+        """Train to the last epoch, or until `report` answers no; errors are let out, and fail this trial alone.
+
+        Of several ranks, each of which is called, the first reports.
+        """
+        config, ranks = self.config.with_values(job.params), job.ranks
+        check_ranks(config, ranks.world_size)
         device = resolve_device(config.device, ranks)
         torch.set_num_threads(config.num_threads or self.num_threads)
         dataset = dataset_of(config.data)
 
         def on_epoch(epoch: EpochReport) -> None:
-            if not report(_result(epoch)):
+            goes_on = report(_result(epoch)) if ranks.is_first else True
+            if not _all(goes_on, ranks, device):
                 raise _Ended
 
         try:
-            if job.state_place is None:
-                train_model(config, dataset, ranks, device, on_epoch)
-                return
-            store = open_store(job.state_place)
-            state = Checkpoints(store).newest()
-            if state is not None:
-                for earlier in state["reports"]:
-                    report(_told_again(earlier, ended_at=state["time"]))
-            with Checkpoints(store, keep_last=1) as checkpoints:
-                train_model(config, dataset, ranks, device, on_epoch, saver=_Newest(checkpoints), state=state)
+            with process_group(ranks, device, config.timeout_s):
+                if job.state_place is None:
+                    train_model(config, dataset, ranks, device, on_epoch)
+                    return
+                store = open_store(job.state_place)
+                state = Checkpoints(store).newest()
+                if state is not None and ranks.is_first:
+                    for earlier in state["reports"]:
+                        report(_told_again(earlier, ended_at=state["time"]))
+                with Checkpoints(store, keep_last=1) as checkpoints:
+                    saver = _Newest(checkpoints) if ranks.is_first else None
+                    train_model(config, dataset, ranks, device, on_epoch, saver=saver, state=state)
         except _Ended:
             return
+
+
+def _all(says: bool, ranks: Ranks, device: torch.device) -> bool:
+    """Whether all ranks say so."""
+    if ranks.world_size == 1:
+        return says
+    told = torch.tensor(int(says), device=device)
+    dist.all_reduce(told, dist.ReduceOp.MIN)
+    return bool(told)
 
 
 class _Ended(Exception):  # noqa: N818  reads as what happened

@@ -141,3 +141,30 @@ class CannotArrive:
     def __reduce__(self) -> tuple[type[int], tuple[str]]:
         """What unpickles to an error."""
         return int, ("no number",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LosesRank(Training):
+    """Trains for real; a rank other than the first is killed as it begins to wait for the others' epoch, once."""
+
+    place: Path
+    rank: int
+    at_epoch: int
+
+    def __call__(self, job: Job, report: Report) -> None:
+        """Run the trial."""
+        if job.ranks.is_first:
+
+            def kill_and_report(told: EpochResult) -> bool:
+                pid = self.place / f"pid-{self.rank}"
+                if told.epoch == self.at_epoch and pid.exists():
+                    os.kill(int(pid.read_text()), signal.SIGKILL)
+                    pid.unlink()
+                return report(told)
+
+            super().__call__(job, kill_and_report)
+            return
+        if job.ranks.rank == self.rank and not (self.place / "killed").exists():
+            (self.place / f"pid-{self.rank}").write_text(str(os.getpid()))
+            (self.place / "killed").touch()
+        super().__call__(job, report)

@@ -342,7 +342,14 @@ def answer_once(server: socket.socket, answer: bytes) -> None:
 
 def test_all_that_is_wrong_with_a_search_is_told_at_once() -> None:
     options = SearchOptions(
-        engine="hyperopt", sampler="grid", num_trials=0, max_concurrent=0, max_hours=0, budget_usd=1, tracking=False
+        engine="hyperopt",
+        sampler="grid",
+        num_trials=0,
+        max_concurrent=0,
+        ranks_per_trial=100,
+        max_hours=0,
+        budget_usd=1,
+        tracking=False,
     )
     config = load_config("digits", {"search": {"grace_epochs": 3}, "epochs": 2})
     with pytest.raises(SearchError) as raised:
@@ -352,6 +359,7 @@ def test_all_that_is_wrong_with_a_search_is_told_at_once() -> None:
         "--sampler is grid; it must be one of random, tpe",
         "--num-samples is 0; it must be at least 1",
         "--max-concurrent is 0; it must be at least 1",
+        "--ranks-per-trial is 100; it must be at most global_batch_size, 64",
         "--max-hours is 0; it must be above 0",
         "--budget-usd is 1 and MLP_PRICE_USD_PER_HOUR is not set",
         "there is no search space; add search.space",
@@ -371,6 +379,8 @@ def test_all_that_is_wrong_with_a_search_is_told_at_once() -> None:
         (("digits", "--storage", "sqlite:///study.db"), "it must be postgresql://… or the path of a journal file"),
         (("digits", "--storage", "postgresql://u:secret@127.0.0.1:1/d"), "Storage postgresql://u:***@127.0.0.1:1/d"),
         (("digits", "--budget-usd", "0"), "--budget-usd is 0; it must be above 0"),
+        (("digits", "--ranks-per-trial", "0"), "--ranks-per-trial is 0; it must be at least 1"),
+        (("digits", "--ranks-per-trial", "2"), "--ranks-per-trial is 2; it must be 1, or use --engine ray"),
     ],
 )  # fmt: skip
 def test_a_search_that_cannot_begin_or_go_on_is_refused_and_leaves_nothing(

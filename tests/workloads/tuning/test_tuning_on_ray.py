@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.workloads.tuning.objectives import CannotArrive, Pretended, config, folder, study
+from tests.workloads.tuning.objectives import CannotArrive, LosesRank, Pretended, config, folder, study
+from workloads.config import load_config
 from workloads.environment import PlatformEnvironment
 from workloads.errors import ClusterError
 from workloads.ray_cluster import connected_to_ray
 from workloads.tuning import on_ray
 from workloads.tuning.states import COMPLETE, FAILED, PRUNED
+from workloads.tuning.trial import Training
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 ONE_CPU = {"CPU": 1.0}
@@ -18,7 +20,8 @@ ONE_CPU = {"CPU": 1.0}
 
 @pytest.fixture(scope="module")
 def _ray() -> Iterator[None]:
-    with connected_to_ray(PlatformEnvironment(), num_cpus=1, variables={"PYTHONPATH": str(REPOSITORY)}):
+    variables = {"PYTHONPATH": str(REPOSITORY), "GLOO_SOCKET_IFNAME": "lo"}
+    with connected_to_ray(PlatformEnvironment(), num_cpus=2, variables=variables):
         yield
 
 
@@ -43,9 +46,9 @@ def test_trials_on_ray_share_workers_fail_alone_and_go_on_from_their_state_when_
 def test_workers_that_find_no_room_on_the_cluster_get_no_trials(tmp_path: Path) -> None:
     searched = study(config(3), num_trials=6)
     objective = Pretended(3, tmp_path / "log")
-    on_ray.run(searched, objective, resources=ONE_CPU, num_workers=lambda: 3)
+    on_ray.run(searched, objective, resources=ONE_CPU, num_workers=lambda: 5)
     assert {trial.state for trial in searched.trials} == {COMPLETE, PRUNED}
-    assert len({objective.worker(number, 1) for number in range(6)}) == 1
+    assert len({objective.worker(number, 1) for number in range(6)}) <= 2
 
 
 @pytest.mark.slow
@@ -55,3 +58,40 @@ def test_a_search_whose_workers_cannot_start_ends(tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match=r"cannot start a worker for trials: .*invalid literal.*'no number'"):
         on_ray.run(searched, CannotArrive(), resources=ONE_CPU, num_workers=lambda: 1)
     assert searched.trials == []
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_ray")
+def test_ranks_that_train_a_trial_together_end_early_together_and_fail_together(
+    tmp_path: Path,
+) -> None:
+    small = {"epochs": 3, "data.num_train": 300, "num_threads": 1, "model.norm": "group"}
+    rates = {"search.space.optim.lr": {"choice": [0.1, 1e12]}}
+    searched = load_config("digits", small | rates)
+    one, two = (study(searched, num_trials=6, folder=folder(tmp_path / str(number))) for number in (1, 2))
+    training = Training(config=searched, num_threads=1)
+    on_ray.run(one, training, resources=ONE_CPU, num_workers=lambda: 1)
+    on_ray.run(two, training, resources=ONE_CPU, num_workers=lambda: 1, ranks_per_worker=2)
+    assert {trial.state for trial in two.trials} == {COMPLETE, PRUNED, FAILED}
+    for alone, together in zip(one.trials, two.trials, strict=True):
+        assert together.params == alone.params
+        assert (together.state, together.num_epochs) == (alone.state, alone.num_epochs)
+        if together.state == FAILED:
+            assert "not finite at step" in str(together.error)
+        for ours, theirs in zip(together.results, alone.results, strict=True):
+            assert ours.val_loss == pytest.approx(theirs.val_loss, rel=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_ray")
+def test_a_trial_that_loses_one_of_its_ranks_goes_on_from_its_state(
+    tmp_path: Path,
+) -> None:
+    searched = load_config("digits", {"epochs": 4, "data.num_train": 300, "num_threads": 1})
+    lost = study(searched, num_trials=1, folder=folder(tmp_path))
+    training = LosesRank(config=searched, num_threads=1, place=tmp_path, rank=1, at_epoch=3)
+    on_ray.run(lost, training, resources=ONE_CPU, num_workers=lambda: 1, ranks_per_worker=2)
+    [trial] = lost.trials
+    assert (trial.state, trial.times_lost) == (COMPLETE, 1)
+    assert [one.epoch for one in trial.results] == [1, 2, 3, 4]
+    assert [one.is_told_again for one in trial.results] == [False] * 4
