@@ -30,7 +30,7 @@ class Ranks:
     local_world_size: int = 1
     store_file: str | None = None
     store_address: str | None = None
-    """`host:port/prefix` of the TCPStore through which ranks on several machines meet."""
+    """`host:port` of the TCPStore through which ranks on several machines meet."""
     started_by_torchrun: bool = False
     restarts: int = 0
     """How often torchrun started the ranks anew."""
@@ -76,14 +76,7 @@ def process_group(ranks: Ranks, device: torch.device, timeout_s: float) -> Itera
         yield
         gc.collect()
         return
-    store = _store(ranks, timeout_s)
-    dist.init_process_group(
-        "nccl" if device.type == "cuda" else "gloo",
-        store=store,
-        rank=ranks.rank if store else -1,
-        world_size=ranks.world_size if store else -1,
-        timeout=timedelta(seconds=timeout_s),
-    )
+    join(ranks, device, timeout_s)
     try:
         yield
     finally:
@@ -93,17 +86,30 @@ def process_group(ranks: Ranks, device: torch.device, timeout_s: float) -> Itera
         dist.destroy_process_group()
 
 
+def join(ranks: Ranks, device: torch.device, timeout_s: float) -> None:
+    """Join the ranks, by gloo on CPU and NCCL on CUDA; who calls this parts them, or ends their processes."""
+    import torch.distributed as dist
+
+    store = _store(ranks, timeout_s)
+    dist.init_process_group(
+        "nccl" if device.type == "cuda" else "gloo",
+        store=store,
+        rank=ranks.rank if store else -1,
+        world_size=ranks.world_size if store else -1,
+        timeout=timedelta(seconds=timeout_s),
+    )
+
+
 def _store(ranks: Ranks, timeout_s: float) -> Store | None:
     """Where they meet; None where torchrun told torch."""
-    from torch._C._distributed_c10d import FileStore, PrefixStore, TCPStore
+    from torch._C._distributed_c10d import FileStore, TCPStore
 
     if ranks.store_file:
         # A file of their own each time they are started: the last one's may hold what was left in it.
         return FileStore(f"{ranks.store_file}-{ranks.restarts}", ranks.world_size)
     if ranks.store_address:
-        address, _, prefix = ranks.store_address.partition("/")
-        host, _, port = address.rpartition(":")
-        return PrefixStore(prefix, TCPStore(host, int(port), timeout=timedelta(seconds=timeout_s)))
+        host, _, port = ranks.store_address.rpartition(":")
+        return TCPStore(host, int(port), timeout=timedelta(seconds=timeout_s))
     return None
 
 

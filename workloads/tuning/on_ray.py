@@ -97,8 +97,8 @@ class _Pool:
         if isinstance(told, EpochResult):
             if trial is not None:
                 worker.go_on(self.study.report(trial.number, told))
-        elif is_first and worker.num_begun == 0:
-            worker.meeting, self.failed_starts = told, 0
+        elif is_first and not worker.has_started:
+            worker.has_started, worker.store_address, self.failed_starts = True, told, 0
         elif is_first or told is not None:
             self._end(worker, told)
 
@@ -141,9 +141,9 @@ class _Worker:
                 needs["scheduling_strategy"] = PlacementGroupSchedulingStrategy(self.group, rank)
             self.actors.append(ray.remote(**needs)(_Actor).remote(objective))
         self.trial: Trial | None = None
-        self.meeting: Any = None
-        """Where the ranks of a trial find each other."""
-        self.num_begun = 0
+        self.has_started = False
+        self.store_address: str | None = None
+        """Where the ranks find each other."""
         self.answer, *others = [
             actor.start.remote(opens_store=num_ranks > 1 and rank == 0) for rank, actor in enumerate(self.actors)
         ]
@@ -153,14 +153,13 @@ class _Worker:
 
     def begin(self, trial: Trial, job: Job) -> None:
         """Have them run a trial."""
-        self.trial, self.num_begun = trial, self.num_begun + 1
-        where = f"{self.meeting}/{self.num_begun}" if len(self.actors) > 1 else None
+        self.trial, world_size = trial, len(self.actors)
         self.answer, *others = [
             actor.begin.remote(
-                replace(job, ranks=Ranks(rank=rank, world_size=len(self.actors), store_address=where))
+                replace(job, ranks=Ranks(rank=rank, world_size=world_size, store_address=self.store_address))
             )
             for rank, actor in enumerate(self.actors)
-        ]  # fmt: skip
+        ]
         self.others = others
 
     def go_on(self, goes_on: bool) -> None:

@@ -20,7 +20,7 @@ from workloads.config import DataConfig, TrainConfig
 from workloads.data.datasets import Dataset, load
 from workloads.environment import PlatformEnvironment
 from workloads.training.devices import resolve_device
-from workloads.training.ranks import Ranks, process_group
+from workloads.training.ranks import Ranks, join
 from workloads.training.reports import EpochReport
 from workloads.training.run import check_ranks, train_model
 from workloads.tuning.trials import EpochResult
@@ -63,19 +63,21 @@ class Training:
             if not _all(goes_on, ranks, device):
                 raise _Ended
 
+        if ranks.world_size > 1 and not dist.is_initialized():
+            # As long as the worker lives: parted after each trial, a rank now and then waited for one that had left.
+            join(ranks, device, config.timeout_s)
         try:
-            with process_group(ranks, device, config.timeout_s):
-                if job.state_place is None:
-                    train_model(config, dataset, ranks, device, on_epoch)
-                    return
-                store = open_store(job.state_place)
-                state = Checkpoints(store).newest()
-                if state is not None and ranks.is_first:
-                    for earlier in state["reports"]:
-                        report(_told_again(earlier, ended_at=state["time"]))
-                with Checkpoints(store, keep_last=1) as checkpoints:
-                    saver = _Newest(checkpoints) if ranks.is_first else None
-                    train_model(config, dataset, ranks, device, on_epoch, saver=saver, state=state)
+            if job.state_place is None:
+                train_model(config, dataset, ranks, device, on_epoch)
+                return
+            store = open_store(job.state_place)
+            state = Checkpoints(store).newest()
+            if state is not None and ranks.is_first:
+                for earlier in state["reports"]:
+                    report(_told_again(earlier, ended_at=state["time"]))
+            with Checkpoints(store, keep_last=1) as checkpoints:
+                saver = _Newest(checkpoints) if ranks.is_first else None
+                train_model(config, dataset, ranks, device, on_epoch, saver=saver, state=state)
         except _Ended:
             return
 
