@@ -97,11 +97,8 @@ class Services(pulumi.ComponentResource):
             self._child,
         )
         self.tracking = self._make_tracking()
-        RayOperator(
-            "ray",
-            RayOperatorArgs(watched=(training_namespace.NAMESPACE,), needs=self._controllers.base),
-            self._child,
-        )
+        operator = RayOperatorArgs(watched=(training_namespace.NAMESPACE,), needs=self._controllers.base)
+        RayOperator("ray", operator, self._child)
         self.training = TrainingNamespace(
             "training",
             TrainingNamespaceArgs(
@@ -223,16 +220,9 @@ class Services(pulumi.ComponentResource):
         )
 
     def _image(self, name: str, *, sources: tuple[str, ...]) -> Image:
-        return Image(
-            f"{name}-image",
-            ImageArgs(
-                repository_url=self._args.repository_urls[name],
-                context=_REPOSITORY,
-                dockerfile=f"images/{name}/Dockerfile",
-                sources=sources,
-            ),
-            self._child,
-        )
+        url, dockerfile = self._args.repository_urls[name], f"images/{name}/Dockerfile"
+        args = ImageArgs(repository_url=url, context=_REPOSITORY, dockerfile=dockerfile, sources=sources)
+        return Image(f"{name}-image", args, self._child)
 
     def _ways_in(self, backends: Sequence[Backend]) -> dict[str, str]:
         args = self._args
