@@ -1,6 +1,6 @@
 """One trial, as a worker runs it: a training with the parameters that were drawn, reported after each epoch.
 
-Workers are used for many trials: nothing of a trial outlives its call but the loaded data set.
+Workers are used for many trials: nothing of a trial outlives its call but the loaded data set and how ranks are joined.
 """
 
 from __future__ import annotations
