@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -10,7 +11,7 @@ from queue import SimpleQueue
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayActorError, RayError
 from ray.util import get_node_ip_address, placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from torch._C._distributed_c10d import TCPStore
@@ -22,8 +23,10 @@ from workloads.tuning.study import Study
 from workloads.tuning.trial import Job
 from workloads.tuning.trials import EpochResult, Trial
 
-MAX_FAILED_STARTS = 3
-"""In a row: then it is not that machines go."""
+START_AGAIN_S = 1.0
+"""After a worker was lost as it started: Ray places actors on a node that is gone until it finds out."""
+GIVE_UP_S = 120.0
+"""Since a worker was last heard of."""
 
 
 def run(
@@ -57,12 +60,12 @@ class _Pool:
         self.study, self.objective = study, ray.put(objective)
         self.resources, self.num_ranks = resources, num_ranks
         self.workers: list[_Worker] = []
-        self.failed_starts = 0
+        self.heard_at, self.grows_from = time.monotonic(), 0.0
 
     def grow(self, size: int) -> None:
         """Ask the cluster for workers, up to `size` and to what is left to do."""
         wanted = min(size, self.study.num_trials)
-        while len(self.workers) < wanted:
+        while len(self.workers) < wanted and time.monotonic() >= self.grows_from:
             self.workers.append(_Worker(self.objective, self.resources, self.num_ranks))
 
     def give_trials(self) -> None:
@@ -79,6 +82,7 @@ class _Pool:
         """Wait for the workers' answers, but not for long."""
         waiting = {answer: worker for worker in self.workers for answer in worker.waits_for()}
         if not waiting:
+            time.sleep(LOOK_EVERY_S)
             return
         answered, _ = ray.wait(list(waiting), timeout=LOOK_EVERY_S)
         for answer in answered:
@@ -90,6 +94,7 @@ class _Pool:
             except RayError as error:
                 self._lose(worker, error)
             else:
+                self.heard_at = time.monotonic()
                 self._take(worker, answer, told)
 
     def _take(self, worker: _Worker, answer: Any, told: EpochResult | str | None) -> None:
@@ -98,7 +103,7 @@ class _Pool:
             if trial is not None:
                 worker.go_on(self.study.report(trial.number, told))
         elif is_first and not worker.has_started:
-            worker.has_started, worker.store_address, self.failed_starts = True, told, 0
+            worker.has_started, worker.store_address = True, told
         elif is_first or told is not None:
             self._end(worker, told)
 
@@ -115,9 +120,11 @@ class _Pool:
         if worker.trial is not None:
             self.study.lost(worker.trial.number, type(error).__name__)
             return
-        self.failed_starts += 1
-        if self.failed_starts == MAX_FAILED_STARTS:
+        now = time.monotonic()
+        may_pass = isinstance(error, RayActorError) and not error.actor_init_failed
+        if not may_pass or now - self.heard_at > GIVE_UP_S:
             raise ClusterError(f"Ray cannot start a worker for trials: {' '.join(str(error).split())}") from error
+        self.grows_from = now + START_AGAIN_S
 
     def _drop(self, worker: _Worker) -> None:
         self.workers.remove(worker)

@@ -249,6 +249,8 @@ class _Search:
         """The study as it is in the end, its record, and what a second of a trial cost."""
         price = price_per_hour(self.environment)
         with ExitStack() as stack:
+            if self.kept:
+                stack.callback(self.kept.close)
             engine = stack.enter_context(opened(self.config, self.options, self.environment))
             stop.listen()  # Ray has a handler of its own, which would end the process with the record left open
             usd_per_s = None if price is None else price / SECONDS_PER_HOUR / engine.num_slots

@@ -31,8 +31,8 @@ FAULTS = (StorageInternalError, SQLAlchemyError, OSError)
 class KeptStudy:
     """Follows trials."""
 
-    def __init__(self, study: optuna.Study, space: Mapping[str, Dimension]) -> None:
-        self.study, self.space = study, space
+    def __init__(self, study: optuna.Study, storage: BaseStorage, space: Mapping[str, Dimension]) -> None:
+        self.study, self.storage, self.space = study, storage, space
         self.names = {trial.user_attrs.get("trial") for trial in study.get_trials(deepcopy=False)}
 
     @classmethod
@@ -48,10 +48,9 @@ class KeptStudy:
                 return None
             storage = f"{folder.place}/{JOURNAL}"
         try:
-            study = optuna.create_study(
-                storage=_opened(storage), study_name=name, direction="maximize", load_if_exists=True
-            )
-            return cls(study, space)
+            opened = _opened(storage)
+            study = optuna.create_study(storage=opened, study_name=name, direction="maximize", load_if_exists=True)
+            return cls(study, opened, space)
         except FAULTS as error:
             fault = " ".join(str(error).split())[:300]
             raise SearchError(f"Storage {_shown(storage)} cannot be used: {fault}; leave out --storage") from error
@@ -66,6 +65,12 @@ class KeptStudy:
             logger.warning("%s is not kept in Optuna's storage: %s", trial.name, " ".join(str(error).split())[:300])
         else:
             self.names.add(trial.name)
+
+    def close(self) -> None:
+        """Let go of connections to a database."""
+        if isinstance(self.storage, RDBStorage):
+            self.storage.remove_session()
+            self.storage.engine.dispose()
 
 
 def _opened(storage: str) -> BaseStorage:

@@ -10,23 +10,17 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import psutil
 import pytest
 from mlflow import MlflowClient
 
-from tests.workloads.tuning.objectives import Held
-from workloads.config import load_config
+from tests.workloads.tuning import node_drill
 from workloads.environment import CHECKPOINTS, PlatformEnvironment
 from workloads.tracking.connection import connect
-from workloads.tuning import engines
-from workloads.tuning.options import SearchOptions
-from workloads.tuning.search import search
+from workloads.tuning.folder import SearchFolder
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 TIMEOUT_S = 500
@@ -153,37 +147,17 @@ def test_trials_that_train_in_processes_go_on_from_their_state_when_their_worker
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_trial_whose_ray_node_is_gone_goes_on_from_its_state_on_another(
-    environment: PlatformEnvironment, searches: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    environment: PlatformEnvironment, searches: Path, tmp_path: Path
 ) -> None:
-    from ray.cluster_utils import Cluster
-
-    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
-    monkeypatch.setattr(engines, "Training", partial(Held, place=tmp_path, at_epoch=NUM_EPOCHS // 2))
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    goes = cluster.add_node(num_cpus=1)
-
-    def remove_once_both_train() -> None:
-        deadline = time.monotonic() + TIMEOUT_S
-        while len(held := list(tmp_path.glob("held-*"))) < 2 or not all(one.read_text() for one in held):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        workers = [psutil.Process(int(one.read_text())) for one in held]
-        cluster.remove_node(goes, allow_graceful=False)
-        psutil.wait_procs(workers, timeout=TIMEOUT_S, callback=lambda _gone: (tmp_path / "go").touch())
-
-    thread = Thread(target=remove_once_both_train, daemon=True)
-    config = load_config("digits", CONFIG | {"epochs": NUM_EPOCHS, "search.grace_epochs": NUM_EPOCHS})
-    options = SearchOptions(num_trials=2, tracking=False)
-    try:
-        thread.start()
-        here = replace(PlatformEnvironment.read(), ray_address=cluster.address)
-        result = search(config, options, here, name="node")
-        thread.join()
-    finally:
-        cluster.shutdown()
-    assert [(trial.state, trial.num_epochs) for trial in result.trials] == [("complete", NUM_EPOCHS)] * 2
-    assert sorted(trial.times_lost for trial in result.trials) == [0, 1]
-    for trial in result.trials:
+    changes = CONFIG | {"epochs": NUM_EPOCHS, "search.grace_epochs": NUM_EPOCHS}
+    drill = [sys.executable, node_drill.__file__, str(tmp_path), json.dumps(changes), str(NUM_EPOCHS // 2)]
+    subprocess.run(drill, env=os.environ | {"PYTHONPATH": str(REPOSITORY)}, check=True, timeout=TIMEOUT_S)
+    found = SearchFolder.of(PlatformEnvironment.read(), node_drill.NAME)
+    assert found
+    trials = found.trials()
+    assert [(trial.state, trial.num_epochs) for trial in trials] == [("complete", NUM_EPOCHS)] * 2
+    assert sorted(trial.times_lost for trial in trials) == [0, 1]
+    for trial in trials:
         assert [one.epoch for one in trial.results] == list(range(1, NUM_EPOCHS + 1))
         trained = [int(line) for line in (tmp_path / f"epochs-{trial.number}").read_text().split()]
         again = [NUM_EPOCHS // 2] * trial.times_lost  # the one that was not yet reported

@@ -75,12 +75,15 @@ def test_a_search_is_recorded_whole(
         with psycopg.connect(database) as connection:
             [(kept,)] = connection.execute("SELECT count(*) FROM optuna.trials").fetchall()
         assert kept == 8
-        study = optuna.load_study(study_name="whole", storage=RDBStorage(storage))
+        read = RDBStorage(storage)
+        study = optuna.load_study(study_name="whole", storage=read)
         by_name = {trial.user_attrs["trial"]: trial for trial in study.trials}
         assert {name: STATES[one.state] for name, one in by_name.items()} == {
             trial["name"]: trial["state"] for trial in result["trials"]
         }
         assert study.best_value == result["best"]["val_accuracy"]
+        read.remove_session()
+        read.engine.dispose()
 
         version = client.get_model_version("vision-classifier", result["retrained"]["model_version"])
         of_best = client.get_run(str(version.run_id))
