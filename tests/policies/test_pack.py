@@ -167,8 +167,8 @@ def test_a_preview_of_nothing_breaks_nothing(pack):
 
 @pytest.fixture(scope="module")
 def served():
-    """A connection to the pack, started in its own folder as Pulumi does."""
-    with subprocess.Popen([sys.executable, "."], cwd=PACK, stdout=subprocess.PIPE, text=True) as process:
+    """A connection to the pack, started in its own folder as Pulumi does: unbuffered, for the SDK flushes nothing."""
+    with subprocess.Popen([sys.executable, "-u", "."], cwd=PACK, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout
             port = int(process.stdout.readline())
