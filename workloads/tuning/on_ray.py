@@ -26,7 +26,7 @@ from workloads.tuning.trials import EpochResult, Trial
 START_AGAIN_S = 1.0
 """After a worker was lost as it started: Ray places actors on a node that is gone until it finds out."""
 GIVE_UP_S = 120.0
-"""Since a worker was last heard of."""
+"""Of starts that fail, while no trial runs."""
 
 
 def run(
@@ -60,7 +60,8 @@ class _Pool:
         self.study, self.objective = study, ray.put(objective)
         self.resources, self.num_ranks = resources, num_ranks
         self.workers: list[_Worker] = []
-        self.heard_at, self.grows_from = time.monotonic(), 0.0
+        self.grows_from = 0.0
+        self.failing_since: float | None = None
 
     def grow(self, size: int) -> None:
         """Ask the cluster for workers, up to `size` and to what is left to do."""
@@ -94,7 +95,7 @@ class _Pool:
             except RayError as error:
                 self._lose(worker, error)
             else:
-                self.heard_at = time.monotonic()
+                self.failing_since = None
                 self._take(worker, answer, told)
 
     def _take(self, worker: _Worker, answer: Any, told: EpochResult | str | None) -> None:
@@ -121,8 +122,10 @@ class _Pool:
             self.study.lost(worker.trial.number, type(error).__name__)
             return
         now = time.monotonic()
+        self.failing_since = self.failing_since or now
         may_pass = isinstance(error, RayActorError) and not error.actor_init_failed
-        if not may_pass or now - self.heard_at > GIVE_UP_S:
+        is_idle = all(one.trial is None for one in self.workers)
+        if not may_pass or (is_idle and now - self.failing_since > GIVE_UP_S):
             raise ClusterError(f"Ray cannot start a worker for trials: {' '.join(str(error).split())}") from error
         self.grows_from = now + START_AGAIN_S
 
