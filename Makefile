@@ -24,12 +24,12 @@ down: ## Stop the platform on this machine; its data stay in .mlp
 	@if [ -x $(BIN)/mlp ]; then $(BIN)/mlp down; else echo "nothing is installed, so nothing runs"; fi
 
 .PHONY: test
-test: .venv/installed promtool ## Test what needs no account and no GPU; with COVERAGE=1 tell what was run
-	$(BIN)/pytest --numprocesses 2 --dist loadfile $(if $(COVERAGE),--cov --cov-report=term)
+test: .venv/installed promtool ## Test what needs no account and no GPU; with COVERAGE=1 tell in htmlcov/ what was run
+	$(BIN)/pytest --numprocesses 2 --dist loadfile $(if $(COVERAGE),--cov --cov-report=html --tb=short)
 
 .PHONY: test-slow
 test-slow: .venv/installed ## Run the tests that take longer
-	$(BIN)/pytest -m slow --numprocesses 2 --dist loadfile --timeout 900
+	$(BIN)/pytest -m slow --numprocesses 2 --dist loadfile --timeout 900 --tb=short
 
 .PHONY: check
 check: .venv/installed ## Style and types

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from queue import SimpleQueue
+from textwrap import shorten
 from typing import Any
 
 import ray
@@ -27,6 +28,8 @@ START_AGAIN_S = 1.0
 """After a worker was lost as it started: Ray places actors on a node that is gone until it finds out."""
 GIVE_UP_S = 120.0
 """Of starts that fail, while no trial runs."""
+REASON_LENGTH = 400
+"""Of what Ray says; on a node short of memory it lists who uses it."""
 
 
 def run(
@@ -121,12 +124,13 @@ class _Pool:
         if worker.trial is not None:
             self.study.lost(worker.trial.number, type(error).__name__)
             return
+        if isinstance(error, RayActorError) and error.actor_init_failed:  # every other would, too
+            raise ClusterError(f"Ray cannot start a worker for trials: {str(error).splitlines()[-1]}") from error
         now = time.monotonic()
         self.failing_since = self.failing_since or now
-        may_pass = isinstance(error, RayActorError) and not error.actor_init_failed
         is_idle = all(one.trial is None for one in self.workers)
-        if not may_pass or (is_idle and now - self.failing_since > GIVE_UP_S):
-            raise ClusterError(f"Ray cannot start a worker for trials: {' '.join(str(error).split())}") from error
+        if is_idle and now - self.failing_since > GIVE_UP_S:
+            raise ClusterError(f"Ray cannot start a worker for trials: {shorten(str(error), REASON_LENGTH)}") from error
         self.grows_from = now + START_AGAIN_S
 
     def _drop(self, worker: _Worker) -> None:
