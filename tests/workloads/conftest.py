@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ FILTERS = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    os.environ["RAY_AUTH_MODE"] = "disabled"  # Ray reads it once in a process, however many clusters that starts
     for line in FILTERS:
         config.addinivalue_line("filterwarnings", line)
 
@@ -57,7 +59,6 @@ def environment(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ).variables():
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store / 'mlflow.db'}")
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     monkeypatch.chdir(store)  # where MLflow puts artifacts beside a database
     return PlatformEnvironment.read()
 

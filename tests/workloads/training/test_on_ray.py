@@ -32,7 +32,6 @@ STEP = 12
 @pytest.fixture
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv(CHECKPOINTS, str(tmp_path / "runs"))
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     return tmp_path / "runs"
 
 
@@ -48,7 +47,6 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A head without CPUs and three nodes with one each."""
     from ray.cluster_utils import Cluster
 
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     for _ in range(3):
