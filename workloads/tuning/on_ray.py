@@ -124,13 +124,13 @@ class _Pool:
         if worker.trial is not None:
             self.study.lost(worker.trial.number, type(error).__name__)
             return
-        if isinstance(error, RayActorError) and error.actor_init_failed:  # every other would, too
-            raise ClusterError(f"Ray cannot start a worker for trials: {str(error).splitlines()[-1]}") from error
         now = time.monotonic()
         self.failing_since = self.failing_since or now
+        is_ours = isinstance(error, RayActorError) and error.actor_init_failed  # so that it fails again
         is_idle = all(one.trial is None for one in self.workers)
-        if is_idle and now - self.failing_since > GIVE_UP_S:
-            raise ClusterError(f"Ray cannot start a worker for trials: {shorten(str(error), REASON_LENGTH)}") from error
+        if is_idle and (is_ours or now - self.failing_since > GIVE_UP_S):
+            told = str(error).splitlines()[-1] if is_ours else shorten(str(error), REASON_LENGTH)
+            raise ClusterError(f"Ray cannot start a worker for trials: {told}") from error
         self.grows_from = now + START_AGAIN_S
 
     def _drop(self, worker: _Worker) -> None:
