@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import Iterator
 
@@ -12,15 +11,6 @@ from moto.server import ThreadedMotoServer
 
 from stacks.offline.emulated import EMULATOR_ENVIRONMENT, EmulatedCloud
 from tests.stacks.offline.emulated.applied import Applied, applied_stack
-
-
-@pytest.fixture(scope="module", autouse=True)
-def rare_garbage_collection() -> Iterator[None]:
-    """A full collection walks all of the SDKs' types, half a second each; it made up half of these tests' time."""
-    usual = gc.get_threshold()
-    gc.set_threshold(100_000, 50, 100)
-    yield
-    gc.set_threshold(*usual)
 
 
 @pytest.fixture(scope="module")
