@@ -126,10 +126,10 @@ class _Pool:
             return
         now = time.monotonic()
         self.failing_since = self.failing_since or now
-        is_ours = isinstance(error, RayActorError) and error.actor_init_failed  # so that it fails again
+        init_failed = isinstance(error, RayActorError) and error.actor_init_failed
         is_idle = all(one.trial is None for one in self.workers)
-        if is_idle and (is_ours or now - self.failing_since > GIVE_UP_S):
-            told = str(error).splitlines()[-1] if is_ours else shorten(str(error), REASON_LENGTH)
+        if is_idle and (init_failed or now - self.failing_since > GIVE_UP_S):
+            told = str(error).splitlines()[-1] if init_failed else shorten(str(error), REASON_LENGTH)
             raise ClusterError(f"Ray cannot start a worker for trials: {told}") from error
         self.grows_from = now + START_AGAIN_S
 
