@@ -24,11 +24,11 @@ down: ## Stop the platform on this machine; its data stay in .mlp
 	@if [ -x $(BIN)/mlp ]; then $(BIN)/mlp down; else echo "nothing is installed, so nothing runs"; fi
 
 .PHONY: test
-test: .venv/installed promtool ## Test what needs no account and no GPU; with COVERAGE=1 tell in htmlcov/ what was run
+test: .venv/installed test-programs ## Test what needs no account and no GPU; with COVERAGE=1 tell in htmlcov/ what was run
 	$(BIN)/pytest --numprocesses 2 --dist loadfile $(if $(COVERAGE),--cov --cov-report=html --tb=short)
 
 .PHONY: test-slow
-test-slow: .venv/installed ## Run the tests that take longer
+test-slow: .venv/installed dataset ## Run the tests that take longer
 	$(BIN)/pytest -m slow --numprocesses 2 --dist loadfile --timeout 900 --tb=short
 
 .PHONY: check
@@ -63,13 +63,17 @@ dataset:
 			|| echo "dataset-fashion-mnist could not be installed"; \
 	fi
 
-# What tests the alert rules; without it those tests fail and say how to get it.
-.PHONY: promtool
-promtool:
-	@if ! command -v promtool >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
-		echo "installing promtool (package prometheus)"; \
-		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus; } >/dev/null \
-			|| echo "prometheus could not be installed"; \
+# What the tests of the alert rules and of the workflows' scripts run. Without promtool its tests fail and say how to get
+# it; those of the scripts are skipped.
+.PHONY: test-programs
+test-programs:
+	@missing=""; for pair in promtool:prometheus jq:jq unzip:unzip; do \
+		command -v "$${pair%:*}" >/dev/null || missing="$$missing $${pair#*:}"; \
+	done; \
+	if [ -n "$$missing" ] && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		echo "installing the packages$$missing"; \
+		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing; } >/dev/null \
+			|| echo "they could not be installed"; \
 	fi
 
 # The pinned versions, installed once; again when they change.

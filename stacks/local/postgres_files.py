@@ -25,7 +25,7 @@ from stacks.local.home import HOME_VARIABLE, Home
 from stacks.local.processes import SERVICE_VARIABLE, inherited_environment
 
 VERSION = 18
-_USER = "pgserver"  # the name that the wheel itself gives it
+USER = "pgserver"  # the name that the wheel itself gives it
 _INITDB_TIMEOUT_S = 120
 _NEW = "postgres.new-"
 
@@ -40,7 +40,7 @@ class PostgresFiles:
         self._home = home
         self._wheel = site_packages
         self._outside = outside / f"mlp-{hashlib.sha256(str(home.path).encode()).hexdigest()[:10]}"
-        self.user = _USER if os.geteuid() == 0 else None
+        self.user = USER if os.geteuid() == 0 else None
 
     @property
     def base(self) -> Path:

@@ -31,7 +31,7 @@ _NOT_INHERITED = ("AWS_", "COV_CORE_", "COVERAGE_", "MLFLOW_", "MLP_", "MOTO_", 
 _START_TIME_TOLERANCE_S = 2.0  # the clock that start times are counted from may be set; a number is not reused so soon
 _MAX_LOG_BYTES = 10 * 1024 * 1024
 _POLL_S = 0.05
-_KILL_GRACE_S = 5.0
+_GONE_AFTER_KILL_S = 5.0
 
 
 class _Child(subprocess.Popen[bytes]):
@@ -170,21 +170,26 @@ def family(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
 
 
 def end(
-    processes: Iterable[psutil.Process], *, leader: psutil.Process | None, stop_signal: signal.Signals, grace_s: float
+    processes: Iterable[psutil.Process],
+    *,
+    leader: psutil.Process | None,
+    stop_signal: signal.Signals,
+    grace_s: float,
+    kill_grace_s: float = 5.0,
 ) -> list[psutil.Process]:
     """End `processes` with their families; what survives is returned.
 
-    The leader is asked first, by `stop_signal`, and has `grace_s` to end its children in order; the rest gets SIGTERM,
-    then SIGKILL.
+    The leader is asked first, by `stop_signal`, and has `grace_s` to end its children in order; the rest gets SIGTERM
+    and, after `kill_grace_s`, SIGKILL.
     """
     members = family(processes)
     if leader is not None and alive(leader):
         _signal([leader], stop_signal)
         _wait([leader], grace_s)
-    for last_signal in (signal.SIGTERM, signal.SIGKILL):
+    for last_signal, patience_s in ((signal.SIGTERM, kill_grace_s), (signal.SIGKILL, _GONE_AFTER_KILL_S)):
         left = [process for process in members if alive(process)]
         _signal(left, last_signal)
-        _wait(left, _KILL_GRACE_S)
+        _wait(left, patience_s)
     return [process for process in members if alive(process)]
 
 

@@ -26,7 +26,6 @@ from stacks.local.state import PlatformState, ServiceRecord, load_state, save_st
 logger = logging.getLogger(__name__)
 
 _LOCK_WAIT_S = 180.0
-_SECOND_THOUGHT_S = 5.0
 _POLL_S = 0.2
 _LOG_LINES_SHOWN = 15
 _DOWN_ROUNDS = 3  # a process that is born while its parent is ended is found in the next
@@ -39,10 +38,14 @@ class _CancelledError(Exception):
 class Supervisor:
     """The services of one home. `services` come in an order in which each follows what it needs."""
 
-    def __init__(self, home: Home, services: Sequence[Service], progress: Progress) -> None:
+    def __init__(
+        self, home: Home, services: Sequence[Service], progress: Progress, *, second_thought_s: float = 5.0
+    ) -> None:
+        """`second_thought_s` is how long a service that runs may fail its check before it is started anew."""
         self._home = home
         self._services = services
         self._progress = progress
+        self._second_thought_s = second_thought_s
         self._saving = threading.Lock()
         self._cancelled = threading.Event()
         self._started: list[tuple[Service, psutil.Process]] = []
@@ -215,7 +218,7 @@ class Supervisor:
             ) from error
 
     def _is_well(self, service: Service, leader: psutil.Process, ports: Mapping[str, int]) -> bool:
-        deadline = time.monotonic() + _SECOND_THOUGHT_S
+        deadline = time.monotonic() + self._second_thought_s
         while alive(leader):
             try:
                 service.check(ports)

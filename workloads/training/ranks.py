@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from workloads.errors import WorkloadError
+from workloads.errors import RankLost, WorkloadError
 
 if TYPE_CHECKING:
     import torch
@@ -84,6 +84,21 @@ def process_group(ranks: Ranks, device: torch.device, timeout_s: float) -> Itera
         # threads still hold its tensors (seen with torch 2.13; https://github.com/pytorch/pytorch/pull/179291).
         gc.collect()
         dist.destroy_process_group()
+
+
+@contextmanager
+def telling_of_lost_ranks(ranks: Ranks) -> Iterator[None]:
+    """Within it a collective that fails because another rank is gone raises RankLost; other errors stay as they are."""
+    try:
+        yield
+    except RuntimeError as error:
+        import torch.distributed as dist
+
+        names_transport = any(word in str(error) for word in ("gloo", "NCCL", "closed by peer", "Connection reset"))
+        if ranks.world_size == 1 or not (isinstance(error, dist.DistError) or names_transport):
+            raise
+        first_line = str(error).partition("\n")[0]
+        raise RankLost(f"Rank {ranks.rank} lost another rank of {ranks.world_size}: {first_line}") from error
 
 
 def join(ranks: Ranks, device: torch.device, timeout_s: float) -> None:

@@ -11,14 +11,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import nn
 
 from workloads.config import TrainConfig
 from workloads.data.datasets import Dataset, find, load
 from workloads.data.splits import stratified_sample, stratified_split
 from workloads.environment import PlatformEnvironment
-from workloads.errors import Preempted, RankLost, Stopped, TrackingError, WorkloadError
+from workloads.errors import Preempted, Stopped, TrackingError, WorkloadError
 from workloads.evaluation.report import Report
 from workloads.models.build import ModelSpec
 from workloads.registry.evaluate import record_test
@@ -30,7 +29,7 @@ from workloads.tracking.connection import check_server, requests_to
 from workloads.tracking.tracker import MlflowTracker
 from workloads.training.devices import resolve_device, resolve_precision, set_threads
 from workloads.training.evaluation import Evaluation, count
-from workloads.training.ranks import Ranks, process_group
+from workloads.training.ranks import Ranks, process_group, telling_of_lost_ranks
 from workloads.training.record import NUM_PARAMETERS, RunRecord, price_per_hour, version_tags
 from workloads.training.reports import EpochReport, Saver, StepReport
 from workloads.training.resume import check_new
@@ -153,7 +152,7 @@ def run(
                 record.on_step(report)
             on_step(report)
 
-        with _joined(ranks, device, config.timeout_s):
+        with telling_of_lost_ranks(ranks), process_group(ranks, device, config.timeout_s):
             with notice as going, _ends_in_order(record, patient=ranks.started_by_torchrun) as stop:
                 trained = train_model(
                     config,
@@ -254,20 +253,6 @@ def _ends_in_order(record: RunRecord, *, patient: bool) -> Iterator[StopRequest]
             record.settle()
             name = record.options.run_name
             raise Preempted(f"{preempted}; go on with it by: python -m workloads train --resume {name}") from None
-
-
-@contextmanager
-def _joined(ranks: Ranks, device: torch.device, timeout_s: float) -> Iterator[None]:
-    """Within it the ranks are joined; a collective that fails because another is gone raises RankLost."""
-    try:
-        with process_group(ranks, device, timeout_s):
-            yield
-    except RuntimeError as error:
-        names_transport = any(word in str(error) for word in ("gloo", "NCCL", "closed by peer", "Connection reset"))
-        if ranks.world_size == 1 or not (isinstance(error, dist.DistError) or names_transport):
-            raise
-        first_line = str(error).partition("\n")[0]
-        raise RankLost(f"Rank {ranks.rank} lost another rank of {ranks.world_size}: {first_line}") from error
 
 
 @contextmanager

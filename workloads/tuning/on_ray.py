@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from textwrap import shorten
 from typing import Any
@@ -17,7 +17,7 @@ from ray.util import get_node_ip_address, placement_group, remove_placement_grou
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from torch._C._distributed_c10d import TCPStore
 
-from workloads.errors import ClusterError
+from workloads.errors import ClusterError, RankLost
 from workloads.training.ranks import Ranks
 from workloads.tuning.processes import LOOK_EVERY_S, Objective, job_of, reason_of
 from workloads.tuning.study import Study
@@ -54,6 +54,17 @@ def run(
             pool.hear()
     finally:
         pool.stop()
+
+
+@dataclass(frozen=True)
+class Lost:
+    """What a rank tells in place of a trial's end when another rank is gone, before Ray does."""
+
+    reason: str
+
+
+Told = EpochResult | Lost | str | None
+"""A trial's result after an epoch, or why it failed, or None if it ended."""
 
 
 class _Pool:
@@ -101,9 +112,11 @@ class _Pool:
                 self.failing_since = None
                 self._take(worker, answer, told)
 
-    def _take(self, worker: _Worker, answer: Any, told: EpochResult | str | None) -> None:
+    def _take(self, worker: _Worker, answer: Any, told: Told) -> None:
         trial, is_first = worker.trial, worker.answered(answer)
-        if isinstance(told, EpochResult):
+        if isinstance(told, Lost):
+            self._lose_trial(worker, told.reason)
+        elif isinstance(told, EpochResult):
             if trial is not None:
                 worker.go_on(self.study.report(trial.number, told))
         elif is_first and not worker.has_started:
@@ -119,11 +132,17 @@ class _Pool:
         if trial is not None:
             self.study.end(trial.number, fault)
 
-    def _lose(self, worker: _Worker, error: RayError) -> None:
+    def _lose_trial(self, worker: _Worker, reason: str) -> None:
+        """Drop the worker; its trial, if it still has one, goes on with another."""
         self._drop(worker)
         if worker.trial is not None:
-            self.study.lost(worker.trial.number, type(error).__name__)
+            self.study.lost(worker.trial.number, reason)
+
+    def _lose(self, worker: _Worker, error: RayError) -> None:
+        if worker.trial is not None:
+            self._lose_trial(worker, type(error).__name__)
             return
+        self._drop(worker)
         now = time.monotonic()
         self.failing_since = self.failing_since or now
         init_failed = isinstance(error, RayActorError) and error.actor_init_failed
@@ -208,7 +227,7 @@ class _Actor:
     def __init__(self, objective: Objective) -> None:
         self.objective = objective
         self.jobs: SimpleQueue[Job] = SimpleQueue()
-        self.told: SimpleQueue[EpochResult | str | None] = SimpleQueue()
+        self.told: SimpleQueue[Told] = SimpleQueue()
         self.answers: SimpleQueue[bool] = SimpleQueue()
         threading.Thread(target=self._work, name="trials", daemon=True).start()
 
@@ -220,12 +239,12 @@ class _Actor:
         self.store = TCPStore(host, 0, is_master=True, wait_for_workers=False)
         return f"{host}:{self.store.port}"
 
-    def begin(self, job: Job) -> EpochResult | str | None:
-        """Run a trial up to its first report; its result, or why the trial failed, or None if it ended."""
+    def begin(self, job: Job) -> Told:
+        """Run a trial up to its first report, and return what is told of it."""
         self.jobs.put(job)
         return self.told.get()
 
-    def go_on(self, goes_on: bool) -> EpochResult | str | None:
+    def go_on(self, goes_on: bool) -> Told:
         """Answer the last report, and run the trial up to the next one."""
         self.answers.put(goes_on)
         return self.told.get()
@@ -235,6 +254,8 @@ class _Actor:
             job = self.jobs.get()
             try:
                 self.objective(job, self._report)
+            except RankLost as lost:
+                self.told.put(Lost(reason_of(lost)))
             except Exception as error:  # noqa: BLE001  whatever a trial raises is its own
                 self.told.put(reason_of(error))
             else:

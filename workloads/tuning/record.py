@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
@@ -171,7 +170,8 @@ class SearchRecord:
             if self.usd_per_s is not None:
                 sums[PRICE_PAID] = trial.seconds * self.usd_per_s
             step = trial.results[-1].step if trial.results else 0
-            points += [Metric(key, value, int(time.time() * 1000), step) for key, value in sums.items()]
+            ended_ms = int((trial.ended_at or 0) * 1000)  # sent once more, a point is the same, and the server keeps one
+            points += [Metric(key, value, ended_ms, step) for key, value in sums.items()]
         tags = [RunTag(STATE_TAG, trial.state)] + ([RunTag(ERROR_TAG, trial.error)] if trial.error else [])
         for first in range(0, max(1, len(points)), POINTS_A_REQUEST):
             part = points[first : first + POINTS_A_REQUEST]

@@ -85,7 +85,7 @@ class Study:
         self.folder, self.followers, self.raise_if_stopped = folder, followers, raise_if_stopped
         self.trials = list(trials)
         self._since: dict[int, float] = {}
-        """When a running trial began, or reported last."""
+        """When each trial that is with a worker was given to it, or reported last (`time.monotonic`)."""
         self.ended_by: str | None = None
         """The limit that ended the search, if one did."""
         self.halving = Halving(
@@ -112,12 +112,13 @@ class Study:
                 self.folder.begin(trial)
             self.trials.append(trial)
         trial.state = RUNNING
+        self._since[trial.number] = time.monotonic()
         return trial
 
     @property
     def is_over(self) -> bool:
-        """Whether there is nothing left to be run, or that may have to be run once more."""
-        if any(trial.state == RUNNING for trial in self.trials):
+        """Whether there is nothing left to be run, or that may have to be run once more, and no worker has a trial."""
+        if self._since:
             return False
         return self.is_complete or self._is_at_limit()
 
@@ -147,11 +148,11 @@ class Study:
             "%s  epoch %d/%d  train/loss %.4f  val/accuracy %.4f",
             trial.name, result.epoch, self.config.epochs, result.train_loss, result.val_accuracy,
         )  # fmt: skip
+        self._tell(trial)  # as one that runs: it ends when its worker says so
         if not self.halving.goes_on(result.epoch, result.val_accuracy):
             trial.state = PRUNED
         elif result.epoch < self.config.epochs and self._is_at_limit():
             trial.state = INTERRUPTED
-        self._tell(trial)
         return trial.state == RUNNING and result.epoch < self.config.epochs  # its last state has no reader
 
     def end(self, number: int, error: str | None = None) -> None:
@@ -163,9 +164,11 @@ class Study:
             logger.info("%s  failed: %s", trial.name, error)
         elif trial.state == RUNNING:
             trial.state = COMPLETE
+        trial.ended_at = time.time()
         if trial.state in ENDED:
             self._keep(trial)
             self.draws.tell(trial)
+        self._since.pop(number, None)
         self._tell(trial)
 
     def lost(self, number: int, reason: str) -> None:
@@ -180,13 +183,16 @@ class Study:
         trial.wasted_s += self._unreported_s(number)
         logger.warning("%s  lost its worker (%s); it goes on with another", trial.name, reason)
         trial.state = WAITING
+        del self._since[number]
 
     def interrupt(self) -> None:
-        """The search ends here: what runs goes on when the search does."""
+        """End the search here: what runs goes on when the search does, what was told to end has ended."""
         for trial in self.trials:
             if trial.state in (RUNNING, WAITING):
-                trial.state = INTERRUPTED
+                trial.state, trial.ended_at = INTERRUPTED, time.time()
                 self._tell(trial)
+            elif trial.number in self._since:
+                self.end(trial.number)
 
     def _keep(self, trial: Trial) -> None:
         if self.folder is None:
@@ -198,7 +204,7 @@ class Study:
             raise
 
     def _unreported_s(self, number: int) -> float:
-        return time.monotonic() - self._since.get(number, time.monotonic())
+        return time.monotonic() - self._since[number]
 
     def _tell(self, trial: Trial) -> None:
         for follower in self.followers:

@@ -20,7 +20,7 @@ from workloads.config import DataConfig, TrainConfig
 from workloads.data.datasets import Dataset, load
 from workloads.environment import PlatformEnvironment
 from workloads.training.devices import resolve_device
-from workloads.training.ranks import Ranks, join
+from workloads.training.ranks import Ranks, join, telling_of_lost_ranks
 from workloads.training.reports import EpochReport
 from workloads.training.run import check_ranks, train_model
 from workloads.tuning.trials import EpochResult
@@ -50,8 +50,12 @@ class Training:
     def __call__(self, job: Job, report: Report) -> None:
         """Train to the last epoch, or until `report` answers no; errors are let out, and fail this trial alone.
 
-        Of several ranks, each of which is called, the first reports.
+        Of several ranks, each of which is called, the first reports. Raises RankLost where another of them is gone.
         """
+        with telling_of_lost_ranks(job.ranks):
+            self._train(job, report)
+
+    def _train(self, job: Job, report: Report) -> None:
         config, ranks = self.config.with_values(job.params), job.ranks
         check_ranks(config, ranks.world_size)
         device = resolve_device(config.device, ranks)

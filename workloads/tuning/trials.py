@@ -48,6 +48,8 @@ class Trial:
     wasted_s: float = 0.0
     """Seconds that came to no result of its own: up to an error or the loss of a worker, and of epochs done again."""
     times_lost: int = 0
+    ended_at: float | None = None
+    """Unix time at which it ended, or was interrupted."""
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Self:

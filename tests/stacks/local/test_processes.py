@@ -38,7 +38,7 @@ def started(home, script=SLEEP, service="web", **more):
 
 
 def end(*found, leader=None, stop_signal=signal.SIGTERM):
-    return processes.end(found, leader=leader, stop_signal=stop_signal, grace_s=1)
+    return processes.end(found, leader=leader, stop_signal=stop_signal, grace_s=1, kill_grace_s=1)
 
 
 def test_a_child_leads_its_own_session_and_is_found_by_its_marks(home):

@@ -19,7 +19,7 @@ from tests.stacks.local.builders import DEAF, FAILING, LEAVING_A_CHILD, WITH_CHI
 
 
 def supervisor(home, *services, told=None):
-    return Supervisor(home, services, told or Told())
+    return Supervisor(home, services, told or Told(), second_thought_s=0.5)
 
 
 def conditions(statuses: list[ServiceStatus]) -> dict[str, str]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from workloads.config import TrainConfig, read_config
 from workloads.environment import PlatformEnvironment
+from workloads.errors import RankLost
 from workloads.tuning.draws import Draws
 from workloads.tuning.folder import SearchFolder
-from workloads.tuning.study import Limits, Study
+from workloads.tuning.study import Follower, Limits, Study
 from workloads.tuning.trial import Job, Report, Training
 from workloads.tuning.trials import EpochResult
 
@@ -25,7 +27,12 @@ def config(num_epochs: int, **search: object) -> TrainConfig:
 
 
 def study(
-    searched: TrainConfig, *, num_trials: int, folder: SearchFolder | None = None, limits: Limits | None = None
+    searched: TrainConfig,
+    *,
+    num_trials: int,
+    folder: SearchFolder | None = None,
+    limits: Limits | None = None,
+    followers: Sequence[Follower] = (),
 ) -> Study:
     """Of trials that were drawn before, where the folder has some."""
     return Study(
@@ -34,6 +41,7 @@ def study(
         draws=Draws(searched.search.space, sampler="random", seed=0),
         limits=limits or Limits(),
         folder=folder,
+        followers=followers,
         trials=folder.trials() if folder else [],
     )
 
@@ -106,6 +114,25 @@ class Pretended:
             line.split()[2] for line in self.log.read_text().splitlines() if line.startswith(f"{number} {epoch} ")
         ]
         return found
+
+
+@dataclass(frozen=True)
+class Deserted(Pretended):
+    """Pretended; once, the first rank of a trial misses another, as where gloo finds out before Ray does."""
+
+    at: tuple[int, int] = (0, 2)
+    """Number and epoch."""
+
+    def kill_once(self, number: int, epoch: int) -> None:
+        mark = self.log.with_name("deserted")
+        if (number, epoch) == self.at and not mark.exists():
+            mark.touch()
+            raise RankLost("Rank 0 lost another rank of 2: Connection closed by peer")
+
+    def __call__(self, job: Job, report: Report) -> None:
+        """Run the trial; ranks but the first have nothing to do."""
+        if job.ranks.is_first:
+            super().__call__(job, report)
 
 
 @dataclass(frozen=True, kw_only=True)

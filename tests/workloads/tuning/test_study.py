@@ -14,9 +14,10 @@ from workloads.errors import SearchError, Stopped
 from workloads.tuning import processes
 from workloads.tuning.folder import SearchIdentity, unfinished
 from workloads.tuning.search import best_of
-from workloads.tuning.states import COMPLETE, FAILED, INTERRUPTED, PRUNED, WAITING
-from workloads.tuning.study import Limits
+from workloads.tuning.states import COMPLETE, FAILED, INTERRUPTED, PRUNED, RUNNING, WAITING
+from workloads.tuning.study import Limits, Study
 from workloads.tuning.totals import Totals
+from workloads.tuning.trials import Trial
 
 
 def test_trials_end_complete_pruned_or_failed_and_the_best_is_one_of_those_that_did_not_fail(tmp_path: Path) -> None:
@@ -99,6 +100,47 @@ def test_a_trial_whose_worker_is_lost_again_and_again_is_failed() -> None:
     assert searched.is_over
     assert searched.trials[0].state == FAILED
     assert searched.trials[0].error == "its worker was lost 4 times: gone"
+
+
+class Told:
+    def __init__(self) -> None:
+        self.states: list[str] = []
+
+    def changed(self, trial: Trial) -> None:
+        self.states.append(trial.state)
+
+
+def pruned_and_not_ended(searched: Study) -> Trial:
+    for value in (0.9, 0.1):
+        trial = searched.next()
+        assert trial
+        searched.report(trial.number, result(1, value))
+    searched.end(0)
+    return searched.trials[1]
+
+
+def test_a_trial_that_is_to_end_early_is_told_of_and_kept_once_and_the_search_is_not_over_before(
+    tmp_path: Path,
+) -> None:
+    told = Told()
+    searched = study(config(3), num_trials=2, folder=folder(tmp_path), followers=[told])
+    trial = pruned_and_not_ended(searched)
+    assert trial.state == PRUNED
+    assert not searched.is_over
+    assert folder(tmp_path).trials()[1].state == WAITING
+    searched.end(1)
+    assert searched.is_over
+    assert folder(tmp_path).trials()[1] == trial
+    assert told.states == [RUNNING, RUNNING, COMPLETE, PRUNED]
+
+
+def test_a_trial_that_was_to_end_early_when_the_search_was_ended_is_kept(tmp_path: Path) -> None:
+    searched = study(config(3), num_trials=3, folder=folder(tmp_path))
+    pruned_and_not_ended(searched)
+    assert searched.next()
+    searched.interrupt()
+    assert [trial.state for trial in searched.trials] == [COMPLETE, PRUNED, INTERRUPTED]
+    assert [trial.state for trial in folder(tmp_path).trials()] == [COMPLETE, PRUNED, WAITING]
 
 
 @pytest.mark.parametrize(
