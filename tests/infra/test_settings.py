@@ -131,6 +131,14 @@ def test_every_fault_is_reported_at_once_with_key_and_value():
             "at least a tenth more than storage_gib 100; use 110",
         ),
         (
+            {"database": {"storage_gib": 100, "max_storage_gib": 109}},
+            "at least a tenth more than storage_gib 100; use 110",
+        ),
+        (
+            {"database": {"storage_gib": 105, "max_storage_gib": 115}},
+            "at least a tenth more than storage_gib 105; use 116",
+        ),
+        (
             {"database": {"backup_window": "23:30-00:30", "maintenance_window": "sun:00:00-sun:01:00"}},
             f"{KEY}.database.maintenance_window: it overlaps backup_window 23:30-00:30; RDS refuses that",
         ),

@@ -16,6 +16,7 @@ from infra.services import airflow
 from stacks.charts.store import FOLDER_VARIABLE, find_store
 from stacks.charts.values import findings
 from tests.builders import deploy, inputs_of, wanted
+from tests.charts.pod_security import pod_specs, pods_of_release, violations
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 RELEASE = "kubernetes:helm.sh/v3:Release"
@@ -88,6 +89,20 @@ def chart():
 )
 def test_the_chart_takes_the_values(chart, settings):
     assert findings(values_of(deploy_airflow(**settings)), chart) == []
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"dags_repository": "https://example.com/dags.git"}], ids=["from the image", "from git"]
+)
+def test_its_pods_keep_to_the_security_level_of_its_namespace(settings):
+    deployment = deploy_airflow(**settings)
+    [namespace] = inputs_of(deployment, "kubernetes:core/v1:Namespace").values()
+    level = namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
+    assert level == "restricted"
+    pods = pods_of_release(name="airflow", namespace="airflow", chart="airflow", values=values_of(deployment))
+    specs = [spec for pod in pods for spec in pod_specs(pod)]
+    assert ("git-sync" in {one["name"] for spec in specs for one in spec["containers"]}) == bool(settings)
+    assert [fault for spec in specs for fault in violations(spec, level)] == []
 
 
 def test_no_secret_is_among_the_values():
@@ -218,11 +233,14 @@ def test_links_lead_to_the_public_name_where_there_is_one():
     assert "base_url" not in values_of(deploy_airflow(domain=None))["config"]["api"]
 
 
+def policies(deployment):
+    return inputs_of(deployment, "kubernetes:networking.k8s.io/v1:NetworkPolicy").values()
+
+
 def doors(deployment):
-    policies = inputs_of(deployment, "kubernetes:networking.k8s.io/v1:NetworkPolicy").values()
     return {
         one["metadata"]["name"]: [rule for ingress in one["spec"]["ingress"] for rule in ingress["from"]]
-        for one in policies
+        for one in policies(deployment)
     }
 
 
@@ -231,7 +249,32 @@ def test_people_come_through_the_load_balancer_alone_and_nobody_where_there_is_n
     assert set(doors(deploy_airflow(load_balancer=()))) == {"within-the-namespace", "admit-metrics"}
 
 
-def test_prometheus_finds_the_metrics():
-    [monitor] = inputs_of(deploy_airflow(), "kubernetes:monitoring.coreos.com/v1:ServiceMonitor").values()
+EXPORTER_PORT = 9102
+"""Where the chart's statsd exporter is asked, by its Service's port `statsd-scrape`; no value of ours changes it."""
+
+
+def test_prometheus_finds_the_metrics_and_is_let_in_where_they_are():
+    deployment = deploy_airflow()
+    [monitor] = inputs_of(deployment, "kubernetes:monitoring.coreos.com/v1:ServiceMonitor").values()
     assert monitor["spec"]["endpoints"] == [{"port": "statsd-scrape"}]
+    assert monitor["spec"]["selector"] == {"matchLabels": {"release": "airflow", "component": "statsd"}}
+    assert monitor["metadata"]["namespace"] == "airflow"
     assert "labels" not in monitor["metadata"]
+    [policy] = [one for one in policies(deployment) if one["metadata"]["name"] == "admit-metrics"]
+    [rule] = policy["spec"]["ingress"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": EXPORTER_PORT}]
+    assert rule["from"] == [Peer(namespace="monitoring").as_rule()]
+    statsd = values_of(deployment)["statsd"]
+    assert statsd.get("enabled", True)
+    assert "ports" not in statsd
+
+
+def test_the_charts_exporter_is_asked_where_prometheus_is_let_in(chart):
+    assert chart.values["ports"]["statsdScrape"] == EXPORTER_PORT
+
+
+def test_people_are_let_in_where_the_service_listens():
+    [policy] = [one for one in policies(deploy_airflow()) if one["metadata"]["name"] == "admit-people"]
+    [rule] = policy["spec"]["ingress"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": airflow.SERVICE_PORT}] == [{"protocol": "TCP", "port": 8080}]
+    assert policy["spec"]["podSelector"] == {"matchLabels": {"component": "api-server"}}
