@@ -2,6 +2,8 @@
 
 import base64
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pulumi
@@ -177,6 +179,46 @@ def test_another_password_is_another_job_and_starts_everything_anew():
     assert values_of(rotated)["data"]["metadataSecretName"] == "airflow-2"
     [password] = [one for one in container["env"] if one["name"] == "ADMIN_PASSWORD"]
     assert password["valueFrom"]["secretKeyRef"] == {"name": "airflow-admin-1", "key": "password"}
+
+
+AIRFLOW = """#!/bin/sh
+{ echo "$@"; case "$1 $2" in "users "*) cat;; esac; } >> "$CALLS"
+"""
+
+
+def test_the_setup_migrates_then_makes_the_administrator_and_shows_the_password_to_no_list_of_processes(tmp_path):
+    program = tmp_path / "airflow"
+    program.write_text(AIRFLOW)
+    program.chmod(0o755)
+    _, container = setup_of(deploy_airflow())
+    told = {"ADMIN_USERNAME": "ada", "ADMIN_PASSWORD": "pass%s word", "CALLS": str(tmp_path / "calls")}
+    environment = {**told, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    subprocess.run(container["args"], env=environment, check=True, capture_output=True)
+    assert (tmp_path / "calls").read_text().splitlines() == [
+        "db migrate",
+        "users create --username ada --role Admin --firstname Platform --lastname Admin --email admin@example.com",
+        *["pass%s word"] * 2,
+        "users reset-password --username ada",
+        *["pass%s word"] * 2,
+    ]
+
+
+def test_the_setup_connects_as_the_servers_do():
+    deployment = deploy_airflow()
+    _, container = setup_of(deployment)
+    told = {one["name"]: one["valueFrom"]["secretKeyRef"] for one in container["env"] if "valueFrom" in one}
+    assert told == {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": {"name": "airflow-1", "key": "connection"},
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": {"name": "airflow-1", "key": "connection-async"},
+        "AIRFLOW__CORE__FERNET_KEY": {"name": "airflow-1", "key": "fernet-key"},
+        "ADMIN_USERNAME": {"name": "airflow-admin-1", "key": "username"},
+        "ADMIN_PASSWORD": {"name": "airflow-admin-1", "key": "password"},
+    }
+    plain = {one["name"]: one["value"] for one in container["env"] if "value" in one}
+    assert plain["AIRFLOW__CORE__AUTH_MANAGER"] == values_of(deployment)["config"]["core"]["auth_manager"]
+    # Its disk is read-only but for this.
+    assert plain["AIRFLOW_HOME"].startswith("/tmp/")
+    assert container["volumeMounts"] == [{"name": "tmp", "mountPath": "/tmp"}]
 
 
 def test_each_service_account_gets_its_own_role():

@@ -143,7 +143,27 @@ def test_accounts_are_made_by_a_job_that_changes_with_them():
     [container] = second["spec"]["template"]["spec"]["containers"]
     variables = {one["name"]: one.get("value") for one in container["env"]}
     assert variables["ACCOUNTS"] == '{"ada": "MANAGE", "monitoring": "READ", "workloads": "EDIT"}'
-    assert variables["MLFLOW_TRACKING_PASSWORD"] is None
+    assert variables["MLFLOW_TRACKING_URI"] == "http://mlflow.mlflow.svc.cluster.local"
+
+
+def test_the_job_of_the_accounts_logs_in_as_the_administrator_and_finds_each_ones_password():
+    deployment = deploy_mlflow(accounts={"ada": "MANAGE"})
+    spec = wanted(deployment, "kubernetes:batch/v1:Job")["mlflow-accounts-job"].inputs["spec"]["template"]["spec"]
+    [container] = spec["containers"]
+    login = {one["name"]: one["valueFrom"]["secretKeyRef"] for one in container["env"] if "valueFrom" in one}
+    assert login == {
+        "MLFLOW_TRACKING_USERNAME": {"name": "mlflow-admin-1", "key": "username"},
+        "MLFLOW_TRACKING_PASSWORD": {"name": "mlflow-admin-1", "key": "password"},
+    }
+    assert values_of(deployment)["auth"]["existingAdminSecret"]["name"] == "mlflow-admin-1"
+    [folder] = [one["value"] for one in container["env"] if one["name"] == "ACCOUNT_PASSWORDS"]
+    [volume] = [one["name"] for one in container["volumeMounts"] if one["mountPath"] == folder]
+    [secret] = [one["secret"]["secretName"] for one in spec["volumes"] if one["name"] == volume]
+    manifests = inputs_of(deployment, "kubernetes:external-secrets.io/v1:ExternalSecret").values()
+    [passwords] = [one["spec"]["data"] for one in manifests if one["spec"]["target"]["name"] == secret]
+    assert {one["secretKey"] for one in passwords} == {"ada", "monitoring", "workloads"}
+    assert {one["remoteRef"]["property"] for one in passwords} == {"password"}
+    assert len({one["remoteRef"]["key"] for one in passwords}) == 3
 
 
 def test_jobs_log_in_with_an_account_of_their_own():
