@@ -158,6 +158,12 @@ def test_a_fault_names_its_key_and_what_was_found(changes, part):
     assert message.startswith("Stack dev cannot be deployed until 1 setting is corrected:")
 
 
+@pytest.mark.parametrize(("first", "largest"), [(100, 110), (100, 111), (105, 116), (20, 22)])
+def test_a_database_that_may_grow_by_a_tenth_is_accepted(first, largest):
+    database = parse(database={"storage_gib": first, "max_storage_gib": largest}).database
+    assert (database.storage_gib, database.max_storage_gib) == (first, largest)
+
+
 @pytest.mark.parametrize(
     ("changes", "part"),
     [

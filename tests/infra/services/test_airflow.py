@@ -149,6 +149,11 @@ def test_pipelines_find_mlflow_the_cluster_and_the_buckets_without_anyone_enteri
     assert workloads["configMap"]["optional"]
 
 
+def test_old_records_are_deleted_and_stay_in_no_table_beside():
+    cleanup = values_of(deploy_airflow())["databaseCleanup"]
+    assert (cleanup["enabled"], cleanup["retentionDays"], cleanup["skipArchive"]) == (True, 90, True)
+
+
 def test_every_pod_of_ours_runs_the_image_by_digest():
     images = values_of(deploy_airflow())["images"]
     assert images["airflow"] == images["pod_template"]

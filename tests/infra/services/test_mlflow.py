@@ -10,7 +10,7 @@ import pytest
 from infra.image import Image, ImageArgs
 from infra.namespaces import Peer
 from infra.service_settings import MlflowSettings
-from infra.services.mlflow import Mlflow, MlflowArgs
+from infra.services.mlflow import SERVICE_ACCOUNT, Mlflow, MlflowArgs
 from tests.builders import deploy, inputs_of, wanted
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -172,6 +172,15 @@ def test_jobs_log_in_with_an_account_of_their_own():
         one.wanted.name: one.created.outputs["arn"] for one in deployment.of_type("aws:secretsmanager/secret:Secret")
     }
     assert deployment.outputs["login"] == logins["mlflow-workloads-login-secret"]
+
+
+def test_the_servers_run_as_the_account_that_has_their_role():
+    account = values_of(deploy_mlflow())["serviceAccount"]
+    assert account == {
+        "create": True,
+        "name": SERVICE_ACCOUNT.name,
+        "annotations": {"eks.amazonaws.com/role-arn": "arn:role"},
+    }
 
 
 @pytest.mark.parametrize(("replicas", "count"), [(1, 0), (2, 1)])
