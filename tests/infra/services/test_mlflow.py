@@ -14,6 +14,8 @@ from infra.services.mlflow import SERVICE_ACCOUNT, Mlflow, MlflowArgs
 from tests.builders import deploy, inputs_of, wanted
 
 REPOSITORY = Path(__file__).resolve().parents[3]
+CHARTS_LABELS = {"app.kubernetes.io/name": "mlflow", "app.kubernetes.io/instance": "mlflow"}
+"""What the chart writes on the servers and their Service: its own name, and the release's."""
 
 
 def deploy_mlflow(*, domain=None, generation=1, **settings):
@@ -130,6 +132,8 @@ def test_metrics_are_asked_for_with_a_login_since_nobody_is_answered_without():
     [monitor] = inputs_of(deployment, "kubernetes:monitoring.coreos.com/v1:ServiceMonitor").values()
     [endpoint] = monitor["spec"]["endpoints"]
     assert endpoint["basicAuth"]["password"] == {"name": "mlflow-monitoring-1", "key": "password"}
+    assert monitor["spec"]["selector"] == {"matchLabels": CHARTS_LABELS}
+    assert endpoint["port"] == "http"
     assert "serviceMonitor" not in values_of(deployment)
     assert values_of(deployment)["extraArgs"]["exposePrometheus"]
 
@@ -186,7 +190,8 @@ def test_the_servers_run_as_the_account_that_has_their_role():
 @pytest.mark.parametrize(("replicas", "count"), [(1, 0), (2, 1)])
 def test_one_server_alone_is_not_kept_from_being_moved(replicas, count):
     deployment = deploy_mlflow(min_replicas=replicas)
-    assert len(deployment.of_type("kubernetes:policy/v1:PodDisruptionBudget")) == count
+    budgets = inputs_of(deployment, "kubernetes:policy/v1:PodDisruptionBudget").values()
+    assert [one["spec"] for one in budgets] == [{"minAvailable": 1, "selector": {"matchLabels": CHARTS_LABELS}}] * count
 
 
 def test_an_upload_may_end_before_its_server_does():

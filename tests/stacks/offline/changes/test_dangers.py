@@ -184,6 +184,27 @@ def test_a_policy_that_allows_more_is_a_danger_and_one_that_allows_less_is_none(
 
 
 @pytest.mark.parametrize(
+    "operator", ["StringEquals", "StringEqualsIgnoreCase", "StringLike", "ArnEquals", "ArnLike", "IpAddress"]
+)
+def test_a_condition_that_admits_fewer_of_its_values_is_no_wider_and_one_that_admits_more_is(operator):
+    few, many = (
+        {"policy": document(statement(Condition={operator: {"aws:SourceArn": values}}))}
+        for values in (["a"], ["a", "b"])
+    )
+    assert of_one(ROLE_POLICY, many, few) is None
+    assert of_one(ROLE_POLICY, few, many)[0] == "access"
+
+
+@pytest.mark.parametrize("operator", ["StringNotEquals", "ArnNotLike", "NotIpAddress"])
+def test_a_condition_that_excludes_fewer_values_is_wider(operator):
+    few, many = (
+        {"policy": document(statement(Condition={operator: {"aws:SourceArn": values}}))}
+        for values in (["a"], ["a", "b"])
+    )
+    assert of_one(ROLE_POLICY, many, few)[0] == "access"
+
+
+@pytest.mark.parametrize(
     ("old", "new"),
     [
         ([statement(Action=["s3:GetObject", "s3:PutObject"])],
@@ -317,6 +338,22 @@ def test_a_range_of_ports_may_be_narrowed_and_not_be_widened(ports, dangerous):
     new = resource(INGRESS, "it", RANGE | {"fromPort": ports[0], "toPort": ports[1]})
     found = dangers_of((SECURITY_GROUP, resource(INGRESS, "it", RANGE)), (SECURITY_GROUP, new))
     assert [kind for kind, _ in found.values()] == ["network"] * dangerous
+
+
+def test_a_group_that_moved_is_still_the_one_that_was_there():
+    def everything(below, block):
+        group = resource(GROUP, "web", {"vpcId": "vpc-1"}, below=below)
+        group = replace(group, id=f"sg-{hex_digits(group.urn, 17)}")
+        return group, resource(INGRESS, "it", rule(securityGroupId=group.id, cidrIpv4=block))
+
+    old = everything(None, "10.0.0.0/16")
+
+    def moved(block):
+        group, one = everything(ELSEWHERE, block)
+        return dangers_of(old, (replace(group, aliases=(old[0].urn,)), one))
+
+    assert moved("10.0.0.0/16") == {}
+    assert moved("0.0.0.0/0")["it"] == ("network", "security group web is opened from 0.0.0.0/0 port 443 (tcp)")
 
 
 def test_rules_within_a_group_count_too_and_those_of_a_new_group_do_not():
