@@ -39,7 +39,8 @@ def test_every_addon_is_pinned_and_replaces_what_eks_installed_by_itself():
         "eks-pod-identity-agent": versions.pod_identity_agent,
         "aws-ebs-csi-driver": versions.ebs_csi,
     }
-    assert {one["resolveConflictsOnCreate"] for one in addons.values()} == {"OVERWRITE"}
+    for when in ("resolveConflictsOnCreate", "resolveConflictsOnUpdate"):
+        assert {one[when] for one in addons.values()} == {"OVERWRITE"}
 
 
 def test_addons_wait_for_nodes_to_run_on():
@@ -72,5 +73,7 @@ def test_volumes_are_encrypted_gp3_by_default_and_outlive_no_driver():
     [storage] = wanted(deployment, "kubernetes:storage.k8s.io/v1:StorageClass").values()
     assert storage.inputs["metadata"]["annotations"] == {"storageclass.kubernetes.io/is-default-class": "true"}
     assert storage.inputs["parameters"] == {"type": "gp3", "encrypted": "true"}
+    assert storage.inputs["provisioner"] == "ebs.csi.aws.com"
     assert storage.inputs["volumeBindingMode"] == "WaitForFirstConsumer"
+    assert storage.inputs["allowVolumeExpansion"] is True
     assert wanted(deployment, "aws:eks/addon:Addon")["addons-aws-ebs-csi-driver"].urn in storage.dependencies

@@ -1,5 +1,7 @@
 """The control plane: who enters, what is encrypted, what stands before it."""
 
+import json
+
 import pytest
 
 from infra.cluster import Cluster, ClusterArgs
@@ -64,7 +66,29 @@ def test_the_deploy_role_needs_no_entry_and_is_who_the_kubeconfig_logs_in_as():
     cluster = deploy_cluster(deploy_role_arn=ROLE.format("deploy"))
     assert not cluster.of_type("aws:eks/accessEntry:AccessEntry")
     kubeconfig = inputs_of(cluster, "pulumi:providers:kubernetes")["cluster-kubernetes"]["kubeconfig"]
-    assert ROLE.format("deploy") in kubeconfig
+    [user] = json.loads(kubeconfig)["users"]
+    arguments = user["user"]["exec"]["args"]
+    assert arguments[arguments.index("--role") + 1] == ROLE.format("deploy")
+
+
+@pytest.mark.parametrize("provider", ["cluster-kubernetes", "cluster-eks-k8s"])
+def test_the_kubeconfigs_context_leads_to_this_cluster_and_to_a_login_with_it(provider):
+    cluster = deploy_cluster()
+    [control_plane] = cluster.of_type("aws:eks/cluster:Cluster")
+    made = control_plane.created.outputs
+    config = json.loads(inputs_of(cluster, "pulumi:providers:kubernetes")[provider]["kubeconfig"])
+    contexts, clusters, users = ({one["name"]: one for one in config[key]} for key in ("contexts", "clusters", "users"))
+    context = contexts[config["current-context"]]["context"]
+    assert clusters[context["cluster"]]["cluster"] == {
+        "server": made["endpoint"],
+        "certificate-authority-data": made["certificateAuthority"]["data"],
+    }
+    login = users[context["user"]]["user"]["exec"]
+    assert (login["apiVersion"], login["command"]) == ("client.authentication.k8s.io/v1beta1", "aws")
+    region, name = made["arn"].split(":")[3], made["name"]
+    assert login["args"] == [
+        *("--region", region, "eks", "get-token", "--cluster-name", name, "--output", "json"),
+    ]
 
 
 def test_the_log_group_and_the_roles_policies_stand_before_the_control_plane():

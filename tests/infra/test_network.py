@@ -22,6 +22,16 @@ def deploy_network(**changes):
     return deploy(lambda: Network("network", NetworkArgs(**(args | changes))))
 
 
+def test_all_that_a_console_lists_has_a_name_of_its_own():
+    network = deploy_network(nat_gateways="per_zone", interface_endpoints=("ecr.api",))
+    types = ("vpc:Vpc", "subnet:Subnet", "routeTable:RouteTable", "natGateway:NatGateway", "vpcEndpoint:VpcEndpoint")
+    for type_ in types:
+        tags = [one["tags"]["Name"] for one in inputs_of(network, f"aws:ec2/{type_}").values()]
+        assert tags
+        assert len(tags) == len(set(tags))
+        assert all(name.startswith("network") for name in tags)
+
+
 @pytest.mark.parametrize(("choice", "count"), [("none", 0), ("single", 1), ("per_zone", 3)])
 def test_a_network_has_as_many_nat_gateways_as_it_was_told(choice, count):
     assert len(deploy_network(nat_gateways=choice).of_type("aws:ec2/natGateway:NatGateway")) == count

@@ -131,6 +131,14 @@ def test_every_fault_is_reported_at_once_with_key_and_value():
             "at least a tenth more than storage_gib 100; use 110",
         ),
         (
+            {"database": {"storage_gib": 100, "max_storage_gib": 109}},
+            "at least a tenth more than storage_gib 100; use 110",
+        ),
+        (
+            {"database": {"storage_gib": 105, "max_storage_gib": 115}},
+            "at least a tenth more than storage_gib 105; use 116",
+        ),
+        (
             {"database": {"backup_window": "23:30-00:30", "maintenance_window": "sun:00:00-sun:01:00"}},
             f"{KEY}.database.maintenance_window: it overlaps backup_window 23:30-00:30; RDS refuses that",
         ),
@@ -148,6 +156,12 @@ def test_a_fault_names_its_key_and_what_was_found(changes, part):
     message = fault(**changes)
     assert part in message
     assert message.startswith("Stack dev cannot be deployed until 1 setting is corrected:")
+
+
+@pytest.mark.parametrize(("first", "largest"), [(100, 110), (100, 111), (105, 116), (20, 22)])
+def test_a_database_that_may_grow_by_a_tenth_is_accepted(first, largest):
+    database = parse(database={"storage_gib": first, "max_storage_gib": largest}).database
+    assert (database.storage_gib, database.max_storage_gib) == (first, largest)
 
 
 @pytest.mark.parametrize(

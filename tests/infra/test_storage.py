@@ -80,12 +80,16 @@ def bucket_and_policy(deployment):
     return bucket.created.outputs["arn"], json.loads(only(deployment, "aws:s3/bucketPolicy:BucketPolicy")["policy"])
 
 
+@pytest.mark.parametrize("log_delivery_account", [None, "111122223333"], ids=["own", "logs"])
 @pytest.mark.parametrize(("over_tls", "denied"), [("false", True), ("true", False)])
-def test_plain_http_is_denied_to_everyone(over_tls, denied):
-    arn, policy = bucket_and_policy(deploy_store())
-    for resource in (arn, f"{arn}/a"):
-        context = {"aws:SecureTransport": over_tls}
-        assert denies(policy, action="s3:GetObject", resource=resource, context=context) is denied
+def test_plain_http_is_denied_to_everyone_whatever_is_asked_for(over_tls, denied, log_delivery_account):
+    arn, policy = bucket_and_policy(deploy_store(log_delivery_account=log_delivery_account))
+    context = {"aws:SecureTransport": over_tls}
+    of_objects = ("s3:GetObject", "s3:GetObjectVersion", "s3:PutObject", "s3:PutObjectAcl", "s3:DeleteObject")
+    of_buckets = ("s3:ListBucket", "s3:DeleteBucket", "s3:PutBucketPolicy", "s3:GetBucketAcl", "s3:PutBucketVersioning")
+    for actions, resource in ((of_objects, f"{arn}/a"), (of_objects, f"{arn}/a/b"), (of_buckets, arn)):
+        for action in actions:
+            assert denies(policy, action=action, resource=resource, context=context) is denied, action
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ def leaks(properties, *others, type_=MAP, **known):
         {"httpTokens": "required", "key": "value", "labels": {"a": ["b"]}},
         {"env": [{"name": "PGPASSWORD", "valueFrom": {"secretKeyRef": {"key": "password", "name": "login"}}}]},
         {"userData": base64.b64encode(b"plain").decode(), "other": {"userData": "no base64!"}},
+        {"userData": base64.b64encode(b"\xff\xfe" * 20).decode()},
         {"": "x"},
     ],
 )

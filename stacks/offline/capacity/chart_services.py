@@ -82,11 +82,12 @@ def _prometheus_stack(release: Release) -> Iterator[Manifest]:
             **{**_hard_affinity(values, path, labels), **values.placement(path)},
         )
     sidecar = values.resources("grafana.sidecar")
-    watched = [one for one in ("dashboards", "datasources") if values.at(f"grafana.sidecar.{one}.enabled")]
+    watchers = {"dashboards": "grafana-sc-dashboard", "datasources": "grafana-sc-datasources"}
+    watching = [name for part, name in watchers.items() if values.at(f"grafana.sidecar.{part}.enabled")]
     yield release.pods(
         "Deployment",
         "-grafana",
-        {**{f"grafana-sc-{one}": sidecar for one in watched}, "grafana": values.resources("grafana")},
+        {**dict.fromkeys(watching, sidecar), "grafana": values.resources("grafana")},
         replicas=values.at("grafana.replicas", 1),
         **values.placement("grafana"),
     )

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pulumi
@@ -16,6 +18,7 @@ from infra.services import airflow
 from stacks.charts.store import FOLDER_VARIABLE, find_store
 from stacks.charts.values import findings
 from tests.builders import deploy, inputs_of, wanted
+from tests.charts.pod_security import pod_specs, pods_of_release, violations
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 RELEASE = "kubernetes:helm.sh/v3:Release"
@@ -90,6 +93,20 @@ def test_the_chart_takes_the_values(chart, settings):
     assert findings(values_of(deploy_airflow(**settings)), chart) == []
 
 
+@pytest.mark.parametrize(
+    "settings", [{}, {"dags_repository": "https://example.com/dags.git"}], ids=["from the image", "from git"]
+)
+def test_its_pods_keep_to_the_security_level_of_its_namespace(settings):
+    deployment = deploy_airflow(**settings)
+    [namespace] = inputs_of(deployment, "kubernetes:core/v1:Namespace").values()
+    level = namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
+    assert level == "restricted"
+    pods = pods_of_release(name="airflow", namespace="airflow", chart="airflow", values=values_of(deployment))
+    specs = [spec for pod in pods for spec in pod_specs(pod)]
+    assert ("git-sync" in {one["name"] for spec in specs for one in spec["containers"]}) == bool(settings)
+    assert [fault for spec in specs for fault in violations(spec, level)] == []
+
+
 def test_no_secret_is_among_the_values():
     deployment = deploy_airflow()
     stored = inputs_of(deployment, "aws:secretsmanager/secretVersion:SecretVersion")
@@ -132,6 +149,11 @@ def test_pipelines_find_mlflow_the_cluster_and_the_buckets_without_anyone_enteri
     assert workloads["configMap"]["optional"]
 
 
+def test_old_records_are_deleted_and_stay_in_no_table_beside():
+    cleanup = values_of(deploy_airflow())["databaseCleanup"]
+    assert (cleanup["enabled"], cleanup["retentionDays"], cleanup["skipArchive"]) == (True, 90, True)
+
+
 def test_every_pod_of_ours_runs_the_image_by_digest():
     images = values_of(deploy_airflow())["images"]
     assert images["airflow"] == images["pod_template"]
@@ -162,6 +184,46 @@ def test_another_password_is_another_job_and_starts_everything_anew():
     assert values_of(rotated)["data"]["metadataSecretName"] == "airflow-2"
     [password] = [one for one in container["env"] if one["name"] == "ADMIN_PASSWORD"]
     assert password["valueFrom"]["secretKeyRef"] == {"name": "airflow-admin-1", "key": "password"}
+
+
+AIRFLOW = """#!/bin/sh
+{ echo "$@"; case "$1 $2" in "users "*) cat;; esac; } >> "$CALLS"
+"""
+
+
+def test_the_setup_migrates_then_makes_the_administrator_and_shows_the_password_to_no_list_of_processes(tmp_path):
+    program = tmp_path / "airflow"
+    program.write_text(AIRFLOW)
+    program.chmod(0o755)
+    _, container = setup_of(deploy_airflow())
+    told = {"ADMIN_USERNAME": "ada", "ADMIN_PASSWORD": "pass%s word", "CALLS": str(tmp_path / "calls")}
+    environment = {**told, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    subprocess.run(container["args"], env=environment, check=True, capture_output=True)
+    assert (tmp_path / "calls").read_text().splitlines() == [
+        "db migrate",
+        "users create --username ada --role Admin --firstname Platform --lastname Admin --email admin@example.com",
+        *["pass%s word"] * 2,
+        "users reset-password --username ada",
+        *["pass%s word"] * 2,
+    ]
+
+
+def test_the_setup_connects_as_the_servers_do():
+    deployment = deploy_airflow()
+    _, container = setup_of(deployment)
+    told = {one["name"]: one["valueFrom"]["secretKeyRef"] for one in container["env"] if "valueFrom" in one}
+    assert told == {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": {"name": "airflow-1", "key": "connection"},
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": {"name": "airflow-1", "key": "connection-async"},
+        "AIRFLOW__CORE__FERNET_KEY": {"name": "airflow-1", "key": "fernet-key"},
+        "ADMIN_USERNAME": {"name": "airflow-admin-1", "key": "username"},
+        "ADMIN_PASSWORD": {"name": "airflow-admin-1", "key": "password"},
+    }
+    plain = {one["name"]: one["value"] for one in container["env"] if "value" in one}
+    assert plain["AIRFLOW__CORE__AUTH_MANAGER"] == values_of(deployment)["config"]["core"]["auth_manager"]
+    # Its disk is read-only but for this.
+    assert plain["AIRFLOW_HOME"].startswith("/tmp/")
+    assert container["volumeMounts"] == [{"name": "tmp", "mountPath": "/tmp"}]
 
 
 def test_each_service_account_gets_its_own_role():
@@ -218,11 +280,14 @@ def test_links_lead_to_the_public_name_where_there_is_one():
     assert "base_url" not in values_of(deploy_airflow(domain=None))["config"]["api"]
 
 
+def policies(deployment):
+    return inputs_of(deployment, "kubernetes:networking.k8s.io/v1:NetworkPolicy").values()
+
+
 def doors(deployment):
-    policies = inputs_of(deployment, "kubernetes:networking.k8s.io/v1:NetworkPolicy").values()
     return {
         one["metadata"]["name"]: [rule for ingress in one["spec"]["ingress"] for rule in ingress["from"]]
-        for one in policies
+        for one in policies(deployment)
     }
 
 
@@ -231,7 +296,32 @@ def test_people_come_through_the_load_balancer_alone_and_nobody_where_there_is_n
     assert set(doors(deploy_airflow(load_balancer=()))) == {"within-the-namespace", "admit-metrics"}
 
 
-def test_prometheus_finds_the_metrics():
-    [monitor] = inputs_of(deploy_airflow(), "kubernetes:monitoring.coreos.com/v1:ServiceMonitor").values()
+EXPORTER_PORT = 9102
+"""Where the chart's statsd exporter is asked, by its Service's port `statsd-scrape`; no value of ours changes it."""
+
+
+def test_prometheus_finds_the_metrics_and_is_let_in_where_they_are():
+    deployment = deploy_airflow()
+    [monitor] = inputs_of(deployment, "kubernetes:monitoring.coreos.com/v1:ServiceMonitor").values()
     assert monitor["spec"]["endpoints"] == [{"port": "statsd-scrape"}]
+    assert monitor["spec"]["selector"] == {"matchLabels": {"release": "airflow", "component": "statsd"}}
+    assert monitor["metadata"]["namespace"] == "airflow"
     assert "labels" not in monitor["metadata"]
+    [policy] = [one for one in policies(deployment) if one["metadata"]["name"] == "admit-metrics"]
+    [rule] = policy["spec"]["ingress"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": EXPORTER_PORT}]
+    assert rule["from"] == [Peer(namespace="monitoring").as_rule()]
+    statsd = values_of(deployment)["statsd"]
+    assert statsd.get("enabled", True)
+    assert "ports" not in statsd
+
+
+def test_the_charts_exporter_is_asked_where_prometheus_is_let_in(chart):
+    assert chart.values["ports"]["statsdScrape"] == EXPORTER_PORT
+
+
+def test_people_are_let_in_where_the_service_listens():
+    [policy] = [one for one in policies(deploy_airflow()) if one["metadata"]["name"] == "admit-people"]
+    [rule] = policy["spec"]["ingress"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": airflow.SERVICE_PORT}] == [{"protocol": "TCP", "port": 8080}]
+    assert policy["spec"]["podSelector"] == {"matchLabels": {"component": "api-server"}}

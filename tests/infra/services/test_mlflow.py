@@ -10,10 +10,12 @@ import pytest
 from infra.image import Image, ImageArgs
 from infra.namespaces import Peer
 from infra.service_settings import MlflowSettings
-from infra.services.mlflow import Mlflow, MlflowArgs
+from infra.services.mlflow import SERVICE_ACCOUNT, Mlflow, MlflowArgs
 from tests.builders import deploy, inputs_of, wanted
 
 REPOSITORY = Path(__file__).resolve().parents[3]
+CHARTS_LABELS = {"app.kubernetes.io/name": "mlflow", "app.kubernetes.io/instance": "mlflow"}
+"""What the chart writes on the servers and their Service: its own name, and the release's."""
 
 
 def deploy_mlflow(*, domain=None, generation=1, **settings):
@@ -130,6 +132,8 @@ def test_metrics_are_asked_for_with_a_login_since_nobody_is_answered_without():
     [monitor] = inputs_of(deployment, "kubernetes:monitoring.coreos.com/v1:ServiceMonitor").values()
     [endpoint] = monitor["spec"]["endpoints"]
     assert endpoint["basicAuth"]["password"] == {"name": "mlflow-monitoring-1", "key": "password"}
+    assert monitor["spec"]["selector"] == {"matchLabels": CHARTS_LABELS}
+    assert endpoint["port"] == "http"
     assert "serviceMonitor" not in values_of(deployment)
     assert values_of(deployment)["extraArgs"]["exposePrometheus"]
 
@@ -143,7 +147,27 @@ def test_accounts_are_made_by_a_job_that_changes_with_them():
     [container] = second["spec"]["template"]["spec"]["containers"]
     variables = {one["name"]: one.get("value") for one in container["env"]}
     assert variables["ACCOUNTS"] == '{"ada": "MANAGE", "monitoring": "READ", "workloads": "EDIT"}'
-    assert variables["MLFLOW_TRACKING_PASSWORD"] is None
+    assert variables["MLFLOW_TRACKING_URI"] == "http://mlflow.mlflow.svc.cluster.local"
+
+
+def test_the_job_of_the_accounts_logs_in_as_the_administrator_and_finds_each_ones_password():
+    deployment = deploy_mlflow(accounts={"ada": "MANAGE"})
+    spec = wanted(deployment, "kubernetes:batch/v1:Job")["mlflow-accounts-job"].inputs["spec"]["template"]["spec"]
+    [container] = spec["containers"]
+    login = {one["name"]: one["valueFrom"]["secretKeyRef"] for one in container["env"] if "valueFrom" in one}
+    assert login == {
+        "MLFLOW_TRACKING_USERNAME": {"name": "mlflow-admin-1", "key": "username"},
+        "MLFLOW_TRACKING_PASSWORD": {"name": "mlflow-admin-1", "key": "password"},
+    }
+    assert values_of(deployment)["auth"]["existingAdminSecret"]["name"] == "mlflow-admin-1"
+    [folder] = [one["value"] for one in container["env"] if one["name"] == "ACCOUNT_PASSWORDS"]
+    [volume] = [one["name"] for one in container["volumeMounts"] if one["mountPath"] == folder]
+    [secret] = [one["secret"]["secretName"] for one in spec["volumes"] if one["name"] == volume]
+    manifests = inputs_of(deployment, "kubernetes:external-secrets.io/v1:ExternalSecret").values()
+    [passwords] = [one["spec"]["data"] for one in manifests if one["spec"]["target"]["name"] == secret]
+    assert {one["secretKey"] for one in passwords} == {"ada", "monitoring", "workloads"}
+    assert {one["remoteRef"]["property"] for one in passwords} == {"password"}
+    assert len({one["remoteRef"]["key"] for one in passwords}) == 3
 
 
 def test_jobs_log_in_with_an_account_of_their_own():
@@ -154,10 +178,20 @@ def test_jobs_log_in_with_an_account_of_their_own():
     assert deployment.outputs["login"] == logins["mlflow-workloads-login-secret"]
 
 
+def test_the_servers_run_as_the_account_that_has_their_role():
+    account = values_of(deploy_mlflow())["serviceAccount"]
+    assert account == {
+        "create": True,
+        "name": SERVICE_ACCOUNT.name,
+        "annotations": {"eks.amazonaws.com/role-arn": "arn:role"},
+    }
+
+
 @pytest.mark.parametrize(("replicas", "count"), [(1, 0), (2, 1)])
 def test_one_server_alone_is_not_kept_from_being_moved(replicas, count):
     deployment = deploy_mlflow(min_replicas=replicas)
-    assert len(deployment.of_type("kubernetes:policy/v1:PodDisruptionBudget")) == count
+    budgets = inputs_of(deployment, "kubernetes:policy/v1:PodDisruptionBudget").values()
+    assert [one["spec"] for one in budgets] == [{"minAvailable": 1, "selector": {"matchLabels": CHARTS_LABELS}}] * count
 
 
 def test_an_upload_may_end_before_its_server_does():

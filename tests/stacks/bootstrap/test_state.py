@@ -48,6 +48,9 @@ def test_the_state_bucket_is_versioned_encrypted_private_and_forgets_old_states(
     [
         ("s3:GetObject", "/.pulumi/meta.yaml", "false", True),
         ("s3:ListBucket", "", "false", True),
+        ("s3:PutObject", "/.pulumi/stacks/ml-platform/dev.json", "false", True),
+        ("s3:PutBucketPolicy", "", "false", True),
+        ("s3:PutBucketPolicy", "", "true", False),
         ("s3:GetObject", "/.pulumi/meta.yaml", "true", False),
         ("s3:PutObject", "/.pulumi/stacks/ml-platform/dev.json", "true", False),
         ("s3:DeleteObject", "/.pulumi/locks/organization/ml-platform/dev/1.json", "true", False),

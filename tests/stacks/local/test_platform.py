@@ -203,7 +203,10 @@ def test_up_and_status_tell_people_and_programs_the_same(platform):
         assert service["state"] == "running"
         assert service["url"] in shown
         assert str(service["pid"]) in shown
-    assert str(platform.credentials_file) in shown
+    [*_table, login, shell] = shown.splitlines()
+    assert login == f"MLflow login: admin, password: mlflow_password in {platform.credentials_file}"
+    assert shell == 'In a shell: eval "$(mlp env)"   Stop: mlp down'
+    assert shown.splitlines()[0].split() == ["service", "state", "url", "pid"]
     assert load_credentials(platform).mlflow_password not in shown
 
 

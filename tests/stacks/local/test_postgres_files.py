@@ -15,6 +15,11 @@ from stacks.local.home import Home, prepare
 from stacks.local.postgres_files import PostgresFiles
 from tests.stacks.local.builders import wait_until
 
+USERADD = """#!/bin/sh
+printf '%s\\n' "$@" > "$0.arguments"
+echo 'useradd: the user database is locked' >&2
+exit 1
+"""
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root's PostgreSQL runs as another user")
 
 
@@ -36,6 +41,58 @@ def test_the_data_are_in_the_home_where_the_servers_user_can_reach_it(open_home)
     before = (files.data / "PG_VERSION").stat().st_mtime_ns
     files.ensure("postgres", "secret")
     assert (files.data / "PG_VERSION").stat().st_mtime_ns == before
+
+
+@pytest.fixture
+def useradd(tmp_path, monkeypatch):
+    """A `useradd` that creates nobody; it is the only program on the path, and notes its arguments beside itself."""
+    program = tmp_path / "bin" / "useradd"
+    program.parent.mkdir()
+    program.write_text(USERADD)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent))
+    return program
+
+
+def told_arguments(useradd):
+    noted = useradd.with_name("useradd.arguments")
+    return noted.read_text().split() if noted.exists() else None
+
+
+def test_the_server_has_a_user_of_its_own_for_root_alone(open_home):
+    assert PostgresFiles(open_home).user == ("pgserver" if os.geteuid() == 0 else None)
+
+
+def test_a_user_who_is_missing_is_created_without_a_login_and_what_hinders_that_is_told(open_home, useradd):
+    files = PostgresFiles(open_home)
+    files.user = "mlp-no-such-user"
+    said = r"its user mlp-no-such-user could not be created \(useradd: the user database is locked\); create that user"
+    with pytest.raises(PlatformError, match=said):
+        files.ensure("postgres", "secret")
+    *options, user = told_arguments(useradd)
+    assert user == "mlp-no-such-user"
+    assert {"--system", "--no-create-home"} <= set(options)
+    assert options[options.index("--shell") + 1] == "/bin/false"
+    assert not open_home.postgres_data.exists()
+
+
+def test_a_machine_without_useradd_is_told_likewise(open_home, useradd):
+    useradd.unlink()
+    files = PostgresFiles(open_home)
+    files.user = "mlp-no-such-user"
+    with pytest.raises(
+        PlatformError, match=r"could not be created \(.*No such file.*useradd.*run mlp as an ordinary user"
+    ):
+        files.ensure("postgres", "secret")
+
+
+@AS_ROOT
+def test_a_user_who_is_there_is_not_created_again(open_home, useradd):
+    files = PostgresFiles(open_home)
+    files.user = "root"
+    with pytest.raises(PlatformError, match=r"no data folder could be made in .*cannot be run as root"):
+        files.ensure("postgres", "secret")
+    assert told_arguments(useradd) is None
 
 
 @AS_ROOT

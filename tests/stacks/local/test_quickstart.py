@@ -146,6 +146,11 @@ def test_an_answer_without_what_was_promised_is_told():
         quickstart(steps)
 
 
+def test_a_step_that_is_only_asked_why_it_fails_gets_them_too():
+    script = "import os, sys; sys.exit(f'{sys.argv[1:]} at {os.environ[\"URI\"]}')"
+    assert program(script, URI="http://x").why_not("data", "find") == "['data', 'find'] at http://x"
+
+
 def test_why_a_step_fails_is_what_it_says():
     assert program("pass").why_not("data") is None
     assert program("raise SystemExit('the reason')").why_not("data") == "the reason"

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from stacks.cli import app
 from stacks.offline.capacity.fit import capacity
 from stacks.offline.capacity.report import as_markdown, rendered, section
-from tests.stacks.offline.capacity.builders import apart, changed, deployment, plans, pool, program, with_inputs
+from tests.stacks.offline.capacity.builders import apart, changed, deployment, entry, plans, pool, program, with_inputs
 
 GUIDE = Path(__file__).parents[4] / "docs" / "capacity.md"
 
@@ -194,6 +194,58 @@ SPREAD: dict[str, Any] = {
 )
 def test_pods_are_placed_by_the_rules_that_the_scheduler_keeps(parts, fits):
     assert (verdict(*parts).faults == []) == fits
+
+
+ZONE = "topology.kubernetes.io/zone"
+
+
+@pytest.mark.parametrize(
+    ("core", "rules", "replicas", "advice"),
+    [
+        (pool(size=(1, 3)), {"affinity": apart("web")}, 3, "they need core 3 nodes"),
+        (pool(size=(1, 3)), {"affinity": apart("web")}, 4, "even the most nodes (core 3) leave out Deployment"),
+        (pool(size=(1, 4), zones=3), {"affinity": apart("web", ZONE)}, 3, "they need core 3 nodes"),
+        (pool(size=(1, 4), zones=2), {"affinity": apart("web", ZONE)}, 3, "even the most nodes (core 4) leave out"),
+        (pool(size=(1, 4), zones=1), {"affinity": apart("web", ZONE)}, 2, "even the most nodes (core 4) leave out"),
+    ],
+    ids=["apart on three nodes", "apart on one node more", "apart in three zones", "in one zone more", "in one zone"],
+)
+def test_a_pool_grows_for_pods_that_must_stand_apart_only_where_that_gives_them_a_place(core, rules, replicas, advice):
+    [fault] = verdict(core, deployment("web", replicas=replicas, **rules)).faults
+    assert advice in fault
+
+
+def spread(max_skew):
+    [rule] = SPREAD["topologySpreadConstraints"]
+    return {"topologySpreadConstraints": [{**rule, "topologyKey": "kubernetes.io/hostname", "maxSkew": max_skew}]}
+
+
+@pytest.mark.parametrize(
+    ("max_skew", "beside", "fits"),
+    [(1, 1, True), (1, 2, False), (2, 2, True), (2, 3, False), (None, 2, False)],
+    ids=["one more", "two more", "two more of two", "three more of two", "Kubernetes' own skew"],
+)
+def test_pods_are_spread_as_far_as_the_constraint_says_and_no_further(max_skew, beside, fits):
+    """One of two nodes is full of others, so that all replicas stand on the other."""
+    rules = spread(max_skew)
+    if max_skew is None:
+        del rules["topologySpreadConstraints"][0]["maxSkew"]
+    full = deployment("db", {"cpu": "1900m"}, affinity=apart("db"))
+    assert (verdict(pool(), full, deployment("web", {"cpu": "100m"}, replicas=beside, **rules)).faults == []) == fits
+
+
+def test_a_job_that_comes_adds_nodes_for_what_it_must_stand_apart_from():
+    def with_jobs(replicas):
+        job = deployment("web", replicas=0, kind="Job", affinity=apart("web"))
+        spec = {**job.inputs["spec"], "parallelism": replicas}
+        cron = {"schedule": "@daily", "jobTemplate": {"spec": spec}}
+        kind = {"apiVersion": "batch/v1", "kind": "CronJob", "spec": cron}
+        return entry("kubernetes:batch/v1:CronJob", "web", {**job.inputs, **kind})
+
+    report = verdict(pool(size=(1, 3)), with_jobs(3))
+    assert (report.faults, [dict(one.added) for one in report.busy]) == ([], [{"core": 2}])
+    [fault] = verdict(pool(size=(1, 3)), with_jobs(4)).faults
+    assert "no place beside what stands, even with every pool at its maximum (core 3)" in fault
 
 
 def test_a_packing_that_first_fit_in_any_order_misses_is_found():

@@ -184,6 +184,27 @@ def test_a_policy_that_allows_more_is_a_danger_and_one_that_allows_less_is_none(
 
 
 @pytest.mark.parametrize(
+    "operator", ["StringEquals", "StringEqualsIgnoreCase", "StringLike", "ArnEquals", "ArnLike", "IpAddress"]
+)
+def test_a_condition_that_admits_fewer_of_its_values_is_no_wider_and_one_that_admits_more_is(operator):
+    few, many = (
+        {"policy": document(statement(Condition={operator: {"aws:SourceArn": values}}))}
+        for values in (["a"], ["a", "b"])
+    )
+    assert of_one(ROLE_POLICY, many, few) is None
+    assert of_one(ROLE_POLICY, few, many)[0] == "access"
+
+
+@pytest.mark.parametrize("operator", ["StringNotEquals", "ArnNotLike", "NotIpAddress"])
+def test_a_condition_that_excludes_fewer_values_is_wider(operator):
+    few, many = (
+        {"policy": document(statement(Condition={operator: {"aws:SourceArn": values}}))}
+        for values in (["a"], ["a", "b"])
+    )
+    assert of_one(ROLE_POLICY, many, few)[0] == "access"
+
+
+@pytest.mark.parametrize(
     ("old", "new"),
     [
         ([statement(Action=["s3:GetObject", "s3:PutObject"])],
@@ -270,13 +291,17 @@ SECURITY_GROUP = resource(GROUP, "web", {"vpcId": "vpc-1"}, id_="sg-1")
         (rule(cidrIpv4="0.0.0.0/0"), "security group web is opened from 0.0.0.0/0 port 443 (tcp)"),
         (rule(cidrIpv4="10.0.0.0/8"), "10.0.0.0/8"),
         (rule(fromPort=80), "port 80 to 443"),
+        (rule(toPort=65535), "port 443 to 65535"),
+        (rule(toPort=444), "port 443 to 444"),
+        (rule(fromPort=442, toPort=442), "port 442 (tcp)"),
         (rule(ipProtocol="-1", fromPort=-1, toPort=-1), "every port"),
         (rule(ipProtocol="udp"), "(udp)"),
         (rule(cidrIpv4=None, referencedSecurityGroupId="sg-2"), "from sg-2"),
         (rule(cidrIpv4=None, cidrIpv6="::/0"), "from ::/0"),
     ],
-    ids=["everyone", "wider-range", "more-ports", "every-protocol", "other-protocol", "other-group", "ipv6"],
-)
+    ids=["everyone", "wider-range", "lower-ports", "higher-ports", "one-port-more", "other-port", "every-protocol",
+         "other-protocol", "other-group", "ipv6"],
+)  # fmt: skip
 def test_a_rule_that_lets_more_in_is_a_danger(wider, said):
     old, new = (resource(INGRESS, "it", one) for one in (rule(), wider))
     kind, message = dangers_of((SECURITY_GROUP, old), (SECURITY_GROUP, new))["it"]
@@ -291,6 +316,44 @@ def test_a_rule_that_lets_more_in_is_a_danger(wider, said):
 def test_a_rule_that_lets_no_more_in_is_none(narrower):
     new = [resource(INGRESS, "other", narrower)] if narrower else []
     assert dangers_of((SECURITY_GROUP, resource(INGRESS, "it", rule())), (SECURITY_GROUP, *new)) == {}
+
+
+RANGE = rule(fromPort=8000, toPort=8999)
+
+
+@pytest.mark.parametrize(
+    ("ports", "dangerous"),
+    [
+        ((8000, 8999), False),
+        ((8001, 8999), False),
+        ((8000, 8998), False),
+        ((8443, 8443), False),
+        ((7999, 8999), True),
+        ((8000, 9000), True),
+        ((443, 443), True),
+    ],
+    ids=str,
+)
+def test_a_range_of_ports_may_be_narrowed_and_not_be_widened(ports, dangerous):
+    new = resource(INGRESS, "it", RANGE | {"fromPort": ports[0], "toPort": ports[1]})
+    found = dangers_of((SECURITY_GROUP, resource(INGRESS, "it", RANGE)), (SECURITY_GROUP, new))
+    assert [kind for kind, _ in found.values()] == ["network"] * dangerous
+
+
+def test_a_group_that_moved_is_still_the_one_that_was_there():
+    def everything(below, block):
+        group = resource(GROUP, "web", {"vpcId": "vpc-1"}, below=below)
+        group = replace(group, id=f"sg-{hex_digits(group.urn, 17)}")
+        return group, resource(INGRESS, "it", rule(securityGroupId=group.id, cidrIpv4=block))
+
+    old = everything(None, "10.0.0.0/16")
+
+    def moved(block):
+        group, one = everything(ELSEWHERE, block)
+        return dangers_of(old, (replace(group, aliases=(old[0].urn,)), one))
+
+    assert moved("10.0.0.0/16") == {}
+    assert moved("0.0.0.0/0")["it"] == ("network", "security group web is opened from 0.0.0.0/0 port 443 (tcp)")
 
 
 def test_rules_within_a_group_count_too_and_those_of_a_new_group_do_not():

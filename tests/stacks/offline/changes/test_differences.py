@@ -241,6 +241,21 @@ def test_a_launch_templates_script_is_compared_as_text():
     assert paths(changes_between((old,), (new,))["changed t"]) == {"userData": tuple(scripts)}
 
 
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        base64.b64encode(b"\xff\xfe\n" * 40).decode(),
+        base64.b64encode(b"one line of text, and so a key rather than a script " * 2).decode(),
+        "ab" * 32 + "c",
+    ],
+    ids=["no-text", "one-line", "wrong-length"],
+)
+def test_what_looks_like_base64_and_is_no_script_is_compared_as_it_is(encoded):
+    assert structured(encoded) == encoded
+    old, new = (resource(CONFIG_MAP, "c", {"data": {"key": one}}) for one in (encoded, "A" + encoded[1:]))
+    assert paths(changes_between((old,), (new,))["replaced c"]) == {"data.key": (encoded, "A" + encoded[1:])}
+
+
 def test_entries_of_a_list_belong_together_by_their_names():
     old = {"values": {"env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}, {"name": "C", "value": "3"}]}}
     new = {"values": {"env": [{"name": "A", "value": "1"}, {"name": "C", "value": "4"}]}}
