@@ -153,7 +153,7 @@ def run(
                 record.on_step(report)
             on_step(report)
 
-        with _joined(ranks, device, config.timeout_s):
+        with joined(ranks, device, config.timeout_s):
             with notice as going, _ends_in_order(record, patient=ranks.started_by_torchrun) as stop:
                 trained = train_model(
                     config,
@@ -257,7 +257,7 @@ def _ends_in_order(record: RunRecord, *, patient: bool) -> Iterator[StopRequest]
 
 
 @contextmanager
-def _joined(ranks: Ranks, device: torch.device, timeout_s: float) -> Iterator[None]:
+def joined(ranks: Ranks, device: torch.device, timeout_s: float) -> Iterator[None]:
     """Within it the ranks are joined; a collective that fails because another is gone raises RankLost."""
     try:
         with process_group(ranks, device, timeout_s):

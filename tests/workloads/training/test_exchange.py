@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from torch.nn.functional import cross_entropy
 from workloads.checkpoints.checkpoints import copied
 from workloads.config import DistributedConfig, ModelConfig
 from workloads.data.datasets import Split
-from workloads.errors import WorkloadError
+from workloads.errors import RankLost, WorkloadError
 from workloads.models.build import ModelSpec
 from workloads.training.distributed import Exchange
 from workloads.training.gradients import Gradients
+from workloads.training.ranks import Ranks
+from workloads.training.run import joined
 
 CPU = torch.device("cpu")
 START = 2
@@ -143,3 +146,37 @@ def test_what_power_sgd_remembers_goes_on(sent: list[int]) -> None:
 def test_bf16_is_refused_where_the_transport_cannot_send_it(sent: list[int]) -> None:
     with pytest.raises(WorkloadError, match=r"compression is bf16, which gloo, .* cannot send; use fp16, power_sgd or"):
         exchange_of(net(), "bf16")
+
+
+GONE = "[gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:34561\nException raised from gloo"
+OUT_OF_MEMORY = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 68719476736 bytes"
+
+
+@pytest.mark.usefixtures("sent")
+@pytest.mark.parametrize("error", [RuntimeError(GONE), dist.DistBackendError("a collective timed out")], ids=str)
+def test_a_collective_that_fails_is_a_lost_rank_told_in_one_line(error: RuntimeError) -> None:
+    with pytest.raises(RankLost, match=r"^Rank 1 lost another rank of 2: .*$") as raised, joined_as(1, world_size=2):
+        raise error
+    assert raised.value.__cause__ is error
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.usefixtures("sent")
+@pytest.mark.parametrize(
+    ("world_size", "text"),
+    [
+        pytest.param(2, OUT_OF_MEMORY, id="another fault on two ranks"),
+        pytest.param(1, OUT_OF_MEMORY, id="another fault on one"),
+        pytest.param(1, GONE, id="one rank has none to lose"),
+    ],
+)
+def test_any_other_fault_of_a_rank_stays_what_it_is(world_size: int, text: str) -> None:
+    error = RuntimeError(text)
+    with pytest.raises(RuntimeError) as raised, joined_as(0, world_size=world_size):
+        raise error
+    assert raised.value is error
+
+
+def joined_as(rank: int, *, world_size: int) -> AbstractContextManager[None]:
+    """What a rank trains within; the group is there already."""
+    return joined(Ranks(rank=rank, world_size=world_size), CPU, 10)
