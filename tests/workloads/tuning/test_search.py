@@ -33,7 +33,7 @@ from workloads.config import load_config
 from workloads.environment import CHECKPOINTS, JOB_CLUSTER, PRICE, TRACKING_URI, PlatformEnvironment
 from workloads.errors import ClusterError, Preempted, SearchError, TrackingError, WorkloadError
 from workloads.tracking.connection import connect
-from workloads.tuning.options import SearchOptions
+from workloads.tuning.options import PRESETS, SearchOptions
 from workloads.tuning.search import check
 from workloads.tuning.study import Limits
 
@@ -410,6 +410,13 @@ def test_a_search_that_cannot_begin_or_go_on_is_refused_and_leaves_nothing(
     assert "secret" not in str(raised.value)
     assert connect(environment).get_experiment_by_name("digits") is None
     assert not list(searches.glob("**/*"))
+
+
+def test_the_help_says_how_many_trials_and_epochs_a_preset_has() -> None:
+    said = " ".join(CliRunner().invoke(app, ["tune", "--help"]).stdout.split())
+    (trials, epochs), *others = PRESETS.values()
+    others_said = ", ".join(f"{name} ({n} of {e})" for name, (n, e) in zip(list(PRESETS)[1:], others, strict=True))
+    assert f"{next(iter(PRESETS))} ({trials} trials of {epochs} epochs), {others_said}" in said
 
 
 def test_a_dry_run_tells_time_and_price_and_refuses_what_is_above_the_budget(
