@@ -10,6 +10,7 @@ from workloads.cli import app
 from workloads.config import read_config
 from workloads.environment import PlatformEnvironment
 from workloads.errors import WorkloadError
+from workloads.tracking.connection import LOGIN_STEP
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -45,6 +46,15 @@ def test_a_fault_of_the_users_is_one_line_and_exit_code_1(arguments: list[str]) 
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("workloads: ")
+
+
+def test_to_go_on_with_a_run_where_no_place_for_runs_is_named_is_one_line(environment: PlatformEnvironment) -> None:
+    done = run("-m", "workloads", "train", "--resume", "a")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "workloads: MLP_CHECKPOINTS is not set, so no run can go on; set it to the folder or s3:// prefix that holds "
+        f"the runs, or {LOGIN_STEP}\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import logging
+import pickle
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -156,7 +157,12 @@ class Checkpoints:
             raise CheckpointError(
                 f"Checkpoint {manifest.data_name} is damaged: {len(data)} bytes are not the {manifest.size} written"
             )
-        state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        try:
+            state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            raise CheckpointError(
+                f"Checkpoint {manifest.data_name} holds more than tensors and plain values, and is not read"
+            ) from error
         return state
 
 

@@ -123,7 +123,8 @@ def program(script, **variables):
     return WorkloadSteps(variables, [sys.executable, "-c", script])
 
 
-def test_a_step_gets_its_arguments_and_the_platforms_variables():
+def test_a_step_gets_its_arguments_and_the_platforms_variables(monkeypatch):
+    monkeypatch.setenv("URI", "of another platform")
     script = "import json, os, sys; print('noise'); print(json.dumps({'got': sys.argv[1:], 'uri': os.environ['URI']}))"
     assert program(script, URI="http://x").run("a", "b") == {"got": ["a", "b"], "uri": "http://x"}
 
@@ -146,12 +147,12 @@ def test_an_answer_without_what_was_promised_is_told():
         quickstart(steps)
 
 
-def test_a_step_that_is_only_asked_why_it_fails_gets_them_too():
-    script = "import os, sys; sys.exit(f'{sys.argv[1:]} at {os.environ[\"URI\"]}')"
-    assert program(script, URI="http://x").why_not("data", "find") == "['data', 'find'] at http://x"
-
-
 def test_why_a_step_fails_is_what_it_says():
     assert program("pass").why_not("data") is None
     assert program("raise SystemExit('the reason')").why_not("data") == "the reason"
     assert program("raise SystemExit(4)").why_not("data") == "exit code 4"
+
+
+def test_why_a_step_fails_is_asked_with_its_arguments_and_the_platforms_variables():
+    script = "import os, sys; raise SystemExit(f'{sys.argv[1:]} at {os.environ[\"URI\"]}')"
+    assert program(script, URI="http://x").why_not("data", "find") == "['data', 'find'] at http://x"

@@ -108,6 +108,40 @@ def test_a_newer_format_is_not_guessed_at(tmp_path: Path) -> None:
         checkpoints.newest()
 
 
+class Payload:
+    """Unpickled, it leaves a file behind."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self.mark,)
+
+
+def test_what_a_checkpoint_would_run_is_not_run_and_the_one_before_is_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    mark = tmp_path / "ran"
+    with Checkpoints(FolderStore(tmp_path / "run")) as checkpoints:
+        checkpoints.save(1, state(1))
+        checkpoints.save(2, state(2) | {"payload": Payload(mark)})
+    found = checkpoints.newest()
+    assert not mark.exists()
+    assert found is not None
+    assert found["step"] == 1
+    [warning] = caplog.messages
+    assert "000000002.pt holds more than tensors and plain values" in warning
+
+
+def test_a_run_whose_only_checkpoint_would_run_something_is_told_in_our_own_words(tmp_path: Path) -> None:
+    mark = tmp_path / "ran"
+    with Checkpoints(FolderStore(tmp_path / "run")) as checkpoints:
+        checkpoints.save(1, {"payload": Payload(mark)})
+    with pytest.raises(CheckpointError, match="All 1 checkpoints of the run are damaged; start a new run"):
+        checkpoints.newest()
+    assert not mark.exists()
+
+
 class FullDisk(FolderStore):
     def write(self, name: str, data: bytes) -> None:
         raise OSError(28, "No space left on device", name)

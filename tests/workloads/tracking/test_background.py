@@ -66,6 +66,12 @@ def status(database: MlflowClient, run_id: str) -> str:
     return str(database.get_run(run_id).info.status)
 
 
+def end_time(database: MlflowClient, run_id: str) -> int | None:
+    """Unix time in milliseconds; None if the server knows of no end."""
+    found: int | None = database.get_run(run_id).info.end_time
+    return found
+
+
 def test_whatever_the_server_does_each_point_arrives_once_with_the_time_at_which_it_was_taken(
     behind: PlatformEnvironment, front: Front, database: MlflowClient, tmp_path: Path
 ) -> None:
@@ -129,10 +135,13 @@ def test_what_could_not_be_sent_is_told_with_the_command_that_sends_it(
     front.mode = DOWN
     for step in range(1, 1501):
         tracker.log_metrics({"loss": 1.0}, step)
+    before_ms = time.time() * 1000
     tracker.__exit__(type(error) if error else None, error, None)
+    after_ms = time.time() * 1000
     assert f"1501 values of run a are not on the tracking server {front.uri} yet" in caplog.text
     assert caplog.text.rstrip().endswith("send them by: python -m workloads tracking send a")
     assert status(database, tracker.run_id) == "RUNNING"
+    assert end_time(database, tracker.run_id) is None
 
     found = Spool.found(tmp_path / FILE)
     assert found
@@ -146,6 +155,7 @@ def test_what_could_not_be_sent_is_told_with_the_command_that_sends_it(
             assert send_rest(connect(behind), spool) == expected
     assert [step for step, _ in points(database, tracker.run_id)] == list(range(1, 1501))
     assert status(database, tracker.run_id) == ended
+    assert int(before_ms) <= (end_time(database, tracker.run_id) or 0) <= after_ms  # not when it was sent
 
 
 def test_a_process_that_is_killed_leaves_its_points_to_the_next_which_records_only_what_is_new(
@@ -160,6 +170,9 @@ def test_a_process_that_is_killed_leaves_its_points_to_the_next_which_records_on
     with background(again, tmp_path) as tracker:
         for step in range(81, 121):  # from a checkpoint at step 80
             tracker.log_metrics({"loss": -1.0}, step)
+        until(lambda: not tracker.spool.num_unsent())
+        assert (status(database, tracker.run_id), end_time(database, tracker.run_id)) == ("RUNNING", None)
+    assert end_time(database, tracker.run_id)
     assert points(database, tracker.run_id) == [
         *((step, float(step)) for step in range(1, 101)),
         *((step, -1.0) for step in range(101, 121)),

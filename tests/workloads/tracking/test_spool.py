@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,17 @@ def test_a_line_that_a_crash_cut_off_costs_only_itself(path: Path) -> None:
         assert spool.num_unsent() == 1
         spool.add_metrics({"loss": 3.0}, 3, 0)
         assert [point.step for point in spool.next_batch().points] == [1, 3]
+
+
+def test_a_line_of_which_the_disk_took_a_part_costs_only_itself(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+    with spool_at(path) as spool:
+        with monkeypatch.context() as disk:
+            disk.setattr("workloads.tracking.spool.os.write", lambda descriptor, data: write(descriptor, data[:20]))
+            spool.add_metrics({"loss": 1.0}, 1, 0)
+        for step in (2, 3):
+            spool.add_metrics({"loss": 2.0}, step, 0)
+        assert [point.step for point in spool.next_batch().points] == [2, 3]
 
 
 def test_what_is_marked_as_sent_does_not_come_again(path: Path) -> None:

@@ -37,7 +37,16 @@ def test_the_record_says_how_the_run_ended(
     with pytest.raises(type(error)) if error else nullcontext(), tracker:
         if error:
             raise error
-    assert tracker.client.get_run(tracker.run_id).info.status == status
+    info = tracker.client.get_run(tracker.run_id).info
+    assert info.status == status
+    assert info.end_time >= info.start_time
+
+
+def test_a_run_that_has_not_ended_has_no_end(environment: PlatformEnvironment) -> None:
+    with start(environment) as tracker:
+        tracker.log_metrics({"train/loss": 0.5}, step=7)
+        info = tracker.client.get_run(tracker.run_id).info
+    assert (info.status, info.end_time) == ("RUNNING", None)
 
 
 def test_parameters_metrics_tags_and_texts_are_kept(environment: PlatformEnvironment) -> None:
@@ -61,7 +70,18 @@ def test_a_run_that_could_not_say_so_itself_is_ended_by_name(environment: Platfo
     end_run(environment, experiment="trials", run_name="lost", status="FAILED")
     end_run(environment, experiment="never made", run_name="lost", status="FAILED")
     client: MlflowClient = lost.client
-    assert [client.get_run(tracker.run_id).info.status for tracker in (lost, other)] == ["FAILED", "RUNNING"]
+    ended, running = (client.get_run(tracker.run_id).info for tracker in (lost, other))
+    assert (ended.status, running.status) == ("FAILED", "RUNNING")
+    assert ended.end_time >= ended.start_time
+    assert running.end_time is None
+
+
+def test_a_run_that_said_how_it_ended_keeps_the_time_at_which_it_did(environment: PlatformEnvironment) -> None:
+    tracker = start(environment)
+    tracker.end("FAILED")
+    before = tracker.client.get_run(tracker.run_id).info.end_time
+    end_run(environment, experiment="trials", run_name="a run", status="FAILED")
+    assert tracker.client.get_run(tracker.run_id).info.end_time == before
 
 
 def test_a_request_that_the_server_refuses_names_the_server(environment: PlatformEnvironment) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,14 @@ from torch._C._distributed_c10d import FileStore
 from torch.nn.functional import cross_entropy
 
 from workloads.checkpoints.checkpoints import copied
-from workloads.config import DistributedConfig, ModelConfig
+from workloads.config import DistributedConfig, ModelConfig, TrainConfig
 from workloads.data.datasets import Split
 from workloads.errors import WorkloadError
 from workloads.models.build import ModelSpec
 from workloads.training.distributed import Exchange
 from workloads.training.gradients import Gradients
+from workloads.training.ranks import Ranks
+from workloads.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 START = 2
@@ -143,3 +145,26 @@ def test_what_power_sgd_remembers_goes_on(sent: list[int]) -> None:
 def test_bf16_is_refused_where_the_transport_cannot_send_it(sent: list[int]) -> None:
     with pytest.raises(WorkloadError, match=r"compression is bf16, which gloo, .* cannot send; use fp16, power_sgd or"):
         exchange_of(net(), "bf16")
+
+
+@pytest.mark.usefixtures("sent")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the compiler's own
+@pytest.mark.parametrize(
+    "changes", [{}, {"compute.compile": True}, {"optim.ema_decay": 0.9}], ids=["plain", "compiled", "averaged"]
+)
+def test_the_model_that_ranks_hand_on_is_the_one_that_was_built_without_wrappers(
+    digits_config: Callable[..., TrainConfig], changes: dict[str, object]
+) -> None:
+    module, split = net(), split_of(8)
+    trainer = Trainer(
+        digits_config(changes),
+        model=module,
+        train=split,
+        validation=split,
+        num_classes=10,
+        device=CPU,
+        ranks=Ranks(world_size=2),
+        on_epoch=lambda report: None,
+    )
+    assert type(trainer.judged) is type(module)
+    assert trainer.judged.state_dict().keys() == net().state_dict().keys()

@@ -90,6 +90,52 @@ def test_when_a_process_of_the_run_is_ended_all_end_and_the_record_says_so(
     assert run.info.status == ("FAILED" if victim == "rank 1" else "KILLED")
 
 
+COMMAND = """
+import sys
+from workloads.cli import app, main
+
+@app.command()
+def work() -> None:
+    print("works", flush=True)
+    sys.stdin.read()  # until the test says so
+    print("is done", flush=True)
+
+sys.argv = ["workloads", "work"]
+main()
+"""
+PARENT = """
+import subprocess, sys
+subprocess.run([sys.executable, "-c", sys.argv[1]])
+"""
+AS_RANK = {STORE_FILE: "/ranks", ERROR_FILE: "/error.json", "RANK": "0"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "last_words"),
+    [
+        pytest.param({}, "is done\n", id="a command goes on without who started it"),
+        pytest.param({"RANK": "0"}, "is done\n", id="as does a rank of another launcher"),
+        pytest.param(AS_RANK, "" if sys.platform == "linux" else "is done\n", id="a rank ends with its launcher"),
+    ],
+)
+def test_who_goes_on_when_the_process_that_started_it_is_killed(variables: dict[str, str], last_words: str) -> None:
+    here = {name: value for name, value in os.environ.items() if name not in AS_RANK}
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT, COMMAND],
+        env=here | variables,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as parent:
+        assert parent.stdin is not None
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "works\n"
+        parent.kill()
+        parent.wait()  # the kernel has told its children by now
+        parent.stdin.close()
+        assert parent.stdout.read() == last_words
+
+
 def failure(folder: Path, rank: int, *, exitcode: int, error: Exception | None = None) -> ProcessFailure:
     """What the agent knows of a rank that failed, and left a report if it had an error."""
     path = folder / f"{rank}.json"

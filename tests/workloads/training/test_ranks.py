@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.distributed as dist
 
-from workloads.errors import WorkloadError
+from workloads.errors import RankLost, WorkloadError
 from workloads.training.devices import default_threads, found, resolve_device, resolve_precision
-from workloads.training.ranks import STORE_FILE, Ranks, num_cores
+from workloads.training.ranks import STORE_FILE, Ranks, num_cores, telling_of_lost_ranks
 
 TORCHRUN = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
 
@@ -25,6 +26,34 @@ def test_what_torchrun_set_is_read_once() -> None:
 def test_half_an_environment_is_an_error_that_shows_it() -> None:
     with pytest.raises(WorkloadError, match=r"RANK=0, WORLD_SIZE=, .*unset RANK"):
         Ranks.from_environment({"RANK": "0"})
+
+
+GONE = "[gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:34561\nException raised from gloo"
+OUT_OF_MEMORY = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 68719476736 bytes"
+
+
+@pytest.mark.parametrize("error", [RuntimeError(GONE), dist.DistBackendError("a collective timed out")], ids=str)
+def test_a_collective_that_fails_is_a_lost_rank_told_in_one_line(error: RuntimeError) -> None:
+    ranks = Ranks(rank=1, world_size=2)
+    with pytest.raises(RankLost, match=r"^Rank 1 lost another rank of 2: .*$") as raised, telling_of_lost_ranks(ranks):
+        raise error
+    assert raised.value.__cause__ is error
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("world_size", "text"),
+    [
+        pytest.param(2, OUT_OF_MEMORY, id="another fault on two ranks"),
+        pytest.param(1, OUT_OF_MEMORY, id="another fault on one"),
+        pytest.param(1, GONE, id="one rank has none to lose"),
+    ],
+)
+def test_any_other_fault_of_a_rank_stays_what_it_is(world_size: int, text: str) -> None:
+    error = RuntimeError(text)
+    with pytest.raises(RuntimeError) as raised, telling_of_lost_ranks(Ranks(world_size=world_size)):
+        raise error
+    assert raised.value is error
 
 
 def test_cores_are_shared_among_the_ranks_of_a_machine() -> None:

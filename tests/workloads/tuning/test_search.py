@@ -33,7 +33,7 @@ from workloads.config import load_config
 from workloads.environment import CHECKPOINTS, JOB_CLUSTER, PRICE, TRACKING_URI, PlatformEnvironment
 from workloads.errors import ClusterError, Preempted, SearchError, TrackingError, WorkloadError
 from workloads.tracking.connection import connect
-from workloads.tuning.options import SearchOptions
+from workloads.tuning.options import PRESETS, SearchOptions
 from workloads.tuning.search import check
 from workloads.tuning.study import Limits
 
@@ -139,6 +139,8 @@ def test_the_best_is_trained_as_long_as_a_run_is_and_the_study_is_kept_for_optun
     assert best["config"]["epochs"] == 5
     assert best["config"]["optim"]["lr"] == result["best"]["params"]["optim.lr"]
     assert result["retrained"]["test_accuracy"] > result["best"]["val_accuracy"] - 0.1
+    assert result["retrained"] == json.loads((searches / "best-best" / "result.json").read_text())
+    assert connect(environment).get_experiment_by_name("digits") is None
 
     storage = JournalStorage(JournalFileBackend(str(searches / "best" / "study.journal")))
     kept = optuna.load_study(study_name="best", storage=storage)
@@ -148,6 +150,22 @@ def test_the_best_is_trained_as_long_as_a_run_is_and_the_study_is_kept_for_optun
     for trial, ours in zip(kept.trials, result["trials"], strict=True):
         assert len(trial.intermediate_values) == ours["epochs"]
         assert trial.value == ours["val_accuracy"]
+        told = {"trial": ours["name"], "seconds": ours["seconds"], "error": ours["error"]}
+        assert trial.user_attrs == {key: value for key, value in told.items() if value is not None}
+    assert any("not finite at step" in trial.user_attrs.get("error", "") for trial in kept.trials)
+
+
+def test_a_search_that_was_killed_after_the_best_was_trained_tells_of_that_run_and_trains_none_again(
+    environment: PlatformEnvironment, searches: Path
+) -> None:
+    search = ("digits", "--engine", "optuna", "--workers", "1", "--trials", "1", "--no-tracking", "--run-name", "best")
+    retrained = tune(*search, "--retrain", *SMALL, "--set", "epochs=1")["retrained"]
+    (searches / "best" / "result.json").unlink()  # what is written last
+    kept = {path: path.stat().st_mtime_ns for path in (searches / "best-best").rglob("*")}
+    told = CliRunner().invoke(app, ["tune", "--resume", "best"], catch_exceptions=False).stdout.splitlines()
+    assert told[-2:] == ["trained with it: version -", f"test accuracy {retrained['test_accuracy']:.4f}"]
+    assert {path: path.stat().st_mtime_ns for path in (searches / "best-best").rglob("*")} == kept
+    assert (searches / "best" / "result.json").is_file()
 
 
 LONG = ("--epochs", "12", "--set", "data.num_train=300", "--set", "num_threads=1", "--set", "search.grace_epochs=12")
@@ -392,6 +410,13 @@ def test_a_search_that_cannot_begin_or_go_on_is_refused_and_leaves_nothing(
     assert "secret" not in str(raised.value)
     assert connect(environment).get_experiment_by_name("digits") is None
     assert not list(searches.glob("**/*"))
+
+
+def test_the_help_says_how_many_trials_and_epochs_a_preset_has() -> None:
+    said = " ".join(CliRunner().invoke(app, ["tune", "--help"]).stdout.split())
+    (trials, epochs), *others = PRESETS.values()
+    others_said = ", ".join(f"{name} ({n} of {e})" for name, (n, e) in zip(list(PRESETS)[1:], others, strict=True))
+    assert f"{next(iter(PRESETS))} ({trials} trials of {epochs} epochs), {others_said}" in said
 
 
 def test_a_dry_run_tells_time_and_price_and_refuses_what_is_above_the_budget(
