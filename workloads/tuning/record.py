@@ -170,7 +170,7 @@ class SearchRecord:
             if self.usd_per_s is not None:
                 sums[PRICE_PAID] = trial.seconds * self.usd_per_s
             step = trial.results[-1].step if trial.results else 0
-            ended_ms = int((trial.ended_at or 0) * 1000)  # sent once more, a point is the same, and the server keeps one
+            ended_ms = int((trial.ended_at or 0) * 1000)  # a point that is sent once more is the same: it is kept once
             points += [Metric(key, value, ended_ms, step) for key, value in sums.items()]
         tags = [RunTag(STATE_TAG, trial.state)] + ([RunTag(ERROR_TAG, trial.error)] if trial.error else [])
         for first in range(0, max(1, len(points)), POINTS_A_REQUEST):
