@@ -56,6 +56,58 @@ def test_a_value_that_cannot_be_used_is_named_with_what_is_allowed(values: dict[
     assert told in str(raised.value)
 
 
+ABOVE_0, BELOW_1 = 1e-9, 0.999999
+LIMITS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "data.validation_fraction": ((ABOVE_0, BELOW_1), (0, 1)),
+    "data.num_train": ((1,), (0,)),
+    "data.num_operations": ((1, 10), (0, 11)),
+    "data.magnitude": ((0, 30), (-1, 31)),
+    "data.mix_alpha": ((ABOVE_0,), (0,)),
+    "data.erase_probability": ((0, 1), (-ABOVE_0, 1.000001)),
+    "data.image_size": ((8, 1024), (7, 1025)),
+    "data.num_workers": ((0, 64), (-1, 65)),
+    "model.width": ((4, 512), (3, 513)),
+    "model.dropout": ((0, BELOW_1), (-ABOVE_0, 1)),
+    "optim.lr": ((ABOVE_0,), (0,)),
+    "optim.lr_batch_size": ((1,), (0,)),
+    "optim.momentum": ((0, BELOW_1), (-ABOVE_0, 1)),
+    "optim.weight_decay": ((0,), (-ABOVE_0,)),
+    "optim.warmup_fraction": ((0, BELOW_1), (-ABOVE_0, 1)),
+    "optim.label_smoothing": ((0, BELOW_1), (-ABOVE_0, 1)),
+    "optim.max_grad_norm": ((ABOVE_0,), (0,)),
+    "optim.ema_decay": ((ABOVE_0, BELOW_1), (0, 1)),
+    "optim.patience_epochs": ((1,), (0,)),
+    "compute.micro_batch_size": ((1,), (0,)),
+    "distributed.bucket_mib": ((1, 1024), (0, 1025)),
+    "distributed.power_sgd_rank": ((1, 64), (0, 65)),
+    "distributed.power_sgd_start_step": ((2,), (1,)),
+    "checkpoint.every_steps": ((1,), (0,)),
+    "checkpoint.keep_last": ((1,), (0,)),
+    "tracking.every_s": ((ABOVE_0,), (0,)),
+    "tracking.wait_s": ((0,), (-ABOVE_0,)),
+    "registry.staging_minimum": ((0, 1), (-ABOVE_0, 1.000001)),
+    "search.grace_epochs": ((1,), (0,)),
+    "search.reduction_factor": ((2,), (1,)),
+    "seed": ((0, 2**31 - 1), (-1, 2**31)),
+    "epochs": ((1,), (0,)),
+    "max_steps": ((1,), (0,)),
+    "global_batch_size": ((1,), (0,)),
+    "num_threads": ((1,), (0,)),
+    "timeout_s": ((ABOVE_0,), (0,)),
+}
+"""Of each number the values at its limits, and the first beyond them."""
+
+
+@pytest.mark.parametrize("key", LIMITS)
+def test_a_number_is_taken_up_to_its_limits_and_not_beyond(key: str) -> None:
+    allowed, refused = LIMITS[key]
+    for value in allowed:
+        load_config("digits", {key: value})
+    for value in refused:
+        with pytest.raises(ConfigError, match=rf"{key}: must be a .*number"):
+            load_config("digits", {key: value})
+
+
 def test_all_faults_are_told_at_once() -> None:
     with pytest.raises(ConfigError) as raised:
         load_config("digits", {"epochs": 0, "optim.lr": -1, "data.nam": "digits"})

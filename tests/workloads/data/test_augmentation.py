@@ -171,3 +171,12 @@ def test_each_image_of_a_batch_is_changed_by_its_own_strength(name: str, is_wide
 def test_an_image_of_one_colour_is_no_trouble(name: str, value: int) -> None:
     plain = torch.full((2, 1, 8, 8), value, dtype=torch.uint8)
     assert OPERATIONS[name](plain, torch.tensor([0.5, -0.5]), False).shape == plain.shape
+
+
+def test_an_image_with_too_few_values_to_spread_is_left_as_it_is() -> None:
+    nearly_white = torch.full((1, 3, 32, 32), 250, dtype=torch.uint8)
+    nearly_white[:, :, :4] = 20
+    found = OPERATIONS["equalize"](nearly_white, torch.tensor([1.0]), False)
+    expected = ImageOps.equalize(Image.fromarray(nearly_white[0].permute(1, 2, 0).numpy()))
+    assert torch.equal(found[0].permute(1, 2, 0), torch.from_numpy(np.array(expected)))
+    assert torch.equal(found, nearly_white)

@@ -35,6 +35,10 @@ def test_for_no_difference_the_score_is_mcnemars():
     assert float(score(40, 20, 160, 0, -1)) ** 2 == pytest.approx((40 - 20 - 1) ** 2 / 60)  # as Edwards corrects it
 
 
+def test_a_single_image_on_which_the_models_differ_counts_and_none_says_nothing():
+    assert score([1, 0, 0], [0, 1, 0], 359, 0).tolist() == pytest.approx([1, -1, 0])
+
+
 @pytest.mark.parametrize("difference", [-0.3, -0.005, 0.1, 0.4])
 @pytest.mark.parametrize("counts", [(160, 40, 20), (359, 0, 3), (50, 12, 2), (1000, 7, 0)], ids=str)
 def test_the_score_stands_on_the_most_likely_shares_that_have_the_difference(

@@ -53,6 +53,7 @@ def test_a_run_is_recorded_whole_and_its_model_loads_back_the_same(
         "images_per_second", "ranks", "model_name", "model_version", "alias",
     }  # fmt: skip
     assert (result["run_name"], result["model_version"], result["alias"]) == ("the-run", 1, "staging")
+    assert (result["model_name"], result["dataset"], result["ranks"]) == (MODEL, "digits", 1)
 
     client = connect(environment)
     run = client.get_run(result["run_id"])

@@ -89,3 +89,7 @@ def test_no_server_at_all_is_told_with_the_next_step() -> None:
         raised.value
     )
     assert "--no-tracking" not in str(raised.value)
+
+
+def test_a_database_is_not_asked_since_its_first_request_opens_it() -> None:
+    check_server(PlatformEnvironment(tracking_uri="postgresql://127.0.0.1:1/none"))

@@ -150,7 +150,7 @@ def test_bf16_is_refused_where_the_transport_cannot_send_it(sent: list[int]) -> 
 @pytest.mark.usefixtures("sent")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the compiler's own
 @pytest.mark.parametrize(
-    "changes", [{}, {"compute.compile": True}, {"optim.ema_decay": 0.9}], ids=["plain", "compiled", "averaged"]
+    "changes", [{"compute.compile": True}, {"optim.ema_decay": 0.9}], ids=["translated", "averaged"]
 )
 def test_the_model_that_ranks_hand_on_is_the_one_that_was_built_without_wrappers(
     digits_config: Callable[..., TrainConfig], changes: dict[str, object]
