@@ -1,11 +1,15 @@
 """Settings: production's defaults, and every fault of a stack file at once, by its key."""
 
 from datetime import date
+from typing import get_args
 
+import annotated_types
 import pulumi
 import pytest
+from pydantic import BaseModel
 
 from infra.settings import PlatformSettings
+from infra.workload_settings import TrainingJobSettings
 
 VALID = {"region": "us-east-1", "zones": ["us-east-1a", "us-east-1b", "us-east-1c"]}
 CORE = {"instance_types": ["m7i.large"], "min_size": 2, "max_size": 4}
@@ -223,3 +227,52 @@ def test_a_provider_is_named_whole_and_over_tls():
 def test_the_client_lies_where_the_cluster_may_read_it(other):
     message = fault(edge=EDGE | {"oidc": OIDC | {"client_secret_arn": f"arn:aws:secretsmanager:{other}"}})
     assert "it must be a secret in us-east-1 whose name begins with ml-platform/dev/" in message
+
+
+def models_in(annotation):
+    """Every model that a field's type is made of, and those of their fields."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+        for field in annotation.model_fields.values():
+            yield from models_in(field.annotation)
+    for part in get_args(annotation):
+        yield from models_in(part)
+
+
+WITHOUT_A_MOST = {
+    "BudgetSettings.monthly_usd",
+    "DatabaseSettings.password_generation",
+    "NodePoolSettings.min_size",  # max_size bounds it
+    *(f"StorageSettings.{name}_days" for name in ("archive_after", "backup_retention", "log_retention", "noncurrent")),
+    *(f"TrainingJobSettings.{name}" for name in ("cpus", "gpus", "memory_gib", "usd_per_hour", "workers")),
+}
+
+
+def test_every_number_has_a_least_and_but_for_a_few_a_most():
+    least, most, numbers = set(), set(), set()
+    for model in {*models_in(PlatformSettings), *models_in(TrainingJobSettings)}:
+        for name, field in model.model_fields.items():
+            if {int, float} & {field.annotation, *get_args(field.annotation)}:
+                key = f"{model.__name__}.{name}"
+                numbers.add(key)
+                least |= {key for one in field.metadata if isinstance(one, annotated_types.Ge)}
+                most |= {key for one in field.metadata if isinstance(one, annotated_types.Le)}
+    assert least == numbers
+    assert numbers - most == WITHOUT_A_MOST
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "least", "most"),
+    [
+        ("database", "backup_retention_days", 1, 35),
+        ("database", "max_connections", 50, 5000),
+        ("database", "password_generation", 1, None),
+        ("storage", "noncurrent_days", 1, None),
+        ("budget", "monthly_usd", 1, None),
+    ],
+)
+def test_a_number_may_be_its_least_and_its_most_and_nothing_beyond(part, name, least, most):
+    for value in filter(None, (least, most)):
+        assert getattr(getattr(parse(**{part: {name: value}}), part), name) == value
+    for value in (least - 1, *([most + 1] if most else [])):
+        assert f"{KEY}.{part}.{name}: Input should be" in fault(**{part: {name: value}})
