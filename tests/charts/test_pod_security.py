@@ -7,6 +7,7 @@ import pytest
 from stacks.charts import rendering, yaml_text
 from stacks.charts.check import RELEASE, releases_of
 from stacks.charts.store import find_store
+from stacks.charts.values import merged
 from stacks.offline.values import revealed
 from tests.builders import planned
 from tests.charts.pod_security import (
@@ -136,6 +137,25 @@ needs_rendering = pytest.mark.skipif(
     not importlib.util.find_spec(rendering.SDK) or not any(STORE.folder.glob("*/*.tgz")),
     reason=f"no chart archives (`mlp charts pull` gets them), or nothing to render with: {rendering.HOW_TO_INSTALL}",
 )
+
+
+def chart_default(data, key):
+    """The chart's own value; a part that is a chart of its own has its values there."""
+    part = data.subcharts.get(key)
+    return merged(data.values.get(key) or {}, part.values if part else {})
+
+
+@needs_chart_data
+@pytest.mark.parametrize("chart", sorted(CHARTS))
+def test_the_tables_defaults_are_the_charts_own(chart):
+    data = STORE.chart(chart)
+    if data is None:
+        pytest.skip(f"no data of chart {chart}: `mlp charts pull {chart}` gets it")
+    absent = {one.name for one in data.dependencies} - set(data.subcharts)
+    for key, told in CHARTS[chart].defaults.items():
+        if key not in absent | {OF_THE_OPERATOR}:
+            found = chart_default(data, key)
+            assert merged(told, found) == found, key
 
 
 def as_pods(manifests):
