@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from stacks.offline import plan as planning
 from stacks.offline.cloud import Registration
 from stacks.offline.engine import Deployment, run_declaration
+from stacks.offline.plan import plan
 from stacks.offline.recording import RecordingCloud
 from stacks.offline.values import revealed
 
@@ -21,7 +21,7 @@ def deploy(declare: Callable[[], object]) -> Deployment:
 @cache
 def planned(stack: str) -> list[Deployment]:
     """What the committed programs put there as `stack`, made once in a process: a plan takes seconds."""
-    return planning.plan(stack)
+    return plan(stack)
 
 
 def inputs_of(deployment: Deployment, type_: str) -> dict[str, Mapping[str, Any]]:

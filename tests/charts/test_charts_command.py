@@ -1,39 +1,22 @@
-"""The commands as people run them, in a process of their own."""
+"""The commands as people run them."""
 
 import os
-import subprocess
-import sys
 
 import pytest
 
+from infra.charts import Chart
+from stacks.charts import pull
 from stacks.charts.pull import pins
 from tests.charts.builders import TINY, chart_files, helm, index, packed, serving, stored
-
-RUN = """
-import sys
-from stacks import cli
-from stacks.charts import commands, pull
-from infra.charts import Chart
-if not any(group.typer_instance.info.name == "charts" for group in cli.app.registered_groups):
-    commands.register(cli.app)
-repository = sys.argv[1]
-if repository != "-":
-    pull.pins = lambda: [Chart(name="tiny", version="1.2.3", repository=repository)]
-sys.argv = ["mlp", "charts", *sys.argv[2:]]
-cli.main()
-"""
+from tests.command import run_mlp
 
 
 def mlp(*arguments, repository="-", **variables):
     kept = {name: value for name, value in os.environ.items() if name not in ("ML_PLATFORM_CHARTS", "MLP_HOME")}
-    return subprocess.run(
-        [sys.executable, "-c", RUN, repository, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**kept, "NO_PROXY": "127.0.0.1", **variables},
-        timeout=120,
-    )
+    with pytest.MonkeyPatch.context() as pinned:
+        if repository != "-":
+            pinned.setattr(pull, "pins", lambda: [Chart(name="tiny", version="1.2.3", repository=repository)])
+        return run_mlp("charts", *arguments, environ={**kept, "NO_PROXY": "127.0.0.1", **variables})
 
 
 def test_charts_are_pulled_into_the_home_that_mlp_up_takes_over(tmp_path):

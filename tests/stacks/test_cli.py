@@ -1,17 +1,9 @@
-import subprocess
-import sys
-
 import pytest
 from rich.console import Console
 
 from stacks.offline import plan as planning
 from tests.builders import planned
-
-
-def mlp(*arguments, cwd=None):
-    return subprocess.run(
-        [sys.executable, "-m", "stacks.cli", *arguments], capture_output=True, text=True, check=False, cwd=cwd
-    )
+from tests.command import run_mlp
 
 
 def test_a_plan_is_the_same_as_data_and_as_a_tree():
@@ -26,7 +18,7 @@ def test_a_plan_is_the_same_as_data_and_as_a_tree():
 
 
 def test_a_plan_that_cannot_be_written_is_one_line(tmp_path):
-    result = mlp("plan", "local", "--json", str(tmp_path / "nowhere" / "plan.json"))
+    result = run_mlp("plan", "local", "--json", str(tmp_path / "nowhere" / "plan.json"))
     assert result.returncode == 1
     assert "No such file or directory" in result.stderr
     assert "Traceback" not in result.stderr
@@ -35,12 +27,12 @@ def test_a_plan_that_cannot_be_written_is_one_line(tmp_path):
 
 @pytest.mark.slow
 def test_the_same_plan_comes_out_twice():
-    assert mlp("plan", "prod", "--json", "-").stdout == mlp("plan", "prod", "--json", "-").stdout
+    assert run_mlp("plan", "prod", "--json", "-").stdout == run_mlp("plan", "prod", "--json", "-").stdout
 
 
 @pytest.mark.parametrize("command", ["plan", "policy"])
 def test_an_unknown_stack_is_one_clear_line(command):
-    result = mlp(command, "staging")
+    result = run_mlp(command, "staging")
     assert result.returncode == 1
     assert result.stderr == (
         "mlp: stack 'staging' of platform has no file Pulumi.staging.yaml; the stacks are dev, local, prod\n"

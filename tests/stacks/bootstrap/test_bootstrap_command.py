@@ -1,10 +1,8 @@
-"""The command as people run it, in a process of its own."""
+"""The command as people run it."""
 
 import json
 import logging
 import os
-import subprocess
-import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -12,30 +10,14 @@ import pytest
 from botocore import xform_name
 from moto.server import ThreadedMotoServer
 
+from tests.command import run_mlp
 from tests.stacks.bootstrap.builders import FakeCostExplorer
-
-RUN = """
-import sys
-from stacks import cli
-from stacks.bootstrap import commands
-if "bootstrap" not in {command.name for command in cli.app.registered_commands}:
-    commands.register(cli.app)
-sys.argv = ["mlp", *sys.argv[1:]]
-cli.main()
-"""
 
 
 def mlp(*arguments, **variables):
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     environment = {**kept, "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull, **variables}
-    return subprocess.run(
-        [sys.executable, "-c", RUN, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment,
-        timeout=60,
-    )
+    return run_mlp(*arguments, environ=environment)
 
 
 def refused(result):

@@ -5,12 +5,11 @@ import sys
 
 import pytest
 
+from tests.command import run_mlp
+
 
 def mlp(home, *arguments, **variables):
-    environment = {**os.environ, "MLP_HOME": str(home), **variables}
-    return subprocess.run(
-        [sys.executable, "-m", "stacks.cli", *arguments], capture_output=True, text=True, check=False, env=environment
-    )
+    return run_mlp(*arguments, environ={**os.environ, "MLP_HOME": str(home), **variables})
 
 
 def refused(result):

@@ -1,7 +1,5 @@
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -11,6 +9,7 @@ from stacks.errors import PlatformError
 from stacks.offline import plan
 from stacks.offline.cost import prices
 from tests.builders import planned
+from tests.command import run_mlp
 
 NO_LOGIN = {
     "AWS_EC2_METADATA_DISABLED": "true",
@@ -60,13 +59,7 @@ def test_a_wrong_call_is_one_clear_message(mlp, given, said):
 def test_a_refresh_without_a_login_is_one_clear_line_and_leaves_the_table_alone():
     before = prices.FILE.read_bytes()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | NO_LOGIN
-    result = subprocess.run(
-        [sys.executable, "-m", "stacks.cli", "cost", "--refresh"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment,
-    )
+    result = run_mlp("cost", "--refresh", environ=environment)
     assert result.returncode == 1
     assert result.stderr.startswith("mlp: the prices stay as they were: no AWS credentials were found")
     assert result.stderr.count("\n") == 1
