@@ -20,7 +20,7 @@ LIST_MODULES = """
 import json, runpy, sys
 sys.argv = ["mlp", "plan", {stack!r}, "--json", "/dev/null"]
 try:
-    runpy.run_module("stacks.cli", run_name="__main__", alter_sys=True)
+    runpy.run_module("mlp.cli", run_name="__main__", alter_sys=True)
 except SystemExit:
     pass
 print(json.dumps([name for name in sys.modules if name.split(".")[0].startswith("pulumi")]))
@@ -28,8 +28,8 @@ print(json.dumps([name for name in sys.modules if name.split(".")[0].startswith(
 GROWTH = """
 import time
 import pulumi_aws as aws
-from stacks.offline.engine import run_declaration
-from stacks.offline.recording import RecordingCloud
+from mlp.engine.deployment import run_declaration
+from mlp.engine.clouds.recording import RecordingCloud
 
 def declare(count):
     for number in range(count):
@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--stack", default="prod")
     given = parser.parse_args()
     plan = subprocess.run(
-        [sys.executable, "-m", "stacks.cli", "plan", given.stack, "--json", "-"],
+        [sys.executable, "-m", "mlp.cli", "plan", given.stack, "--json", "-"],
         text=True,
         check=True,
         capture_output=True,
@@ -72,7 +72,7 @@ def main() -> None:
     modules = json.loads(answer(LIST_MODULES.format(stack=given.stack)))
     imports = "\n".join(f"import {name}" for name in modules)
     pairs = [
-        (timed("-m", "stacks.cli", "plan", given.stack, "--json", "/dev/null"), timed("-", stdin=imports))
+        (timed("-m", "mlp.cli", "plan", given.stack, "--json", "/dev/null"), timed("-", stdin=imports))
         for _ in range(given.runs)
     ]
     floor = resources * S_A_RESOURCE

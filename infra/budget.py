@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from infra.iam import Condition, ResourceStatement, resource_policy
-from infra.settings import BudgetSettings
+from infra.identity.iam import Condition, ResourceStatement, resource_policy
+from infra.settings.settings import BudgetSettings
 from infra.tags import COST_TAG, standard_tags
 
 _ACTUAL_PERCENT = (80, 100)

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from stacks.offline.cloud import Registration
-from stacks.offline.engine import Deployment, run_declaration
-from stacks.offline.plan import plan
-from stacks.offline.recording import RecordingCloud
-from stacks.offline.values import revealed
+from mlp.engine.cloud import Registration
+from mlp.engine.clouds.recording import RecordingCloud
+from mlp.engine.deployment import Deployment, run_declaration
+from mlp.engine.values import revealed
+from mlp.plan.planning import plan
 
 
 def deploy(declare: Callable[[], object]) -> Deployment:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
-from stacks.cli import main
+from mlp.cli import main
 
 
 @dataclass(frozen=True, kw_only=True)

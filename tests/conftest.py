@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import pytest
 
-from stacks.local.postgres_files import USER
+from mlp.local.postgres_files import USER
 
 NOT_SELECTED = {
     "slow": "make test-slow",

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-PARTS = ("infra", "stacks", "workloads", "policies")
+PARTS = ("infra", "mlp", "stacks", "workloads", "policies")
 MAY_IMPORT = {
     "infra": {"infra"},
-    "stacks": {"stacks", "infra", "policies.rules", "workloads.environment"},
+    "mlp": {"mlp", "infra", "policies.rules", "workloads.environment"},
+    "stacks": {"infra", "workloads.environment"},
     "workloads": {"workloads"},
     "policies": {"policies"},
 }
@@ -63,11 +64,11 @@ HEAVY = {"torch", "ray", "mlflow"}
 
 
 def test_the_help_of_mlp_loads_no_provider_and_no_training_library():
-    assert not modules_loaded_by("stacks.cli", "--help") & (HEAVY | {"pulumi", "pulumi_aws", "boto3"})
+    assert not modules_loaded_by("mlp.cli", "--help") & (HEAVY | {"pulumi", "pulumi_aws", "boto3"})
 
 
 def test_a_plan_loads_no_training_library():
-    assert not modules_loaded_by("stacks.cli", "plan", "prod", "--json", "-") & (HEAVY | {"moto", "boto3"})
+    assert not modules_loaded_by("mlp.cli", "plan", "prod", "--json", "-") & (HEAVY | {"moto", "boto3"})
 
 
 def test_the_help_of_the_workloads_loads_no_training_library():
@@ -85,11 +86,11 @@ def test_a_component_is_read_in_one_go():
     assert [path.name for path in components if len(path.read_text().splitlines()) >= 300] == []
 
 
-@pytest.mark.parametrize("part", ["infra", "stacks"])
+@pytest.mark.parametrize("part", ["infra", "mlp", "stacks"])
 def test_iam_documents_are_written_in_one_place(part):
     writers = {
         path.relative_to(REPOSITORY).as_posix()
         for path in (REPOSITORY / part).rglob("*.py")
         if "2012-10-17" in path.read_text()
     }
-    assert writers <= {"infra/iam.py"}
+    assert writers <= {"infra/identity/iam.py"}

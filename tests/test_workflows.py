@@ -8,12 +8,13 @@ import typer
 import yaml
 
 from infra.naming import deploy_role_name
-from stacks.bootstrap.operation import Bootstrapped
-from stacks.bootstrap.options import BootstrapOptions
-from stacks.bootstrap.plan import PREVIEW_ROLE, Account, Outcome, PulumiState
-from stacks.bootstrap.report import github_variables
-from stacks.cli import app
-from stacks.offline.programs import PLATFORM, REPOSITORY, WORKLOADS
+from mlp.account.operation import Bootstrapped
+from mlp.account.options import BootstrapOptions
+from mlp.account.plan import PREVIEW_ROLE, Account, Outcome, PulumiState
+from mlp.account.report import github_variables
+from mlp.cli import app
+from mlp.engine.programs import PLATFORM, WORKLOADS
+from mlp.shared.checkout import REPOSITORY
 
 GITHUB = REPOSITORY / ".github"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pulumi
 
-from infra.iam import Allow, Condition
+from infra.identity.iam import Allow, Condition
 
 _LOAD_BALANCER_TAG = "elbv2.k8s.aws/cluster"
 

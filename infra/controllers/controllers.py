@@ -10,12 +10,13 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 from pulumi_kubernetes.apiextensions import CustomResource
 
-from infra import charts
-from infra.external_secret import API_VERSION, STORE
-from infra.identity import ServiceAccount
-from infra.namespaces import Admission, Namespace, NamespaceArgs, Peer
-from infra.node_pools import GPU_TAINT
-from infra.settings import NodePoolSettings
+from infra import helm
+from infra.cluster.namespaces import Admission, Namespace, NamespaceArgs, Peer
+from infra.cluster.node_pools import GPU_TAINT
+from infra.data.external_secret import API_VERSION, STORE
+from infra.facts import charts
+from infra.identity.identity import ServiceAccount
+from infra.settings.settings import NodePoolSettings
 
 SYSTEM_NAMESPACE = "kube-system"
 LOAD_BALANCER_ACCOUNT = ServiceAccount(namespace=SYSTEM_NAMESPACE, name="aws-load-balancer-controller")
@@ -76,7 +77,7 @@ class Controllers(pulumi.ComponentResource):
             for priority, value in PRIORITIES.items()
         ]
         # Charts bring monitors, whose kinds must be known before.
-        monitors = charts.release(
+        monitors = helm.release(
             f"{name}-monitor-kinds",
             charts.PROMETHEUS_OPERATOR_CRDS,
             name="prometheus-operator-crds",
@@ -86,7 +87,7 @@ class Controllers(pulumi.ComponentResource):
             needs=args.needs,
         )
         before = [*args.needs, *priorities, monitors]
-        self.load_balancers = charts.release(
+        self.load_balancers = helm.release(
             f"{name}-load-balancers",
             charts.LOAD_BALANCER_CONTROLLER,
             name="aws-load-balancer-controller",
@@ -95,7 +96,7 @@ class Controllers(pulumi.ComponentResource):
             parent=self,
             needs=before,
         )
-        charts.release(
+        helm.release(
             f"{name}-autoscaler",
             charts.CLUSTER_AUTOSCALER,
             name="cluster-autoscaler",
@@ -104,7 +105,7 @@ class Controllers(pulumi.ComponentResource):
             parent=self,
             needs=before,
         )
-        self.gpus = charts.release(
+        self.gpus = helm.release(
             f"{name}-gpus",
             charts.NVIDIA_DEVICE_PLUGIN,
             name="nvidia-device-plugin",
@@ -126,7 +127,7 @@ class Controllers(pulumi.ComponentResource):
             ),
             child,
         )
-        operator = charts.release(
+        operator = helm.release(
             f"{name}-secrets",
             charts.EXTERNAL_SECRETS,
             name="external-secrets",

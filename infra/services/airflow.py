@@ -13,16 +13,17 @@ import pulumi_kubernetes as kubernetes
 import pulumi_random as random
 from pulumi_kubernetes.apiextensions import CustomResource
 
-from infra import charts
-from infra.external_secret import ExternalSecret, ExternalSecretArgs
-from infra.identity import ServiceAccount
-from infra.image import Image
-from infra.ingress import Backend
-from infra.namespaces import Admission, Namespace, NamespaceArgs, Peer
-from infra.secrets import StoredSecret, StoredSecretArgs, generated_password
-from infra.service_settings import AirflowSettings
+from infra import helm
+from infra.cluster.namespaces import Admission, Namespace, NamespaceArgs, Peer
+from infra.data.external_secret import ExternalSecret, ExternalSecretArgs
+from infra.data.image import Image
+from infra.data.secrets import StoredSecret, StoredSecretArgs, generated_password
+from infra.facts import charts
+from infra.identity.identity import ServiceAccount
+from infra.network.ingress import Backend
 from infra.services.airflow_setup import setup_job
 from infra.services.airflow_values import airflow_values
+from infra.settings.service_settings import AirflowSettings
 
 NAMESPACE = "airflow"
 WORKER = ServiceAccount(namespace=NAMESPACE, name="airflow-worker")
@@ -127,7 +128,7 @@ class Airflow(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[args.databases, secret.ready, admin.ready]),
         )
         self._training_rights()
-        release = charts.release(
+        release = helm.release(
             f"{name}-release",
             charts.AIRFLOW,
             name="airflow",

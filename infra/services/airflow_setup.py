@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from infra.image import Image
+from infra.data.image import Image
 from infra.services.airflow_values import AIRFLOW_USER, FAB, HARDENED, TMP, sized
 
 # The password goes by standard input, and into no list of processes.

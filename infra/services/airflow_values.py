@@ -8,8 +8,8 @@ from typing import Any
 
 import pulumi
 
-from infra.image import Image
-from infra.service_settings import AirflowSettings
+from infra.data.image import Image
+from infra.settings.service_settings import AirflowSettings
 
 VERSION = "3.3.2"
 """Of the image; the chart's templates go by it."""

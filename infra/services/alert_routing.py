@@ -6,7 +6,7 @@ from typing import Any
 
 import pulumi
 
-from infra.iam import Allow
+from infra.identity.iam import Allow
 
 PEOPLE = "people"
 NOBODY = "nobody"

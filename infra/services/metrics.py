@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from infra.iam import Allow, Condition
+from infra.identity.iam import Allow, Condition
 
 _HERE = Path(__file__).resolve().parent
 ALERTS = _HERE / "alerts"

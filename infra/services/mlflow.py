@@ -9,16 +9,17 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 from pulumi_kubernetes.apiextensions import CustomResource
 
-from infra import charts
-from infra.external_secret import ExternalSecret, ExternalSecretArgs
-from infra.identity import ServiceAccount
-from infra.image import Image
-from infra.ingress import Backend
-from infra.namespaces import Admission, Namespace, NamespaceArgs, Peer
-from infra.secrets import StoredSecret, StoredSecretArgs, generated_password
-from infra.service_settings import MlflowSettings
+from infra import helm
+from infra.cluster.namespaces import Admission, Namespace, NamespaceArgs, Peer
+from infra.data.external_secret import ExternalSecret, ExternalSecretArgs
+from infra.data.image import Image
+from infra.data.secrets import StoredSecret, StoredSecretArgs, generated_password
+from infra.facts import charts
+from infra.identity.identity import ServiceAccount
+from infra.network.ingress import Backend
 from infra.services.mlflow_accounts import accounts_job
 from infra.services.mlflow_values import mlflow_values
+from infra.settings.service_settings import MlflowSettings
 
 NAMESPACE = "mlflow"
 SERVICE_ACCOUNT = ServiceAccount(namespace=NAMESPACE, name="mlflow")
@@ -106,7 +107,7 @@ class Mlflow(pulumi.ComponentResource):
             self._child,
         )
         flask_secret = generated_password(f"{name}-flask-secret", opts=self._child)
-        release = charts.release(
+        release = helm.release(
             f"{name}-release",
             charts.MLFLOW,
             name="mlflow",

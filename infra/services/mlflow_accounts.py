@@ -10,8 +10,8 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from infra.external_secret import ExternalSecret
-from infra.image import Image
+from infra.data.external_secret import ExternalSecret
+from infra.data.image import Image
 
 _FOLDER = "/accounts"
 _USER = 1001

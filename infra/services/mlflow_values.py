@@ -7,9 +7,9 @@ from typing import Any
 
 import pulumi
 
-from infra.database import POSTGRES_PORT
-from infra.image import Image
-from infra.service_settings import MlflowSettings
+from infra.data.database import POSTGRES_PORT
+from infra.data.image import Image
+from infra.settings.service_settings import MlflowSettings
 
 
 def mlflow_values(

@@ -10,17 +10,18 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 from pulumi_kubernetes.apiextensions import CustomResource
 
-from infra import charts
-from infra.external_secret import ExternalSecret, ExternalSecretArgs
-from infra.identity import ServiceAccount
-from infra.ingress import Backend
-from infra.namespaces import Admission, Namespace, NamespaceArgs, Peer
+from infra import helm
+from infra.cluster.namespaces import Admission, Namespace, NamespaceArgs, Peer
+from infra.data.external_secret import ExternalSecret, ExternalSecretArgs
+from infra.data.secrets import StoredSecret, StoredSecretArgs, generated_password
+from infra.facts import charts
+from infra.identity.identity import ServiceAccount
 from infra.naming import database_name
-from infra.secrets import StoredSecret, StoredSecretArgs, generated_password
-from infra.service_settings import MonitoringSettings
+from infra.network.ingress import Backend
 from infra.services import metrics
 from infra.services.alert_routing import alertmanager_config
 from infra.services.monitoring_values import dcgm_values, stack_values
+from infra.settings.service_settings import MonitoringSettings
 
 NAMESPACE = "monitoring"
 AGENTS_NAMESPACE = "node-monitoring"
@@ -98,7 +99,7 @@ class Monitoring(pulumi.ComponentResource):
         if args.slack_secret_arn is not None:
             slack = self._secret("alertmanager-slack", {"url": (args.slack_secret_arn, "url")})
 
-        release = charts.release(
+        release = helm.release(
             f"{name}-release",
             charts.PROMETHEUS_STACK,
             name="monitoring",
@@ -130,7 +131,7 @@ class Monitoring(pulumi.ComponentResource):
                 *([slack.ready] if slack else []),
             ],
         )
-        gpus = charts.release(
+        gpus = helm.release(
             f"{name}-gpus",
             charts.DCGM_EXPORTER,
             name="dcgm-exporter",

@@ -6,10 +6,10 @@ from typing import Any
 
 import pulumi
 
-from infra.addons import DEFAULT_STORAGE_CLASS
-from infra.node_pools import GPU_TAINT
-from infra.service_settings import MonitoringSettings
+from infra.cluster.addons import DEFAULT_STORAGE_CLASS
+from infra.cluster.node_pools import GPU_TAINT
 from infra.services.metrics import dcgm_fields
+from infra.settings.service_settings import MonitoringSettings
 
 _NO_ESCALATION = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 _SECCOMP = {"seccompProfile": {"type": "RuntimeDefault"}}

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import pulumi
 
-from infra import charts
-from infra.namespaces import Admission, Namespace, NamespaceArgs, Peer
+from infra import helm
+from infra.cluster.namespaces import Admission, Namespace, NamespaceArgs, Peer
+from infra.facts import charts
 
 NAMESPACE = "ray-operator"
 _METRICS_PORT = 8080
@@ -40,7 +41,7 @@ class RayOperator(pulumi.ComponentResource):
             ),
             pulumi.ResourceOptions(parent=self),
         )
-        self.ready = charts.release(
+        self.ready = helm.release(
             f"{name}-release",
             charts.KUBERAY_OPERATOR,
             name="kuberay-operator",

@@ -9,26 +9,26 @@ from pathlib import Path
 
 import pulumi
 
-from infra import training_namespace
-from infra.addons import default_storage_class
-from infra.addresses import host_pattern, subnet_layout
-from infra.cluster import Cluster
+from infra.cluster import training_namespace
+from infra.cluster.addons import default_storage_class
+from infra.cluster.cluster import Cluster
+from infra.cluster.namespaces import Peer
+from infra.cluster.training_namespace import TrainingNamespace, TrainingNamespaceArgs
 from infra.controllers.controllers import Controllers, ControllersArgs
-from infra.database import Database
-from infra.database_bootstrap import DatabaseBootstrap, DatabaseBootstrapArgs
-from infra.edge import Edge
-from infra.image import Image, ImageArgs
-from infra.ingress import Backend, Ingress, IngressArgs
-from infra.namespaces import Peer
+from infra.data.database import Database
+from infra.data.database_bootstrap import DatabaseBootstrap, DatabaseBootstrapArgs
+from infra.data.image import Image, ImageArgs
+from infra.data.stores import Stores
 from infra.naming import cluster_name
-from infra.service_settings import ServicesSettings
+from infra.network.addresses import host_pattern, subnet_layout
+from infra.network.edge import Edge
+from infra.network.ingress import Backend, Ingress, IngressArgs
 from infra.services.airflow import Airflow, AirflowArgs
 from infra.services.mlflow import Mlflow, MlflowArgs
 from infra.services.monitoring import Monitoring, MonitoringArgs
 from infra.services.ray import RayOperator, RayOperatorArgs
-from infra.settings import NodePoolSettings
-from infra.stores import Stores
-from infra.training_namespace import TrainingNamespace, TrainingNamespaceArgs
+from infra.settings.service_settings import ServicesSettings
+from infra.settings.settings import NodePoolSettings
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
 

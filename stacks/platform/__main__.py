@@ -2,10 +2,11 @@
 
 import pulumi
 
-from infra import training_namespace
-from infra.addons import ClusterAddons, ClusterAddonsArgs
 from infra.budget import Budget, BudgetArgs
-from infra.cluster import Cluster, ClusterArgs
+from infra.cluster import training_namespace
+from infra.cluster.addons import ClusterAddons, ClusterAddonsArgs
+from infra.cluster.cluster import Cluster, ClusterArgs
+from infra.cluster.node_pools import NodePools, NodePoolsArgs
 from infra.contracts import PlatformOutputs
 from infra.controllers.access import autoscaler_access, load_balancer_access
 from infra.controllers.controllers import (
@@ -13,20 +14,19 @@ from infra.controllers.controllers import (
     LOAD_BALANCER_ACCOUNT,
     SECRETS_ACCOUNT,
 )
-from infra.database import Database, DatabaseArgs
-from infra.edge import Edge, EdgeArgs
-from infra.identity import RoleDefaults, WorkloadIdentity, WorkloadIdentityArgs
+from infra.data.database import Database, DatabaseArgs
+from infra.data.registry import ImageRegistry, ImageRegistryArgs
+from infra.data.secrets import secrets_access
+from infra.data.stores import Stores, StoresArgs
+from infra.identity.identity import RoleDefaults, WorkloadIdentity, WorkloadIdentityArgs
 from infra.naming import cluster_name, role_path
-from infra.network import Network, NetworkArgs
-from infra.node_pools import NodePools, NodePoolsArgs
+from infra.network.edge import Edge, EdgeArgs
+from infra.network.network import Network, NetworkArgs
 from infra.provider import aws_place, aws_provider
-from infra.registry import ImageRegistry, ImageRegistryArgs
-from infra.secrets import secrets_access
 from infra.services import airflow, metrics, mlflow, monitoring
 from infra.services.alert_routing import publish_access
 from infra.services.services import Services, ServicesArgs
-from infra.settings import PlatformSettings
-from infra.stores import Stores, StoresArgs
+from infra.settings.settings import PlatformSettings
 
 settings = PlatformSettings.load()
 environment, deletable = settings.environment, not settings.protect_data

@@ -6,12 +6,12 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from infra.contracts import PlatformOutputs, WorkloadOutputs
-from infra.image import Image, ImageArgs
+from infra.data.image import Image, ImageArgs
 from infra.naming import PROJECT
-from infra.pipelines import Pipelines, PipelinesArgs
 from infra.provider import acting_kubeconfig, aws_provider
-from infra.training_job import METRICS_PORT, training_job
-from infra.workload_settings import WorkloadSettings
+from infra.services.pipelines import Pipelines, PipelinesArgs
+from infra.services.training_job import METRICS_PORT, training_job
+from infra.settings.workload_settings import WorkloadSettings
 from workloads import environment
 
 REPOSITORY = Path(__file__).resolve().parents[2]

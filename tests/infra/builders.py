@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pulumi
 
-from infra.identity import OidcIssuer, RoleDefaults
+from infra.identity.identity import OidcIssuer, RoleDefaults
 
 ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
 ISSUER_URL = "oidc.eks.us-east-1.amazonaws.com/id/ABC"

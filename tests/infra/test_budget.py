@@ -5,7 +5,7 @@ import json
 import pytest
 
 from infra.budget import Budget, BudgetArgs
-from infra.settings import BudgetSettings
+from infra.settings.settings import BudgetSettings
 from tests.builders import deploy, inputs_of, wanted
 from tests.iam_evaluator import trusts
 

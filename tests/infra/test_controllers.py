@@ -4,9 +4,9 @@ from ipaddress import IPv4Network
 
 import pytest
 
+from infra.cluster.namespaces import Admission, Namespace, NamespaceArgs, Peer, network_policies
 from infra.controllers.controllers import Controllers, ControllersArgs, expander_priorities
-from infra.namespaces import Admission, Namespace, NamespaceArgs, Peer, network_policies
-from infra.settings import NodePoolSettings
+from infra.settings.settings import NodePoolSettings
 from tests.builders import deploy, inputs_of
 
 CORE = NodePoolSettings(instance_types=("m7i.large",), min_size=2, max_size=4)

@@ -4,10 +4,10 @@ from dataclasses import replace
 import pulumi
 
 from infra.provider import acting_kubeconfig, aws_provider
-from stacks.offline.engine import run_program
-from stacks.offline.programs import PLATFORM, WORKLOADS, Program
-from stacks.offline.recording import RecordingCloud
-from stacks.offline.values import revealed
+from mlp.engine.clouds.recording import RecordingCloud
+from mlp.engine.deployment import run_program
+from mlp.engine.programs import PLATFORM, WORKLOADS, Program
+from mlp.engine.values import revealed
 from tests.builders import deploy, inputs_of, planned
 
 ROLE = "arn:aws:iam::123456789012:role/ml-platform-deploy-dev"

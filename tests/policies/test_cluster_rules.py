@@ -2,7 +2,7 @@ from datetime import date
 
 import pytest
 
-from infra import kubernetes_versions
+from infra.facts import kubernetes_versions
 from policies.rules.cluster import STANDARD_SUPPORT_ENDS
 from policies.rules.model import UNKNOWN
 from tests.policies.builders import messages, resource

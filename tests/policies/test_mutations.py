@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
+from mlp.review.policy.verdict import as_planned, committed_exemptions, secret_values
 from policies.rules import RULES, PlannedResource
 from policies.rules.judging import judge
 from policies.rules.model import STACK
-from stacks.offline.policy.verdict import as_planned, committed_exemptions, secret_values
 from tests.builders import planned
 from tests.policies.builders import context, resource
 

@@ -12,10 +12,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlp.review.policy.verdict import as_planned
 from policies.rules import RULES, PlannedResource
 from policies.rules.model import UNKNOWN
 from policies.rules.reading import parsed
-from stacks.offline.policy.verdict import as_planned
 from tests.builders import planned
 from tests.policies.builders import context
 

@@ -21,11 +21,11 @@ from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc
 from pulumi_policy.policy import _NotApplicableError
 from pulumi_policy.proxy import UNKNOWN_ARRAY_VALUE, UNKNOWN_STRING_VALUE, unknown_checking_proxy
 
+from mlp.engine.values import Secret
+from mlp.review.policy.verdict import as_planned
 from policies.rules import RULES, Level
 from policies.rules.exemptions import Exemption
 from policies.rules.model import UNKNOWN
-from stacks.offline.policy.verdict import as_planned
-from stacks.offline.values import Secret
 from tests.builders import planned
 from tests.policies.builders import RULE
 

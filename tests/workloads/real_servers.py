@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stacks.local.credentials import ensure_credentials
-from stacks.local.home import Home, prepare
-from stacks.local.mlflow_server import MlflowServer
-from stacks.local.postgres import Postgres, database_url
-from stacks.local.state import load_state
-from stacks.local.supervisor import Supervisor
-from tests.stacks.local.builders import Told
+from mlp.local.credentials import ensure_credentials
+from mlp.local.home import Home, prepare
+from mlp.local.mlflow_server import MlflowServer
+from mlp.local.postgres import Postgres, database_url
+from mlp.local.state import load_state
+from mlp.local.supervisor import Supervisor
+from tests.mlp.local.builders import Told
 from workloads.environment import PlatformEnvironment
 
 

@@ -10,15 +10,15 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 import pytest
 
-from infra import charts
-from infra.image import Image, ImageArgs
-from infra.namespaces import Peer
-from infra.service_settings import AirflowSettings
+from infra.cluster.namespaces import Peer
+from infra.data.image import Image, ImageArgs
+from infra.facts import charts
 from infra.services import airflow
-from stacks.charts.store import FOLDER_VARIABLE, find_store
-from stacks.charts.values import findings
+from infra.settings.service_settings import AirflowSettings
+from mlp.charts.store import FOLDER_VARIABLE, find_store
+from mlp.charts.values import findings
 from tests.builders import deploy, inputs_of, wanted
-from tests.charts.pod_security import pod_specs, pods_of_release, violations
+from tests.mlp.charts.pod_security import pod_specs, pods_of_release, violations
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 RELEASE = "kubernetes:helm.sh/v3:Release"

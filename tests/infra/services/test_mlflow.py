@@ -7,10 +7,10 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 import pytest
 
-from infra.image import Image, ImageArgs
-from infra.namespaces import Peer
-from infra.service_settings import MlflowSettings
+from infra.cluster.namespaces import Peer
+from infra.data.image import Image, ImageArgs
 from infra.services.mlflow import SERVICE_ACCOUNT, Mlflow, MlflowArgs
+from infra.settings.service_settings import MlflowSettings
 from tests.builders import deploy, inputs_of, wanted
 
 REPOSITORY = Path(__file__).resolve().parents[3]

@@ -8,9 +8,8 @@ from pathlib import Path
 import pulumi
 import pytest
 
-from infra import charts
-from infra.namespaces import Peer
-from infra.service_settings import MonitoringSettings
+from infra.cluster.namespaces import Peer
+from infra.facts import charts
 from infra.services import metrics, monitoring
 from infra.services.alert_routing import NOBODY, PEOPLE, SEVERITIES, alertmanager_config, publish_access
 from infra.services.metrics import (
@@ -22,8 +21,9 @@ from infra.services.metrics import (
     dashboards,
     dcgm_fields,
 )
-from infra.settings import PlatformSettings
-from stacks.offline.values import Secret
+from infra.settings.service_settings import MonitoringSettings
+from infra.settings.settings import PlatformSettings
+from mlp.engine.values import Secret
 from tests.builders import deploy, inputs_of, wanted
 from tests.infra.services.promql import metrics_of, queries_of
 

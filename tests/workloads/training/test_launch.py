@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 from safetensors.torch import load_file
 from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
-from stacks.local.processes import alive
+from mlp.local.processes import alive
 from workloads.environment import PlatformEnvironment
 from workloads.errors import RankLost, TrainingDiverged
 from workloads.tracking.connection import connect

@@ -1,0 +1,1 @@
+"""The Kubernetes cluster: its control plane, add-ons, node pools and namespaces."""

@@ -1,0 +1,85 @@
+"""Where training jobs run in the cluster, with the login they need to record themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from infra.cluster.namespaces import Admission, Namespace, NamespaceArgs, Peer
+from infra.data.external_secret import ExternalSecret, ExternalSecretArgs
+from infra.identity.identity import ServiceAccount
+from infra.services import ray
+from infra.services.training_job import METRICS_PORT
+
+NAMESPACE = "training"
+SERVICE_ACCOUNT = ServiceAccount(namespace=NAMESPACE, name="training")
+_DASHBOARD_PORT = 8265
+_METRICS_PORTS = (8080, METRICS_PORT)
+"""Ray's own and the run's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingNamespaceArgs:
+    """Inputs of `TrainingNamespace`; the secret in Secrets Manager holds `username` and `password` as JSON."""
+
+    tracking_secret_arn: pulumi.Input[str]
+    role_arn: pulumi.Input[str]
+    """What jobs may do in AWS."""
+    max_gpus: int
+    """How many GPUs all jobs together may ask for."""
+    secrets: Sequence[pulumi.Resource]
+    needs: Sequence[pulumi.Resource]
+
+
+class TrainingNamespace(pulumi.ComponentResource):
+    """A namespace for training jobs: the account they run under, and the Secret with the tracking server's login."""
+
+    namespace: pulumi.Output[str]
+    service_account: pulumi.Output[str]
+    login_secret: str
+
+    def __init__(self, name: str, args: TrainingNamespaceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("mlplatform:training:TrainingNamespace", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        namespace = Namespace(
+            f"{name}-namespace",
+            NamespaceArgs(
+                name=NAMESPACE,
+                # KubeRay's own pod that submits a job says nothing of its security, which `restricted` would refuse.
+                pod_security="baseline",
+                quota={"requests.nvidia.com/gpu": str(args.max_gpus)},
+                admits=(
+                    # KubeRay asks a cluster's head how its job goes.
+                    Admission(name="operator", peers=(Peer(namespace=ray.NAMESPACE),), ports=(_DASHBOARD_PORT,)),
+                    Admission(name="metrics", peers=(Peer(namespace="monitoring"),), ports=_METRICS_PORTS),
+                ),
+                needs=args.needs,
+            ),
+            child,
+        )
+        login = ExternalSecret(
+            f"{name}-login",
+            ExternalSecretArgs(
+                name="mlflow-login",
+                namespace=namespace.name,
+                keys={key: (args.tracking_secret_arn, key) for key in ("username", "password")},
+                needs=[*args.secrets, *namespace.ready],
+            ),
+            child,
+        )
+        account = kubernetes.core.v1.ServiceAccount(
+            f"{name}-account",
+            metadata={
+                "name": SERVICE_ACCOUNT.name,
+                "namespace": namespace.name,
+                "annotations": {"eks.amazonaws.com/role-arn": args.role_arn},
+            },
+            opts=child,
+        )
+        self.namespace = namespace.name
+        self.service_account = account.metadata.apply(lambda metadata: str(metadata.name))
+        self.login_secret = login.secret_name
+        self.register_outputs({"namespace": self.namespace})

@@ -1,0 +1,1 @@
+"""What holds data: the database, buckets, image repositories and secrets."""

@@ -1,0 +1,127 @@
+"""The databases inside the instance: one for each service, with an owner of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from infra.cluster.namespaces import Namespace, NamespaceArgs
+from infra.data.external_secret import ExternalSecret, ExternalSecretArgs
+
+NAMESPACE = "database-bootstrap"
+POSTGRES_IMAGE = (
+    "docker.io/library/postgres:17-alpine@sha256:742f40ea20b9ff2ff31db5458d127452988a2164df9e17441e191f3b72252193"
+)
+_SCRIPT = Path(__file__).with_name("database_bootstrap.sh")
+_USER = 70
+"""The image's own user."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseBootstrapArgs:
+    """Inputs of `DatabaseBootstrap`: where the administrator's login and the owners' lie in Secrets Manager."""
+
+    host: pulumi.Input[str]
+    admin_secret_arn: pulumi.Input[str]
+    owner_secret_arns: Mapping[str, pulumi.Input[str]]
+    password_generation: int
+    secrets: Sequence[pulumi.Resource]
+    needs: Sequence[pulumi.Resource]
+
+
+class DatabaseBootstrap(pulumi.ComponentResource):
+    """A Job that makes each owner and its database, and sets its password; what is there already is left as it is."""
+
+    done: pulumi.Resource
+    """Stands once the databases can be used; no value carries that."""
+
+    def __init__(self, name: str, args: DatabaseBootstrapArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("mlplatform:database:DatabaseBootstrap", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        namespace = Namespace(
+            f"{name}-namespace",
+            NamespaceArgs(name=NAMESPACE, pod_security="restricted", needs=args.needs),
+            child,
+        )
+        keys: dict[str, tuple[pulumi.Input[str], str]] = {
+            "PGUSER": (args.admin_secret_arn, "username"),
+            "PGPASSWORD": (args.admin_secret_arn, "password"),
+        }
+        for owner, arn in args.owner_secret_arns.items():
+            keys[f"PASSWORD_{owner}"] = (arn, "password")
+        logins = ExternalSecret(
+            f"{name}-logins",
+            ExternalSecretArgs(
+                name="database-logins",
+                namespace=namespace.name,
+                keys=keys,
+                generation=args.password_generation,
+                needs=[*args.secrets, *namespace.ready],
+            ),
+            child,
+        )
+        script = _SCRIPT.read_text()
+        owners = sorted(args.owner_secret_arns)
+        job = kubernetes.batch.v1.Job(
+            name,
+            # A Job cannot be changed: another input is another Job. It stays, so that its completion is known.
+            metadata={
+                "name": f"{name}-{_digest(script, owners, args.password_generation)}",
+                "namespace": namespace.name,
+            },
+            spec=_job_spec(_container(script, owners, args.host, logins.secret_name)),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[logins.ready]),
+        )
+        self.done = job
+        self.register_outputs({})
+
+
+def _job_spec(container: dict[str, Any]) -> Any:
+    return {
+        "backoff_limit": 6,
+        "template": {
+            "spec": {
+                "restart_policy": "OnFailure",
+                "automount_service_account_token": False,
+                "priority_class_name": "platform-system",
+                "security_context": {
+                    "run_as_non_root": True,
+                    "run_as_user": _USER,
+                    "seccomp_profile": {"type": "RuntimeDefault"},
+                },
+                "containers": [container],
+            }
+        },
+    }
+
+
+def _container(script: str, owners: Sequence[str], host: pulumi.Input[str], secret: str) -> dict[str, Any]:
+    return {
+        "name": "psql",
+        "image": POSTGRES_IMAGE,
+        "command": ["sh", "-ec", script, "bootstrap", *owners],
+        "env": [
+            {"name": "PGHOST", "value": host},
+            {"name": "PGDATABASE", "value": "postgres"},
+            {"name": "PGSSLMODE", "value": "require"},
+            {"name": "PGCONNECT_TIMEOUT", "value": "10"},
+        ],
+        "env_from": [{"secret_ref": {"name": secret}}],
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}},
+        "security_context": {
+            "allow_privilege_escalation": False,
+            "read_only_root_filesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+
+
+def _digest(*inputs: object) -> str:
+    return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:10]

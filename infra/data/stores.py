@@ -1,0 +1,67 @@
+"""The platform's buckets, and how long each keeps what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+
+from infra.data.storage import Archive, ObjectStore, ObjectStoreArgs
+from infra.settings.settings import StorageSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoresArgs:
+    """Inputs of `Stores`. Services of AWS deliver logs for `account` alone."""
+
+    environment: str
+    account: pulumi.Input[str]
+    settings: StorageSettings
+    deletable: bool
+
+
+class Stores(pulumi.ComponentResource):
+    """A bucket each for models, data sets, logs and backups."""
+
+    artifacts: ObjectStore
+    datasets: ObjectStore
+    logs: ObjectStore
+    backups: ObjectStore
+
+    def __init__(self, name: str, args: StoresArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("mlplatform:stores:Stores", name, None, opts)
+        self._args, kept = args, args.settings
+        # A registered model stays loadable at any age, a log is read once in a year if ever.
+        self.artifacts = self._store(
+            "artifacts", archive=Archive(after_days=kept.archive_after_days, storage_class="GLACIER_IR")
+        )
+        self.datasets = self._store("datasets")
+        self.logs = self._store(
+            "logs",
+            archive=Archive(after_days=kept.archive_after_days, storage_class="DEEP_ARCHIVE"),
+            expire_after_days=kept.log_retention_days,
+            log_delivery_account=args.account,
+        )
+        self.backups = self._store("backups", expire_after_days=kept.backup_retention_days)
+        self.register_outputs({})
+
+    def _store(
+        self,
+        name: str,
+        *,
+        archive: Archive | None = None,
+        expire_after_days: int | None = None,
+        log_delivery_account: pulumi.Input[str] | None = None,
+    ) -> ObjectStore:
+        return ObjectStore(
+            name,
+            ObjectStoreArgs(
+                environment=self._args.environment,
+                deletable=self._args.deletable,
+                noncurrent_days=self._args.settings.noncurrent_days,
+                archive=archive,
+                expire_after_days=expire_after_days,
+                log_delivery_account=log_delivery_account,
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )

@@ -1,0 +1,1 @@
+"""Facts that AWS and Kubernetes give; nothing here imports anything of the platform."""

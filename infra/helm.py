@@ -1,0 +1,44 @@
+"""How a Helm chart is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from infra.facts.charts import Chart
+
+RELEASE_TIMEOUT_S = 900
+
+
+def release(
+    logical_name: str,
+    chart: Chart,
+    *,
+    name: str,
+    namespace: pulumi.Input[str],
+    values: Mapping[str, Any],
+    parent: pulumi.Resource,
+    needs: Sequence[pulumi.Resource] = (),
+    skip_crds: bool = False,
+) -> kubernetes.helm.v3.Release:
+    """Install `chart` as release `name`, and wait until what it starts is ready.
+
+    `needs` are what must stand before and longer, and no value carries. An installation that fails is taken back, so
+    that the next `pulumi up` begins anew and does not find another operation in progress.
+    """
+    return kubernetes.helm.v3.Release(
+        logical_name,
+        name=name,
+        namespace=namespace,
+        chart=chart.name,
+        version=chart.version,
+        repository_opts={"repo": chart.repository},
+        timeout=RELEASE_TIMEOUT_S,
+        atomic=True,
+        skip_crds=skip_crds,
+        values=dict(values),
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=list(needs)),
+    )

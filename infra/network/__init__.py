@@ -1,0 +1,1 @@
+"""The network: its subnets, and the entrance from the internet."""

@@ -1,0 +1,40 @@
+"""The configuration of the workloads stack: `ml-platform-workloads:settings` of its stack files."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from infra.settings.stack_settings import SettingsModel, StackSettings
+
+
+class TrainingJobSettings(SettingsModel):
+    """The pods that train: each what fits one node of the GPU pool, with room for the node's own daemons."""
+
+    workers: int = Field(default=1, ge=1)
+    """Pods, each on a node of its own."""
+    cpus: int = Field(default=3, ge=1)
+    memory_gib: int = Field(default=12, ge=2)
+    gpus: int = Field(default=1, ge=1)
+    deadline_hours: int = Field(default=12, ge=1, le=168)
+    """A job that runs longer, or waits longer for its node, is ended."""
+    usd_per_hour: float = Field(default=0.4, ge=0)
+    """What a worker's node costs, for the record of runs, which tells what they cost: about that of spot g6.xlarge."""
+
+    @property
+    def ranks(self) -> int:
+        """One a GPU."""
+        return self.workers * self.gpus
+
+    @property
+    def price_per_hour(self) -> float:
+        """In US dollars, of all workers together."""
+        return round(self.workers * self.usd_per_hour, 4)
+
+
+class WorkloadSettings(StackSettings):
+    """Everything in which the workloads of one environment may differ from another's."""
+
+    deploy_role_arn: str | None = Field(default=None, pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")
+    pipelines: bool = True
+    """Whether the platform runs Airflow, which is then told of images and jobs."""
+    training: TrainingJobSettings = TrainingJobSettings()

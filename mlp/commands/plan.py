@@ -1,0 +1,109 @@
+"""`mlp plan`, `mlp snapshot` and `mlp settings`: what an environment would be, without an account."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlp.shared.console import show, warn, write_json, write_text
+
+if TYPE_CHECKING:
+    from mlp.plan.planned import ProgramPlan
+
+Stack = Annotated[str, typer.Argument(metavar="ENV", help="The stack: dev, prod or local.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the offline commands to `app`."""
+    app.command("plan")(plan)
+    app.command("snapshot")(snapshot)
+    app.command("settings")(settings)
+
+
+def plan(
+    stack: Stack,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against", metavar="REVISION", help="Compare with a git revision, such as main, not the committed plan."
+        ),
+    ] = None,
+    json_file: Annotated[
+        str | None, typer.Option("--json", metavar="FILE", help="Write the plan as JSON; `-` is stdout.")
+    ] = None,
+    markdown_file: Annotated[
+        str | None, typer.Option("--markdown", metavar="FILE", help="Write what changes as Markdown; `-` is stdout.")
+    ] = None,
+) -> None:
+    """Show, offline, every resource that `pulumi up` would create: what changes, price, rules, capacity, time."""
+    from mlp.engine.programs import PLATFORM
+    from mlp.plan import planning
+    from mlp.review import report
+    from mlp.review.review import review
+
+    PLATFORM.config(stack)  # an unknown stack is the first thing to say
+    earlier = _earlier(stack, against)
+    deployments = planning.plan(stack)
+    warn(message for one in deployments for message in one.warnings)
+    judged = review(deployments, earlier, today=date.today())  # noqa: DTZ011  the day of whoever asks
+    title, summary = judged.headline()
+    sections = judged.sections()
+    if json_file is not None:
+        write_json(json_file, planning.as_data(deployments, judged.as_data()))
+    if markdown_file is not None:
+        write_text(markdown_file, report.markdown(title, summary, sections))
+    if json_file is None and markdown_file is None:
+        show(planning.rendered(deployments))
+        show(report.rendered(title, summary, sections))
+
+
+def snapshot(
+    stack: Annotated[
+        str | None, typer.Argument(metavar="[ENV]", help="The stack: dev, prod or local; all of them by default.")
+    ] = None,
+) -> None:
+    """Write the plans that are kept in stacks/plans and, with production's, the example in docs/plans.md."""
+    from mlp.engine.programs import PLATFORM
+    from mlp.plan import planning
+    from mlp.plan import snapshots as keeping
+    from mlp.review import sample
+
+    for one in [stack] if stack else PLATFORM.stacks():
+        deployments = planning.plan(one)
+        warn(message for one in deployments for message in one.warnings)
+        plans = planning.program_plans(deployments)
+        for name, state in keeping.write(one, plans).items():
+            typer.echo(f"{name}: {state}")
+        if one == sample.STACK:
+            typer.echo(f"docs/{sample.DOCUMENT.name}: {sample.update(plans)}")
+
+
+def _earlier(stack: str, against: str | None) -> tuple[str, list[ProgramPlan]]:
+    """What to compare with, by name and as plans."""
+    if against is not None:
+        from mlp.plan.revisions import plans_of
+
+        return against, plans_of(against, stack)
+    from mlp.plan.snapshots import read
+
+    return "the committed plan", read(stack)
+
+
+def settings(
+    update: Annotated[
+        Path | None,
+        typer.Option(
+            "--update", metavar="FILE", help="Write the table between its marks in FILE, the README.", dir_okay=False
+        ),
+    ] = None,
+) -> None:
+    """Show every setting of a stack file: what it may be, its default, what it is."""
+    from mlp.review import settings_table
+
+    if update is None:
+        typer.echo(settings_table.settings_table())
+    else:
+        typer.echo(f"{update}: {'written' if settings_table.update(update) else 'is current'}", err=True)

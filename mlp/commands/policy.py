@@ -1,0 +1,72 @@
+"""`mlp policy` and `mlp policies`: whether an environment holds the platform's rules, and which those are."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mlp.shared.console import STDOUT, warn, write_json
+
+POLICY_EXIT_CODE = 3
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.command("policy")(policy)
+    app.command("policies")(policies)
+
+
+def policy(
+    stack: Annotated[str, typer.Argument(metavar="ENV", help="The stack: dev, prod or local.")],
+    json_file: Annotated[
+        str | None, typer.Option("--json", metavar="FILE", help="Write the verdict as JSON; `-` is stdout.")
+    ] = None,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option("--as-of", metavar="DATE", formats=["%Y-%m-%d"], help="Judge as on that day, not as today."),
+    ] = None,
+) -> None:
+    """Check the platform's rules against what an environment would be; exit 3 when one is broken."""
+    from mlp.plan import planning
+    from mlp.plan.planned import program_plan
+    from mlp.review.cost import prices
+    from mlp.review.cost.bill import bill
+    from mlp.review.policy.verdict import context_of, verdict
+
+    deployments = planning.plan(stack)
+    warn(message for one in deployments for message in one.warnings)
+    day = as_of.date() if as_of else date.today()  # noqa: DTZ011  the day of whoever asks
+    usd = bill([program_plan(one) for one in deployments], prices.load()).idle_usd
+    result = verdict(deployments, context_of(deployments, today=day, monthly_usd=usd))
+    if json_file is None:
+        for line in result.lines():
+            typer.echo(line)
+    else:
+        write_json(json_file, result.as_data())
+        if json_file != STDOUT:
+            typer.echo(result.summary, err=True)
+    if result.broken:
+        raise typer.Exit(POLICY_EXIT_CODE)
+
+
+def policies(
+    update: Annotated[
+        Path | None,
+        typer.Option(
+            "--update",
+            metavar="FILE",
+            help="Write the table between its marks in FILE, docs/policies.md.",
+            dir_okay=False,
+        ),
+    ] = None,
+) -> None:
+    """Show every rule, and how it is asked in each environment."""
+    from mlp.review.policy import table as policy_table
+
+    if update is None:
+        typer.echo(policy_table.policy_table())
+    else:
+        typer.echo(f"{update}: {'written' if policy_table.update(update) else 'is current'}", err=True)

@@ -1,0 +1,162 @@
+"""EKS: control planes and node groups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlp.engine.cloud import Created, hex_digits, physical_name
+from mlp.engine.clouds.moto.request import Fields, Handler, Nested, Request, same
+from mlp.shared.errors import PlatformError
+
+# The emulator accepts these and forgets them: `accessConfig`, `bootstrapSelfManagedAddons`, `deletionProtection`,
+# `upgradePolicy`.
+_CLUSTER: Fields = {
+    **same("roleArn", "version", "bootstrapSelfManagedAddons", "deletionProtection"),
+    "vpcConfig": Nested(
+        "resourcesVpcConfig",
+        same("subnetIds", "securityGroupIds", "endpointPrivateAccess", "endpointPublicAccess", "publicAccessCidrs"),
+    ),
+    "accessConfig": Nested("accessConfig", same("authenticationMode", "bootstrapClusterCreatorAdminPermissions")),
+    "encryptionConfig": Nested(
+        "encryptionConfig", {**same("resources"), "provider": Nested("provider", same("keyArn"))}
+    ),
+    "enabledClusterLogTypes": "logging",
+    "upgradePolicy": Nested("upgradePolicy", same("supportType")),
+}
+_NODE_GROUP: Fields = {
+    **same("clusterName", "instanceTypes", "amiType", "capacityType", "diskSize", "labels", "version"),
+    "nodeRoleArn": "nodeRole",
+    "subnetIds": "subnets",
+    "scalingConfig": Nested("scalingConfig", same("minSize", "maxSize", "desiredSize")),
+    "taints": Nested("taints", same("key", "value", "effect")),
+    "launchTemplate": Nested("launchTemplate", same("id", "name", "version")),
+    "updateConfig": Nested("updateConfig", same("maxUnavailable", "maxUnavailablePercentage")),
+    "nodeRepairConfig": Nested("nodeRepairConfig", same("enabled")),
+}
+_KEPT_WHEN_UPDATED = ("updateConfig", "nodeRepairConfig")
+
+
+def _cluster(request: Request) -> Created:
+    name = request.take("name") or physical_name(request.wanted)
+    tags = request.tags()
+    arguments = request.arguments(_CLUSTER)
+    if "encryptionConfig" in arguments:
+        arguments["encryptionConfig"] = [arguments["encryptionConfig"]]
+    if types := arguments.pop("logging", None):
+        arguments["logging"] = {"clusterLogging": [{"types": types, "enabled": True}]}
+    subnets = request.client("ec2").describe_subnets(SubnetIds=arguments["resourcesVpcConfig"]["subnetIds"])["Subnets"]
+    cluster = request.client("eks").create_cluster(name=name, tags=tags, **arguments)["cluster"]
+    group = _security_group(request, cluster["name"], subnets[0]["VpcId"])
+    return Created(
+        id=cluster["name"],
+        outputs={
+            "name": cluster["name"],
+            "arn": cluster["arn"],
+            "endpoint": cluster["endpoint"],
+            "certificateAuthority": {"data": cluster["certificateAuthority"]["data"]},
+            "identities": [{"oidcs": [{"issuer": cluster["identity"]["oidc"]["issuer"]}]}],
+            "status": cluster["status"],
+            "vpcConfig": {**cluster["resourcesVpcConfig"], "clusterSecurityGroupId": group},
+        },
+    )
+
+
+def _security_group(request: Request, cluster: str, vpc: str) -> str:
+    """What EKS makes with a cluster and the emulator does not: one group for control plane and nodes, open to itself
+    (https://docs.aws.amazon.com/eks/latest/userguide/sec-group-reqs.html).
+    """
+    ec2 = request.client("ec2")
+    name = f"eks-cluster-sg-{cluster}-{hex_digits(request.wanted.urn, 10)}"
+    tags = {"Name": name, f"kubernetes.io/cluster/{cluster}": "owned"}
+    id_: str = ec2.create_security_group(
+        GroupName=name,
+        Description="EKS created security group applied to ENI that is attached to EKS Control Plane master nodes, "
+        "as well as any managed workloads.",
+        VpcId=vpc,
+        TagSpecifications=[
+            {
+                "ResourceType": "security-group",
+                "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+            }
+        ],
+    )["GroupId"]
+    itself: dict[str, Any] = {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": id_}]}
+    ec2.authorize_security_group_ingress(GroupId=id_, IpPermissions=[itself])
+    return id_
+
+
+def _node_group(request: Request) -> Created:
+    name = request.take("nodeGroupName") or physical_name(request.wanted)
+    tags = request.tags()
+    arguments = request.arguments(_NODE_GROUP)
+    if "launchTemplate" not in arguments:
+        raise PlatformError(
+            f"{request.wanted.type} {request.wanted.name}: a node group without a launch template is not emulated; "
+            "give it one, or add what EKS makes to mlp/engine/clouds/moto/eks.py"
+        )
+    # The emulator forgets these on creation and keeps them on an update.
+    later = {key: arguments.pop(key) for key in _KEPT_WHEN_UPDATED if key in arguments}
+    eks = request.client("eks")
+    group = eks.create_nodegroup(nodegroupName=name, tags=tags, **arguments)["nodegroup"]
+    if later:
+        eks.update_nodegroup_config(clusterName=group["clusterName"], nodegroupName=name, **later)
+    scaling_groups = [one["name"] for one in group["resources"]["autoScalingGroups"]]
+    for scaling_group in scaling_groups:
+        _scaling_group(request, scaling_group, group)
+    return Created(
+        id=f"{group['clusterName']}:{group['nodegroupName']}",
+        outputs={
+            "nodeGroupName": group["nodegroupName"],
+            "arn": group["nodegroupArn"],
+            "resources": [
+                {
+                    "autoscalingGroups": [{"name": one} for one in scaling_groups],
+                    "remoteAccessSecurityGroupId": "",
+                }
+            ],
+            "status": group["status"],
+        },
+    )
+
+
+def _scaling_group(request: Request, name: str, group: dict[str, Any]) -> None:
+    """What EKS makes with a node group and the emulator only names: its auto-scaling group, with the tags by which the
+    cluster autoscaler finds it (https://docs.aws.amazon.com/eks/latest/userguide/managed-node-groups.html).
+
+    It stays empty, whatever the node group asks for, so that no instances start.
+    """
+    cluster = group["clusterName"]
+    tags = {
+        "eks:cluster-name": cluster,
+        "eks:nodegroup-name": group["nodegroupName"],
+        "k8s.io/cluster-autoscaler/enabled": "true",
+        f"k8s.io/cluster-autoscaler/{cluster}": "owned",
+        f"kubernetes.io/cluster/{cluster}": "owned",
+    }
+    request.client("autoscaling").create_auto_scaling_group(
+        AutoScalingGroupName=name,
+        LaunchTemplate={
+            "LaunchTemplateId": group["launchTemplate"]["id"],
+            "Version": group["launchTemplate"]["version"],
+        },
+        MinSize=0,
+        DesiredCapacity=0,
+        MaxSize=group["scalingConfig"]["maxSize"],
+        VPCZoneIdentifier=",".join(group["subnets"]),
+        Tags=[
+            {
+                "ResourceId": name,
+                "ResourceType": "auto-scaling-group",
+                "Key": key,
+                "Value": value,
+                "PropagateAtLaunch": True,
+            }
+            for key, value in tags.items()
+        ],
+    )
+
+
+HANDLERS: dict[str, Handler] = {
+    "aws:eks/cluster:Cluster": _cluster,
+    "aws:eks/nodeGroup:NodeGroup": _node_group,
+}

@@ -1,0 +1,148 @@
+"""A resource on its way into the emulator: its inputs under AWS's names, and the clients to send them with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+import botocore.session
+from botocore.config import Config
+
+from mlp.engine.cloud import Created, Place, Registration
+from mlp.shared.errors import PlatformError
+
+_NOBODY = "emulator"
+"""Key and secret: the emulator accepts any, AWS none like this."""
+
+
+@dataclass(frozen=True)
+class Nested:
+    """How AWS calls an input that is an object or a list of objects, and the fields inside."""
+
+    name: str
+    fields: Mapping[str, str | Nested]
+
+
+Fields = Mapping[str, str | Nested]
+"""AWS's name of each input that a handler hands over as it is."""
+
+
+def pascal(*keys: str) -> dict[str, str | Nested]:
+    """Fields that AWS spells like Pulumi, with a capital first letter."""
+    return {key: key[0].upper() + key[1:] for key in keys}
+
+
+def same(*keys: str) -> dict[str, str | Nested]:
+    """Fields that AWS spells like Pulumi."""
+    return {key: key for key in keys}
+
+
+class Clients:
+    """One boto3 client a service and region, all of one endpoint; without one, boto3's own choice of endpoint.
+
+    What this machine's user has configured for AWS (profiles, endpoints, proxies) is left aside.
+    """
+
+    def __init__(self, endpoint_url: str | None) -> None:
+        self._endpoint_url = endpoint_url
+        unset = {
+            "profile": (None, None, None, None),
+            "config_file": (None, None, os.devnull, None),
+            "ignore_configured_endpoint_urls": (None, None, True, None),
+        }
+        session = botocore.session.Session(session_vars=unset)
+        session.set_credentials(_NOBODY, _NOBODY)
+        self._session = boto3.session.Session(botocore_session=session)
+        self._clients: dict[tuple[str, str], Any] = {}
+
+    def __call__(self, service: str, region: str) -> Any:
+        """The client of `service`, by boto3's name of it."""
+        key = (service, region)
+        if key not in self._clients:
+            self._clients[key] = self._session.client(  # type: ignore[call-overload]  # typed for literal names alone
+                service,
+                region_name=region,
+                endpoint_url=self._endpoint_url,
+                config=Config(
+                    proxies={},
+                    connect_timeout=5,
+                    read_timeout=30,
+                    retries={"total_max_attempts": 1},
+                    s3={"addressing_style": "path"},
+                ),
+            )
+        return self._clients[key]
+
+
+class Request:
+    """The resource to create. A handler accounts for each input; one that is left over is refused.
+
+    A handler takes what it treats itself, hands over the rest by `arguments`, and only then calls AWS.
+    """
+
+    def __init__(
+        self,
+        wanted: Registration,
+        inputs: Mapping[str, Any],
+        place: Place,
+        clients: Clients,
+        default_tags: Mapping[str, str],
+    ) -> None:
+        self.wanted = wanted
+        self.place = place
+        self._left = {key: value for key, value in inputs.items() if value is not None}
+        self._clients = clients
+        self._default_tags = default_tags
+
+    def client(self, service: str) -> Any:
+        """The boto3 client of `service` in the resource's region."""
+        return self._clients(service, self.place.region)
+
+    def take(self, key: str, default: Any = None) -> Any:
+        """The input `key`, or `default`."""
+        return self._left.pop(key, default)
+
+    def not_held_by_aws(self, *keys: str) -> None:
+        """Take inputs that tell Pulumi's provider what to do on deletion; no AWS service holds them."""
+        for key in keys:
+            self._left.pop(key, None)
+
+    def tags(self) -> dict[str, str]:
+        """The resource's tags on top of the provider's default ones."""
+        return {**self._default_tags, **self.take("tags", {})}
+
+    def tag_list(self) -> list[dict[str, str]]:
+        """The same in the form that most services take."""
+        return [{"Key": key, "Value": value} for key, value in self.tags().items()]
+
+    def arguments(self, fields: Fields) -> dict[str, Any]:
+        """All inputs not yet taken, under AWS's names. Raises PlatformError for one that `fields` lacks."""
+        left, self._left = self._left, {}
+        arguments: dict[str, Any] = self._translated(left, fields, path="")
+        return arguments
+
+    def _translated(self, value: Any, fields: Fields, path: str) -> Any:
+        if isinstance(value, list):
+            return [self._translated(item, fields, path) for item in value]
+        translated = {}
+        for key, item in value.items():
+            field = fields.get(key)
+            match field:
+                case _ if item is None:
+                    continue
+                case str():
+                    translated[field] = item
+                case Nested():
+                    translated[field.name] = self._translated(item, field.fields, f"{path}{key}.")
+                case None:
+                    raise PlatformError(
+                        f"{self.wanted.type} {self.wanted.name}: input {path}{key} is not known to the emulated cloud; "
+                        "add it to the type's handler in mlp/engine/clouds/moto/"
+                    )
+        return translated
+
+
+Handler = Callable[[Request], Created]

@@ -1,0 +1,339 @@
+"""Runs a stack program in this process, unchanged, against a cloud that is not AWS.
+
+The Python SDK's mock monitor takes the place of Pulumi's engine: the program registers its resources with it as it
+would with the real one. It is for planning, tests and the laptop; real environments are deployed by Pulumi alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import gc
+import logging
+import runpy
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pulumi
+from pulumi.runtime import config as runtime_config
+from pulumi.runtime import mocks, settings, stack
+from pulumi.runtime.proto import resource_pb2
+
+from mlp.engine import eks_component
+from mlp.engine.aliases import former_urns
+from mlp.engine.cloud import Cloud, Created, Place, Registration
+from mlp.engine.programs import Program, StackConfig
+from mlp.engine.values import Secret, from_wire, revealed, to_wire
+from mlp.shared.errors import PlatformError
+
+ORGANIZATION = "organization"
+"""What Pulumi's self-managed backends call theirs."""
+_STACK = "pulumi:pulumi:Stack"
+_GET_RESOURCE = "pulumi:pulumi:getResource"
+_STACK_REFERENCE = "pulumi:pulumi:StackReference"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource:
+    """A resource as it was registered, and as the cloud made it; `created` is None for a component."""
+
+    wanted: Registration
+    created: Created | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """What a program put there: its resources by URN, its outputs (secrets are `Secret`), what it warned of."""
+
+    label: str
+    project: str
+    stack: str
+    resources: Mapping[str, Resource]
+    outputs: Mapping[str, Any]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def reference(self) -> str:
+        """The name under which another stack reads this one's outputs."""
+        return f"{ORGANIZATION}/{self.project}/{self.stack}"
+
+    def of_type(self, type_: str) -> list[Resource]:
+        """The resources of one type, ordered by URN."""
+        return [one for one in self.resources.values() if one.wanted.type == type_]
+
+
+def run_program(
+    program: Program, stack_name: str, cloud: Cloud, *, references: Mapping[str, Mapping[str, Any]] | None = None
+) -> Deployment:
+    """Run `program` as stack `stack_name` against `cloud`.
+
+    `references` holds the outputs of other stacks by name, for programs that read them. Raises PlatformError with the
+    program's own message for settings that are wrong, a resource type that the cloud does not know, and the like.
+    """
+    return run_declaration(
+        lambda: runpy.run_path(str(program.entry), run_name="__main__"),
+        cloud,
+        label=program.label,
+        project=program.project,
+        stack_name=stack_name,
+        config=program.config(stack_name),
+        references=references,
+    )
+
+
+def run_declaration(
+    declare: Callable[[], object],
+    cloud: Cloud,
+    *,
+    label: str = "declaration",
+    project: str = "ml-platform",
+    stack_name: str = "test",
+    config: StackConfig | None = None,
+    references: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Deployment:
+    """Run `declare`, which registers resources and exports outputs, as `run_program` runs a program's file."""
+    monitor = _Monitor(cloud, references or {})
+    # A context of its own: the SDK keeps what it runs in context variables, and several programs run one by one.
+    messages, outputs = contextvars.copy_context().run(_run, declare, project, stack_name, config, monitor)
+    return Deployment(
+        label=label,
+        project=project,
+        stack=stack_name,
+        resources=dict(sorted(monitor.made.items())),
+        outputs=outputs,
+        warnings=tuple(messages),
+    )
+
+
+def _run(
+    declare: Callable[[], object], project: str, stack_name: str, config: StackConfig | None, monitor: _Monitor
+) -> tuple[list[str], dict[str, Any]]:
+    log = _Log()
+    runtime_config.set_all_config(config.values if config else {}, list(config.secret_keys) if config else [])
+    with warnings.catch_warnings():
+        # When a program fails, the outputs that were to be computed are dropped, and each would warn of it.
+        warnings.filterwarnings("ignore", "coroutine 'Output", RuntimeWarning)
+        try:
+            with _without_collections():
+                return log.messages, asyncio.run(_execute(declare, project, stack_name, monitor, log))
+        except Exception as error:
+            # The program sees a cloud's fault through several layers of the SDK; the fault itself is the message.
+            fault, monitor.fault = monitor.fault or error, None
+            if not isinstance(fault, PlatformError | pulumi.RunError):
+                raise
+            message = str(fault)
+        del fault
+        gc.collect()
+    raise PlatformError(message)
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """No garbage collection meanwhile: each walks all of the SDKs' types, which took two thirds of a plan's time."""
+    usual = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if usual:
+            gc.enable()
+
+
+async def _execute(
+    declare: Callable[[], object], project: str, stack_name: str, monitor: _Monitor, log: _Log
+) -> dict[str, Any]:
+    # A fault reaches every output that waits for it; `wait_for_rpcs` raises the first, the others are its echo.
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
+    # What an earlier program left pending belongs to its own event loop.
+    settings.SETTINGS.outputs, settings.SETTINGS.lock = set(), threading.Lock()
+    settings.ROOT.set(None)
+    mocks.set_mocks(
+        _Unused(),
+        project=project,
+        stack=stack_name,
+        preview=False,
+        logger=log,
+        monitor=monitor,
+        organization=ORGANIZATION,
+    )
+    declare()
+    await stack.wait_for_rpcs()
+    root = settings.get_root_resource()
+    if not isinstance(root, stack.Stack):
+        raise TypeError(f"the program replaced the root stack by {root!r}")
+    outputs: dict[str, Any] = {}
+    for name, value in sorted(root.outputs.items()):
+        output = pulumi.Output.from_input(value)
+        plain = await output.future()
+        outputs[name] = Secret(plain) if await output.is_secret() else plain
+    return outputs
+
+
+class _Monitor(mocks.MockMonitor):
+    """Stands where Pulumi's engine stands, and has every custom resource made by the cloud.
+
+    The SDK calls it from a pool of threads.
+    """
+
+    def __init__(self, cloud: Cloud, references: Mapping[str, Mapping[str, Any]]) -> None:
+        super().__init__(_Unused())
+        self.cloud = cloud
+        self.references = references
+        self.made: dict[str, Resource] = {}
+        self.fault: BaseException | None = None
+        self._regions: dict[str, str] = {}
+        self._lock = threading.RLock()
+
+    def make_urn(self, parent: str, type_: str, name: str) -> str:
+        """A URN as Pulumi's engine forms it, with the types of all ancestors."""
+        ancestors = parent.split("::")[2] if parent else _STACK
+        qualified = type_ if ancestors == _STACK else f"{ancestors}${type_}"
+        return "::".join([f"urn:pulumi:{settings.get_stack()}", settings.get_project(), qualified, name])
+
+    def RegisterResource(self, request: Any) -> Any:
+        """Make what the program registers, and answer with its id and outputs."""
+        if request.type == _STACK:
+            return resource_pb2.RegisterResourceResponse(urn=self.make_urn("", request.type, request.name))
+        wanted = self._registration(request, from_wire(request.object), parent=request.parent, custom=request.custom)
+        if request.remote:
+            return self._expand(wanted)
+        created = self._make(wanted)
+        outputs = {**wanted.inputs, **(created.outputs if created else {})}
+        return resource_pb2.RegisterResourceResponse(
+            urn=wanted.urn, id=created.id if created else "", object=to_wire(outputs)
+        )
+
+    def ReadResource(self, request: Any) -> Any:
+        """Answer a stack reference from `references`; no other resource can be read offline."""
+        wanted = self._registration(request, from_wire(request.properties), parent=request.parent, custom=True)
+        with self._keeping_faults():
+            if wanted.type != _STACK_REFERENCE:
+                raise PlatformError(f"{wanted.type} {wanted.name} is read from a cloud, which cannot be done offline")
+            outputs = self.references.get(wanted.name)
+            if outputs is None:
+                known = ", ".join(self.references) or "none"
+                raise PlatformError(f"stack {wanted.name} has not been run; the stacks to read from are: {known}")
+        secrets = [name for name, value in outputs.items() if isinstance(value, Secret)]
+        with self._lock:
+            self.made[wanted.urn] = Resource(wanted=wanted, created=Created(id=wanted.name))
+        state = {"name": wanted.name, "outputs": outputs, "secretOutputNames": secrets}
+        return resource_pb2.ReadResourceResponse(urn=wanted.urn, properties=to_wire(state))
+
+    def Invoke(self, request: Any) -> Any:
+        """Answer a lookup; those of resources by the registrations, all others by the cloud."""
+        with self._keeping_faults():
+            args = revealed(from_wire(request.args))
+            if request.tok == _GET_RESOURCE:
+                answer = self._state(args["urn"])
+            else:
+                answer = self.cloud.invoke(request.tok, args, self._place(_provider_urn(request.provider)))
+        response = resource_pb2.ResourceInvokeResponse()
+        getattr(response, "return").CopyFrom(to_wire(answer))  # a field by this name can be reached in no other way
+        return response
+
+    def _state(self, urn: str) -> Mapping[str, Any]:
+        """What the SDK asks for when an output is a whole resource."""
+        created = self._made(urn)
+        return {"urn": urn, "id": created.id, "state": {**self.made[urn].wanted.inputs, **created.outputs}}
+
+    def _registration(self, request: Any, inputs: Mapping[str, Any], *, parent: str, custom: bool) -> Registration:
+        wanted = Registration(
+            urn=self.make_urn(parent, request.type, request.name),
+            type=request.type,
+            name=request.name,
+            parent=parent if parent and parent.split("::")[2] != _STACK else None,
+            custom=custom,
+            inputs=inputs,
+            dependencies=tuple(sorted(request.dependencies)),
+            provider=_provider_urn(request.provider or self._aws_provider_of_component(request)),
+            protect=bool(getattr(request, "protect", False)),
+            ignore_changes=tuple(getattr(request, "ignoreChanges", ())),
+        )
+        above = self.made.get(parent)
+        former = former_urns(wanted, getattr(request, "aliases", ()), above.wanted if above else None)
+        return replace(wanted, aliases=former)
+
+    @staticmethod
+    def _aws_provider_of_component(request: Any) -> str:
+        """What the children of a remote component are made with."""
+        return str(request.providers.get("aws", "")) if getattr(request, "remote", False) else ""
+
+    def _make(self, wanted: Registration) -> Created | None:
+        created: Created | None = None
+        with self._keeping_faults():
+            if wanted.urn in self.made:
+                raise PlatformError(f"{wanted.type} {wanted.name} is registered twice; give one another name")
+            if wanted.custom:
+                inputs = revealed(wanted.inputs)
+                created = self.cloud.create(wanted, inputs, self._place(wanted.provider))
+        with self._lock:
+            self.made[wanted.urn] = Resource(wanted=wanted, created=created)
+            if wanted.type.startswith("pulumi:providers:") and "region" in wanted.inputs:
+                self._regions[wanted.urn] = wanted.inputs["region"]
+        return created
+
+    def _expand(self, wanted: Registration) -> Any:
+        if wanted.type != eks_component.TYPE:
+            with self._keeping_faults():
+                raise PlatformError(f"{wanted.type} is a remote component that the offline engine cannot expand")
+        self._make(wanted)
+        with self._keeping_faults():
+            expanded = eks_component.expand(wanted, self._make_child, self._made)
+        sources = {
+            output: resource_pb2.RegisterResourceResponse.PropertyDependencies(urns=urns)
+            for output, urns in expanded.sources.items()
+        }
+        return resource_pb2.RegisterResourceResponse(
+            urn=wanted.urn, object=to_wire(expanded.outputs), propertyDependencies=sources
+        )
+
+    def _make_child(self, wanted: Registration) -> Created:
+        return self._make(wanted) or Created(id="")
+
+    def _made(self, urn: str) -> Created:
+        resource = self.made.get(urn)
+        if resource is None or resource.created is None:
+            raise PlatformError(f"{urn} is referred to and was not made")
+        return resource.created
+
+    def _place(self, provider: str | None) -> Place:
+        return Place(region=self._regions.get(provider or "", "us-east-1"))
+
+    @contextmanager
+    def _keeping_faults(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as fault:
+            with self._lock:
+                self.fault = self.fault or fault
+            raise
+
+
+def _provider_urn(reference: str) -> str | None:
+    """A provider reference is its URN and its id, joined by `::`."""
+    return reference.rpartition("::")[0] or None
+
+
+class _Unused(mocks.Mocks):
+    """The monitor answers by itself; the SDK wants one of these all the same."""
+
+    def call(self, args: mocks.MockCallArgs) -> Any:
+        raise AssertionError(f"the offline engine's monitor answers lookups, {args.token} too")
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> Any:
+        raise AssertionError(f"the offline engine's monitor answers registrations, {args.name} too")
+
+
+class _Log(logging.Logger):
+    """Keeps what the program warned of."""
+
+    def __init__(self) -> None:
+        super().__init__("program", logging.WARNING)
+        self.messages: list[str] = []
+
+    def handle(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())

@@ -1,0 +1,61 @@
+"""What the commands do, without a command line: the platform of a home brought up, down, and looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mlp.local.credentials import Credentials, ensure_credentials, load_credentials
+from mlp.local.emulator import Apply, Emulator, apply_local_stack, emulator_environment
+from mlp.local.home import Home, prepare
+from mlp.local.mlflow_server import MlflowServer
+from mlp.local.observe import ServiceStatus
+from mlp.local.ports import parse_fixed
+from mlp.local.postgres import Postgres
+from mlp.local.ray_head import RayHead
+from mlp.local.service import Service
+from mlp.local.supervisor import Supervisor
+from mlp.shared.errors import PlatformError
+from mlp.shared.progress import Progress
+
+SERVICES: tuple[type[Service], ...] = (Emulator, Postgres, MlflowServer, RayHead)
+SERVICE_NAMES = [service.name for service in SERVICES]
+PORT_NAMES = [name for service in SERVICES for name in service.port_names]
+
+
+def up(
+    home: Home, port_options: Sequence[str], progress: Progress, apply: Apply = apply_local_stack
+) -> list[ServiceStatus]:
+    """Bring the platform up; how its services are. `port_options` are `SERVICE=N`."""
+    fixed = parse_fixed(port_options, PORT_NAMES)
+    prepare(home)
+    return _supervisor(home, ensure_credentials(home), progress, apply).up(fixed)
+
+
+def down(home: Home, progress: Progress) -> list[str]:
+    """Stop the platform and keep its data; the names of the services that ran."""
+    return _supervisor(home, _credentials_if_any(home), progress).down()
+
+
+def status(home: Home, progress: Progress) -> list[ServiceStatus]:
+    """How each service is; it takes nothing but the processes' word."""
+    return _supervisor(home, _credentials_if_any(home), progress).status()
+
+
+def _supervisor(
+    home: Home, credentials: Credentials, progress: Progress, apply: Apply = apply_local_stack
+) -> Supervisor:
+    services = [
+        Emulator(home, apply, emulator_environment),
+        Postgres(home, credentials),
+        MlflowServer(home, credentials),
+        RayHead(home, credentials),
+    ]
+    return Supervisor(home, services, progress)
+
+
+def _credentials_if_any(home: Home) -> Credentials:
+    """Those of the home; new ones, which open nothing, where there are none: looking and stopping work without."""
+    try:
+        return load_credentials(home)
+    except PlatformError:
+        return Credentials()

@@ -1,0 +1,73 @@
+"""How the platform is shown to people and to programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from mlp.local.credentials import MLFLOW_USERNAME
+from mlp.local.home import Home
+from mlp.local.observe import ServiceStatus
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from mlp.local.quickstart import Summary
+
+
+def as_data(home: Home, statuses: Sequence[ServiceStatus]) -> dict[str, Any]:
+    """The platform as plain values; no secrets, but the file that has them."""
+    return {
+        "home": str(home.path),
+        "services": [_renamed(asdict(status)) for status in statuses],
+        "login": {"username": MLFLOW_USERNAME, "password_file": str(home.credentials_file)},
+    }
+
+
+def table(statuses: Sequence[ServiceStatus]) -> Table:
+    """One row a service."""
+    from rich.table import Table
+
+    shown = Table("service", "state", "url", "pid", box=None, pad_edge=False)
+    notes = any(status.detail for status in statuses)
+    if notes:
+        shown.add_column("why")
+    for status in statuses:
+        row = [status.service, status.condition, status.url or "", str(status.pid or "")]
+        shown.add_row(*row, *([status.detail] if notes else []))
+    return shown
+
+
+def summary_table(summary: Summary, statuses: Sequence[ServiceStatus], home: Home) -> Table:
+    """What the main job came to, and where to look at it."""
+    from rich.table import Table
+
+    urls = {status.service: status.url or "" for status in statuses}
+    shown = Table("", "", show_header=False, box=None, pad_edge=False)
+    shown.add_row("MLflow", urls["mlflow"])
+    shown.add_row("login", f"{MLFLOW_USERNAME}, password: mlflow_password in {home.credentials_file}")
+    shown.add_row("Ray dashboard", urls["ray"])
+    shown.add_row("AWS emulator", urls["emulator"])
+    shown.add_row("PostgreSQL", urls["postgres"])
+    shown.add_row("dataset", summary.dataset)
+    shown.add_row("test accuracy", f"{summary.test_accuracy:.4f}")
+    shown.add_row("training", f"{summary.train_seconds:.1f} s")
+    shown.add_row("model", f"{summary.model_name} version {summary.version}, alias {summary.alias}")
+    shown.add_row(
+        "prediction",
+        f"{summary.predicted} (probability {summary.probability:.3f}; true class {summary.label})",
+    )
+    return shown
+
+
+def how_to_log_in(home: Home) -> str:
+    """Two lines that say what a person needs next."""
+    return (
+        f"MLflow login: {MLFLOW_USERNAME}, password: mlflow_password in {home.credentials_file}\n"
+        'In a shell: eval "$(mlp env)"   Stop: mlp down'
+    )
+
+
+def _renamed(values: dict[str, Any]) -> dict[str, Any]:
+    return {"state" if name == "condition" else name: value for name, value in values.items()}

@@ -1,0 +1,91 @@
+"""The plans of another revision of this repository: those it keeps, or those its programs make."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+from mlp.plan.planned import ProgramPlan, with_symbols
+from mlp.plan.snapshots import PROGRAMS, file_name, parse, parse_printed
+from mlp.shared.checkout import REPOSITORY
+from mlp.shared.errors import PlatformError
+
+_LONGEST_S = 300
+"""How long an old program may take for its plan: it takes seconds, and more on a busy machine."""
+
+
+def plans_of(revision: str, stack: str, repository: Path = REPOSITORY) -> list[ProgramPlan]:
+    """The plans of `stack` at `revision`, as they are kept there, or else made by that revision's own code.
+
+    Raises PlatformError for a revision that git does not know, or whose program does not run here.
+    """
+    commit = _commit(revision, repository)
+    kept = {}
+    for program in PROGRAMS:
+        content = _git(repository, "show", f"{commit}:./{file_name(program, stack)}")
+        if content.returncode == 0:
+            kept[program] = parse(content.stdout, f"{revision}:{file_name(program, stack)}", program, stack)
+    # The platform's plan is always there where plans are kept.
+    return list(kept.values()) if PROGRAMS[0] in kept else _made(revision, commit, stack, repository)
+
+
+def _commit(revision: str, repository: Path) -> str:
+    result = _git(repository, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    if result.returncode == 0:
+        return result.stdout.decode().strip()
+    if _git(repository, "rev-parse", "--git-dir").returncode != 0:
+        raise PlatformError(
+            f"--against {revision} needs the git repository, and {repository} is none; leave --against away "
+            f"to compare with the committed plan"
+        )
+    raise PlatformError(
+        f"git knows no revision {revision!r}; give a branch, tag or commit of this repository, "
+        "such as main or HEAD~1 (`git fetch` brings those of others)"
+    )
+
+
+def _made(revision: str, commit: str, stack: str, repository: Path) -> list[ProgramPlan]:
+    """What that revision's `mlp plan` prints, run from a copy of its files with this interpreter."""
+    with tempfile.TemporaryDirectory(prefix="mlp-revision-", ignore_cleanup_errors=True) as folder:
+        place = Path(folder)
+        archive = place / "files.tar"
+        packed = _git(repository, "archive", "--format=tar", f"--output={archive}", commit)
+        if packed.returncode != 0:
+            raise PlatformError(f"git archive {revision} failed: {packed.stderr.decode(errors='replace').strip()}")
+        with tarfile.open(archive) as files:
+            files.extractall(place / "files", filter="data")
+        printed = place / "plan.json"
+        try:
+            # Before the command had a package of its own it was a part of `stacks`.
+            module = "mlp.cli" if (place / "files" / "mlp").is_dir() else "stacks.cli"
+            result = subprocess.run(
+                [sys.executable, "-m", module, "plan", stack, "--json", str(printed)],
+                cwd=place / "files",
+                env=os.environ | {"PYTHONPATH": str(place / "files")},
+                capture_output=True,
+                timeout=_LONGEST_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise PlatformError(f"the program of {revision} made no plan of {stack} in {_LONGEST_S} s") from None
+        if result.returncode != 0 or not printed.exists():
+            told = result.stderr.decode(errors="replace").strip().splitlines() or ["it printed nothing"]
+            raise PlatformError(
+                f"{revision} keeps no plan of {stack}, and its program does not run here: "
+                f"{told[-1].removeprefix('mlp: ')}"
+            )
+        # Before plans were kept, they showed the hashes of images.
+        return [with_symbols(one) for one in parse_printed(printed.read_bytes(), f"the program of {revision}", stack)]
+
+
+def _git(repository: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    try:
+        return subprocess.run(["git", *arguments], cwd=repository, capture_output=True, check=False)
+    except FileNotFoundError:
+        raise PlatformError(
+            "--against needs git, which is not installed; leave it away to compare with the committed plan"
+        ) from None

@@ -1,0 +1,179 @@
+"""Plans kept in the repository, so that a change shows what it does to an environment before anybody runs it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from mlp.engine.programs import PLATFORM, WORKLOADS
+from mlp.plan.planned import Entry, ProgramPlan
+from mlp.shared.checkout import REPOSITORY
+from mlp.shared.errors import PlatformError
+from mlp.shared.files import write_whole
+
+FORMAT = 1
+"""The version of a plan's file."""
+FOLDER = "stacks/plans"
+PROGRAMS = (PLATFORM.label, WORKLOADS.label)
+"""Those with plans, the platform first: each stack has one of it."""
+_MOST_FAULTS = 10
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def file_name(program: str, stack: str) -> str:
+    """Where a plan is kept, from the repository's top."""
+    return f"{FOLDER}/{program}.{stack}.json"
+
+
+def as_text(plan: ProgramPlan) -> str:
+    """A plan as its file has it: the same whoever makes it, wherever."""
+    data = {"format": FORMAT, "program": plan.program, "stack": plan.stack, **plan.as_data()}
+    return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def write(stack: str, plans: Sequence[ProgramPlan], repository: Path = REPOSITORY) -> dict[str, str]:
+    """Make the files of `stack` hold `plans` and no other; by each file's name, what was done with it."""
+    texts = {one.program: as_text(one) for one in plans}
+    done = {}
+    for program in PROGRAMS:
+        name = file_name(program, stack)
+        path, text = repository / name, texts.get(program)
+        if text is None:
+            if path.exists():
+                path.unlink()
+                done[name] = "removed"
+        elif path.exists() and path.read_text() == text:
+            done[name] = "is current"
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, text)
+            done[name] = "written"
+    return done
+
+
+def read(stack: str, repository: Path = REPOSITORY) -> list[ProgramPlan]:
+    """The plans kept for `stack`, the platform's first; none if it has none. Raises PlatformError as `parse` does."""
+    found = []
+    for program in PROGRAMS:
+        path = repository / file_name(program, stack)
+        if path.exists():
+            found.append(parse(path.read_bytes(), path.relative_to(repository).as_posix(), program, stack))
+    return found
+
+
+class _Resource(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    urn: str = Field(pattern=r"^urn:pulumi:[^:]+::.+::.+::.+$")
+    type: str
+    name: str
+    parent: str | None
+    aliases: list[str] = []
+    id: str | None = None
+    inputs: dict[str, Any] | None = None
+    dependencies: list[str] = []
+    provider: str | None = None
+    protect: bool = False
+
+    def entry(self) -> Entry:
+        return Entry(
+            urn=self.urn,
+            type=self.type,
+            name=self.name,
+            parent=self.parent,
+            aliases=tuple(self.aliases),
+            id=self.id,
+            custom=self.inputs is not None,
+            inputs=self.inputs or {},
+            dependencies=tuple(self.dependencies),
+            provider=self.provider,
+            protect=self.protect,
+        )
+
+
+def _distinct(resources: list[_Resource]) -> list[_Resource]:
+    twice = [urn for urn, count in Counter(one.urn for one in resources).items() if count > 1]
+    if twice:
+        raise ValueError(f"{', '.join(twice)} is there more than once")
+    return resources
+
+
+class _Plan(BaseModel):
+    """A program's plan as `ProgramPlan.as_data` writes it."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    resources: Annotated[list[_Resource], AfterValidator(_distinct)]
+    outputs: dict[str, Any]
+    counts: dict[str, int] = {}
+
+    def plan(self, program: str, stack: str) -> ProgramPlan:
+        entries = sorted((one.entry() for one in self.resources), key=lambda one: one.urn)
+        return ProgramPlan(
+            program=program, stack=stack, resources={one.urn: one for one in entries}, outputs=self.outputs
+        )
+
+
+class _File(_Plan):
+    format: Literal[1]
+    program: str
+    stack: str
+
+
+def parse(content: bytes, name: str, program: str, stack: str) -> ProgramPlan:
+    """The plan in the file `name`. Raises PlatformError, with all its faults, for one that cannot be it."""
+    remedy = f"`mlp snapshot {stack}` writes it anew"
+    try:
+        data = json.loads(content)
+    except (ValueError, RecursionError) as error:  # not JSON, not even text, or nested without end
+        raise PlatformError(f"{name} is not a plan: {error}; {remedy}") from None
+    found = data.get("format") if isinstance(data, dict) else None
+    if isinstance(found, int) and found > FORMAT:
+        raise PlatformError(
+            f"{name} has format {found}, and this version of mlp reads up to {FORMAT}; "
+            f"bring the checkout up to date, or let it be: {remedy}"
+        )
+    plan = _valid(_File, data, name, remedy)
+    if (plan.program, plan.stack) != (program, stack):
+        raise PlatformError(
+            f"{name} holds the plan of {plan.program} for {plan.stack}, not of {program} for {stack}; {remedy}"
+        )
+    return plan.plan(program, stack)
+
+
+class _Printed(BaseModel):
+    """What `mlp plan --json` prints, of which a later version may have more."""
+
+    programs: dict[str, _Plan]
+
+
+def parse_printed(content: bytes, name: str, stack: str) -> list[ProgramPlan]:
+    """The plans in what `mlp plan STACK --json` printed. Raises PlatformError where it cannot be read."""
+    try:
+        data = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise PlatformError(f"{name} printed no plan: {error}") from None
+    printed = _valid(_Printed, data, name, "compare with another revision")
+    return [plan.plan(program, stack) for program, plan in printed.programs.items()]
+
+
+def _valid(model: type[_Model], data: Any, name: str, remedy: str) -> _Model:
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        errors = sorted(error.errors(), key=lambda one: len(one["loc"]))  # what is wrong with the whole comes first
+        faults = [_fault(one["loc"], one["msg"], one["input"]) for one in errors]
+    more = [f"  and {len(faults) - _MOST_FAULTS} more"] if len(faults) > _MOST_FAULTS else []
+    lines = [f"{name} is damaged; {remedy}:", *(f"  {one}" for one in faults[:_MOST_FAULTS]), *more]
+    raise PlatformError("\n".join(lines))
+
+
+def _fault(place: tuple[int | str, ...], message: str, value: Any) -> str:
+    path = "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in place).lstrip(".") or "the file"
+    shown = json.dumps(value, default=str)
+    return f"{path}: {message} (got {shown if len(shown) <= 60 else shown[:57] + '...'})"

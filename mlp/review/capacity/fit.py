@@ -1,0 +1,261 @@
+"""Whether the pods of a plan fit its nodes: the standing ones on the fewest, the rest on what may be added."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from mlp.plan.planned import ProgramPlan
+from mlp.review.capacity.nodes import NodePool, node_pools
+from mlp.review.capacity.packing import Cluster, Node, admits, fits, requested
+from mlp.review.capacity.planned_pods import planned_workloads
+from mlp.review.capacity.pods import Amounts, Runs, Workload
+from mlp.review.capacity.quantities import CPU, DISK, GPU, MEMORY, PODS, shown
+
+_NAMED = 3
+FORMAT = 1
+"""The version of the data that `as_data` returns."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolUse:
+    """A pool at its fewest nodes: what stands on them, of what there is."""
+
+    pool: NodePool
+    nodes: int
+    requested: Amounts
+    allocatable: Amounts
+    survives_a_loss: bool | None
+    """Whether the others hold all that stands; None where there is no node to lose."""
+
+    def percent(self, resource: str) -> int:
+        """How much of a resource is taken."""
+        there = self.allocatable.get(resource, 0)
+        return round(100 * self.requested.get(resource, 0) / there) if there else 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class BusyUse:
+    """What comes and goes, from one source, and the nodes that it needs beyond the fewest."""
+
+    source: str
+    pods: int
+    added: Mapping[str, int]
+    """Nodes by pool."""
+
+
+@dataclass(kw_only=True)
+class CapacityReport:
+    """The verdict of one stack. `faults` name what cannot run, and why."""
+
+    stack: str
+    pools: list[PoolUse]
+    standing: int
+    """Pods that are always there, those of daemon sets among them."""
+    busy: list[BusyUse] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    def summary(self) -> str:
+        """The verdict in one line."""
+        if self.faults:
+            count = len(self.faults)
+            return f"{self.stack}: {count} {'fault' if count == 1 else 'faults'}: {self.faults[0]}"
+        uses = [_use_in_words(use) for use in self.pools if use.nodes]
+        verb = "pod fits" if self.standing == 1 else "pods fit"
+        return f"{self.stack}: {self.standing} {verb} the nodes; {'; '.join(uses) or 'none is always there'}"
+
+    def as_data(self) -> dict[str, Any]:
+        """The report as JSON has it; CPU in thousandths, memory in bytes."""
+        return {
+            "format": FORMAT,
+            "stack": self.stack,
+            "fits": not self.faults,
+            "faults": self.faults,
+            "standing_pods": self.standing,
+            "pools": [
+                {
+                    "name": use.pool.name,
+                    "instance_types": list(use.pool.instance_types),
+                    "nodes": {"min": use.pool.min_size, "max": use.pool.max_size},
+                    "allocatable_per_node": dict(use.pool.allocatable),
+                    "requested": dict(use.requested),
+                    "allocatable": dict(use.allocatable),
+                    "survives_a_loss": use.survives_a_loss,
+                }
+                for use in self.pools
+            ],
+            "busy": [{"source": one.source, "pods": one.pods, "added_nodes": dict(one.added)} for one in self.busy],
+        }
+
+
+def capacity(plans: Sequence[ProgramPlan]) -> CapacityReport:
+    """Judge the plans of one stack's programs, the platform's first.
+
+    Raises PlatformError where pods or nodes cannot be told from them.
+    """
+    pools = [pool for plan in plans for pool in node_pools(plan)]
+    workloads = planned_workloads(plans)
+    faults = [fault for pool in pools if (fault := _crowded(pool, workloads))]
+    able = []
+    for one in workloads:
+        if fault := _homeless(one, pools, workloads):
+            faults.append(fault)
+        else:
+            able.append(one)
+    standing = [one for one in able if one.runs is Runs.ALWAYS]
+    fewest = {pool.name: pool.min_size for pool in pools}
+
+    cluster = Cluster(pools, able, fewest)
+    left_out = cluster.place(standing)
+    if left_out:
+        faults.append(_too_few(left_out, standing, able, pools, fewest))
+    return CapacityReport(
+        stack=plans[0].stack,
+        pools=[_use(cluster, pool, able, standing, fewest) for pool in pools],
+        standing=sum(len(node.pods) for node in cluster.nodes),
+        busy=list(_busy_uses(pools, able, standing, fewest, faults)),
+        faults=faults,
+    )
+
+
+def _use(
+    cluster: Cluster,
+    pool: NodePool,
+    workloads: Sequence[Workload],
+    standing: Sequence[Workload],
+    fewest: Mapping[str, int],
+) -> PoolUse:
+    nodes = [node for node in cluster.nodes if node.pool is pool]
+    without_one = {**fewest, pool.name: fewest[pool.name] - 1}
+    return PoolUse(
+        pool=pool,
+        nodes=len(nodes),
+        requested=requested([pod for node in nodes for pod in node.pods]),
+        allocatable={key: count * len(nodes) for key, count in pool.allocatable.items()},
+        survives_a_loss=not Cluster(cluster.pools, workloads, without_one).place(standing) if nodes else None,
+    )
+
+
+def _busy_uses(
+    pools: Sequence[NodePool],
+    workloads: Sequence[Workload],
+    standing: Sequence[Workload],
+    fewest: Mapping[str, int],
+    faults: list[str],
+) -> Iterable[BusyUse]:
+    """Each source of pods that come and go, alone beside what stands."""
+    coming = [one for one in workloads if one.runs is Runs.WHEN_BUSY]
+    for source, group in groupby(coming, key=lambda one: one.source):
+        busy = list(group)
+        cluster = Cluster(pools, workloads, fewest)
+        if cluster.place(standing, grow=True):
+            return  # told already
+        before = {pool.name: cluster.size(pool) for pool in pools}
+        left_out = cluster.place(busy, grow=True)
+        if left_out:
+            faults.append(
+                f"{_names(left_out)}: no place beside what stands, even with every pool at its maximum "
+                f"({_sizes({pool.name: pool.max_size for pool in pools})}); raise max_size or ask for less"
+            )
+        added = {pool.name: cluster.size(pool) - before[pool.name] for pool in pools}
+        yield BusyUse(
+            source=source,
+            pods=sum(one.replicas for one in busy),
+            added={name: count for name, count in added.items() if count},
+        )
+
+
+def _too_few(
+    left_out: Sequence[Workload],
+    standing: Sequence[Workload],
+    workloads: Sequence[Workload],
+    pools: Sequence[NodePool],
+    fewest: Mapping[str, int],
+) -> str:
+    grown = Cluster(pools, workloads, fewest)
+    more = grown.place(standing, grow=True)
+    needed = {pool.name: grown.size(pool) for pool in pools if grown.size(pool) > fewest[pool.name]}
+    advice = (
+        f"even the most nodes ({_sizes({pool.name: pool.max_size for pool in pools})}) leave out {_names(more)}"
+        if more
+        else f"they need {_sizes(needed)} nodes: raise min_size to that, or ask for less"
+    )
+    return (
+        f"the fewest nodes ({_sizes(fewest)}) do not hold all that always runs; left over: {_names(left_out)}; {advice}"
+    )
+
+
+def _crowded(pool: NodePool, workloads: Sequence[Workload]) -> str | None:
+    """Why the daemon sets alone are too much for a node of `pool`; None where they are not."""
+    node = _empty_node(pool, workloads)
+    short = [resource for resource, left in node.free.items() if left < 0]
+    if not short:
+        return None
+    daemons = [one for one in workloads if one.runs is Runs.ON_EVERY_NODE and one.pod in node.pods]
+    largest = max(daemons, key=lambda one: one.pod.requests.get(short[0], 0))
+    return (
+        f"a node of pool {pool.name} ({', '.join(pool.instance_types)}) does not hold its daemon sets: they ask for "
+        f"{_amounts(requested(node.pods))} of {_amounts(pool.allocatable)}, the most of it {largest.name} with "
+        f"{_amounts(largest.pod.requests)}"
+    )
+
+
+def _empty_node(pool: NodePool, workloads: Sequence[Workload]) -> Node:
+    """A node with nothing but its daemon sets."""
+    return Cluster([pool], workloads, {pool.name: 1}).nodes[0]
+
+
+def _homeless(workload: Workload, pools: Sequence[NodePool], workloads: Sequence[Workload]) -> str | None:
+    """Why no node can ever hold one pod of `workload`; None where one can, and for a daemon set."""
+    if workload.runs is Runs.ON_EVERY_NODE:
+        return None
+    empty = [(pool, _empty_node(pool, workloads)) for pool in pools]
+    open_to_it = [(pool, node) for pool, node in empty if admits(pool, workload.pod) is None]
+    if any(fits(workload.pod, node.free) for _, node in open_to_it):
+        return None
+    asked = f"{workload.name} asks for {_amounts(workload.pod.requests)} and no node can hold it"
+    if not open_to_it:
+        reasons = "; ".join(f"pool {pool.name} has {admits(pool, workload.pod)}" for pool in pools)
+        return f"{asked}: {reasons or 'there is no node pool'}"
+    pool, node = max(open_to_it, key=lambda one: _nearness(workload, one[1]))
+    others = [f"pool {one.name} has {reason}" for one in pools if (reason := admits(one, workload.pod))]
+    return (
+        f"{asked}: the nodes of pool {pool.name} ({', '.join(pool.instance_types)}) have at most "
+        f"{_amounts(node.free)} beside their daemon sets" + "".join(f"; {one}" for one in others)
+    )
+
+
+def _nearness(workload: Workload, node: Node) -> float:
+    """The share of the request that a node could give, by its scarcest resource."""
+    return min((node.free[key] / count for key, count in workload.pod.requests.items() if count), default=1.0)
+
+
+def _use_in_words(use: PoolUse) -> str:
+    parts = [
+        f"{resource} {shown(resource, use.requested.get(resource, 0))} of "
+        f"{shown(resource, use.allocatable[resource])} ({use.percent(resource)} %)"
+        for resource in (CPU, MEMORY)
+    ]
+    return f"{use.pool.name} {use.nodes} x {use.pool.instance_types[0]}: {', '.join(parts)}"
+
+
+def _amounts(amounts: Amounts) -> str:
+    order = {CPU: 0, MEMORY: 1, GPU: 2, DISK: 3, PODS: 4}
+    named = sorted(amounts.items(), key=lambda item: (order.get(item[0], 9), item[0]))
+    told = [f"{key} {shown(key, count)}" for key, count in named if count and key not in (DISK, PODS)]
+    return ", ".join(told) or "nothing"
+
+
+def _sizes(sizes: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sizes.items())
+
+
+def _names(workloads: Iterable[Workload]) -> str:
+    """The first few by name: pods are placed the largest first, so these weigh most."""
+    counts = Counter(one.name for one in workloads)
+    told = [name if count == 1 else f"{name} ({count} pods)" for name, count in counts.items()]
+    more = [f"{len(told) - _NAMED} more"] if len(told) > _NAMED else []
+    return ", ".join(told[:_NAMED] + more)

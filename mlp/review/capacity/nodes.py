@@ -1,0 +1,164 @@
+"""The node pools of a plan, and what a node of each has for pods."""
+
+from __future__ import annotations
+
+import base64
+import email
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from infra.facts.instance_types import INSTANCE_TYPES
+from mlp.plan.planned import Entry, ProgramPlan
+from mlp.review.capacity.pods import Amounts, Labels
+from mlp.review.capacity.quantities import CPU, DISK, GPU, MEMORY, MIB, PODS, amount
+from mlp.shared.errors import PlatformError
+
+NODE_GROUP = "aws:eks/nodeGroup:NodeGroup"
+LAUNCH_TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
+_HYPERVISOR_SHARE = 0.075
+"""Of an instance's memory, that the system never sees: what Karpenter reckons with
+(https://karpenter.sh/docs/reference/settings/, VM_MEMORY_OVERHEAD_PERCENT)."""
+_EVICTION_MEMORY, _RESERVED_DISK = 100 * MIB, 1024 * MIB
+_EVICTION_DISK_SHARE = 0.10
+_EFFECTS = {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_SCHEDULE": "PreferNoSchedule"}
+
+# Pods for which the network interfaces have addresses without prefixes: interfaces * (addresses - 1) + 2, from
+# https://github.com/awslabs/amazon-eks-ami/blob/main/nodeadm/internal/kubelet/instance-info.jsonl, and for p3 from
+# https://github.com/aws/amazon-vpc-cni-k8s/blob/master/misc/eni-max-pods.txt.
+_BY_INTERFACES = {
+    29: "*.large g4dn.xlarge g4dn.2xlarge g4dn.4xlarge",
+    35: "t3.large t3a.large",
+    58: "*.xlarge *.2xlarge g4dn.8xlarge g4dn.16xlarge",
+    59: "m8i.large",
+    100: "p5.48xlarge",
+    118: "m8i.xlarge m8i.2xlarge p5.4xlarge",
+    198: "p5en.48xlarge",
+    234: "*.4xlarge *.8xlarge *.16xlarge g4dn.12xlarge g6.12xlarge",
+    292: "g6e.12xlarge",
+    345: "g5.48xlarge",
+    492: "g6e.24xlarge g6e.48xlarge",
+    737: "*.24xlarge g5.12xlarge g6.16xlarge g6.48xlarge g6e.16xlarge",
+}
+_INTERFACE_PODS = {name: pods for pods, names in _BY_INTERFACES.items() for name in names.split()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodePool:
+    """A node group. `allocatable` is of its smallest instance type."""
+
+    name: str
+    instance_types: tuple[str, ...]
+    min_size: int
+    max_size: int
+    zones: int
+    """In how many zones its nodes may stand."""
+    labels: Labels
+    taints: tuple[Mapping[str, str], ...]
+    """As Kubernetes has them: `key`, `value`, `effect`."""
+    allocatable: Amounts
+
+
+def interface_pods(instance_type: str) -> int:
+    """Pods for which a node's interfaces have addresses; by this number nodeadm reserves memory."""
+    named = _INTERFACE_PODS.get(instance_type)
+    return named or _INTERFACE_PODS[f"*.{instance_type.partition('.')[2]}"]
+
+
+def allocatable(
+    instance_type: str, *, max_pods: int, disk_gib: int, reserved: Mapping[str, object] | None = None
+) -> Amounts:
+    """What a node has for pods, as nodeadm sets up the kubelet of Amazon Linux 2023.
+
+    `reserved` is what the node's own settings keep back instead
+    (https://github.com/awslabs/amazon-eks-ami/blob/main/nodeadm/internal/kubelet/config.go). A `maxPods` of the node's
+    settings bounds its pods, but not what is reserved for them: that goes by the network interfaces.
+    """
+    shape = INSTANCE_TYPES[instance_type]
+    held: Counter[str] = Counter(
+        {
+            CPU: _reserved_cpu(shape.vcpus * 1000),
+            MEMORY: (255 + 11 * interface_pods(instance_type)) * MIB,
+            DISK: _RESERVED_DISK,
+        }
+    )
+    for resource, written in (reserved or {}).items():
+        held[resource] = amount(resource, written)
+    memory = shape.memory_gib * 1024 * MIB
+    disk = disk_gib * 1024 * MIB
+    return {
+        CPU: shape.vcpus * 1000 - held[CPU],
+        MEMORY: int(memory * (1 - _HYPERVISOR_SHARE)) - held[MEMORY] - _EVICTION_MEMORY,
+        DISK: int(disk * (1 - _EVICTION_DISK_SHARE)) - held[DISK],
+        GPU: shape.gpus,
+        PODS: max_pods,
+    }
+
+
+def _reserved_cpu(millis: int) -> int:
+    """6 % of the first core, 1 % of the second, 0.5 % of the next two, 0.25 % of the rest."""
+    steps = ((0, 1000, 600), (1000, 2000, 100), (2000, 4000, 50), (4000, millis, 25))
+    return sum((min(millis, end) - start) * per_myriad // 10_000 for start, end, per_myriad in steps if millis > start)
+
+
+def node_pools(plan: ProgramPlan) -> list[NodePool]:
+    """The node groups of a plan. Raises PlatformError where what they have for pods cannot be told."""
+    return [_pool(plan, entry) for entry in plan.of_type(NODE_GROUP)]
+
+
+def _pool(plan: ProgramPlan, group: Entry) -> NodePool:
+    settings = group.inputs
+    types = tuple(settings["instanceTypes"])
+    unknown = [one for one in types if one not in INSTANCE_TYPES]
+    if unknown:
+        raise PlatformError(
+            f"node group {group.name}: instance type {', '.join(unknown)} is not in infra/facts/instance_types.py; "
+            "add it"
+        )
+    kubelet, disk_gib = _launched_with(plan, group)
+    rooms = [
+        allocatable(one, max_pods=int(kubelet["maxPods"]), disk_gib=disk_gib, reserved=kubelet.get("kubeReserved"))
+        for one in types
+    ]
+    taints = ({**one, "effect": _EFFECTS[one["effect"]]} for one in settings.get("taints") or ())
+    return NodePool(
+        name=str((settings.get("labels") or {}).get("ml-platform/pool", group.name)),
+        instance_types=types,
+        min_size=int(settings["scalingConfig"]["minSize"]),
+        max_size=int(settings["scalingConfig"]["maxSize"]),
+        zones=len(settings["subnetIds"]),
+        labels={"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64", **(settings.get("labels") or {})},
+        taints=tuple(taints),
+        allocatable={resource: min(one[resource] for one in rooms) for resource in rooms[0]},
+    )
+
+
+def _launched_with(plan: ProgramPlan, group: Entry) -> tuple[Mapping[str, Any], int]:
+    """The kubelet's settings and the size of the disk in GiB, from the group's launch template."""
+    templates = [
+        plan.resources[urn]
+        for urn in group.dependencies
+        if urn in plan.resources and plan.resources[urn].type == LAUNCH_TEMPLATE
+    ]
+    kubelet = _kubelet_settings(templates[0].inputs.get("userData", "")) if templates else {}
+    if "maxPods" not in kubelet:
+        raise PlatformError(
+            f"node group {group.name}: no launch template sets kubelet.config.maxPods, so how many pods a node takes "
+            "depends on its network interfaces; set it in the user data (infra/cluster/node_pools.py)"
+        )
+    disks: Sequence[Mapping[str, Any]] = templates[0].inputs.get("blockDeviceMappings") or ()
+    return kubelet, int(disks[0]["ebs"]["volumeSize"]) if disks else 20
+
+
+def _kubelet_settings(user_data: str) -> Mapping[str, Any]:
+    """`spec.kubelet.config` of the NodeConfig in a launch template's user data; empty where there is none."""
+    message = email.message_from_bytes(base64.b64decode(user_data))
+    for part in message.walk():
+        if part.get_content_type() == "application/node.eks.aws":
+            config = yaml.safe_load(str(part.get_payload())) or {}
+            kubelet = ((config.get("spec") or {}).get("kubelet") or {}).get("config") or {}
+            return dict(kubelet)
+    return {}

@@ -1,0 +1,97 @@
+"""Every pod that a plan would have: of add-ons, releases, objects of Kubernetes, and the jobs that it hands out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from mlp.plan.planned import Entry, ProgramPlan
+from mlp.review.capacity.addon_pods import addon_manifests
+from mlp.review.capacity.chart_pods import release_manifests
+from mlp.review.capacity.pods import Workload, manifest_workloads
+from mlp.shared.errors import PlatformError
+
+ADDON = "aws:eks/addon:Addon"
+RELEASE = "kubernetes:helm.sh/v3:Release"
+_COUNTED = ("containers", "initContainers", "nodeSelector", "tolerations", "affinity", "topologySpreadConstraints")
+
+
+def planned_workloads(plans: Sequence[ProgramPlan]) -> list[Workload]:
+    """What would run. Raises PlatformError that lists every part whose pods or requests cannot be read."""
+    found: list[Workload] = []
+    faults: list[str] = []
+    for source, read in (part for plan in plans for part in _parts(plan)):
+        try:
+            found += read()
+        except (PlatformError, ValueError) as error:
+            faults += [f"{source}: {line}" for line in str(error).splitlines()]
+    if faults:
+        raise PlatformError("what pods ask for cannot be told:\n  " + "\n  ".join(faults))
+    return found
+
+
+def _parts(plan: ProgramPlan) -> Iterator[tuple[str, Callable[[], list[Workload]]]]:
+    """The name of each part that may bring pods, and a function that reads them."""
+    for entry in plan.resources.values():
+        if entry.custom and (entry.type == ADDON or entry.type.startswith("kubernetes:")):
+            yield entry.name, partial(_of_entry, entry)
+    for manifest in handed_out(plan.outputs):
+        source = f"{plan.program} output {manifest['kind']}"
+        yield source, partial(_of_manifests, [manifest], source, busy=True)
+
+
+def _of_entry(entry: Entry) -> list[Workload]:
+    inputs = entry.inputs
+    if entry.type == ADDON:
+        settings = json.loads(inputs.get("configurationValues") or "{}")
+        return _of_manifests(addon_manifests(inputs["addonName"], settings), entry.name)
+    if entry.type == RELEASE:
+        manifests = release_manifests(
+            name=inputs["name"],
+            namespace=inputs.get("namespace") or "default",
+            chart=inputs["chart"],
+            values=inputs.get("values") or {},
+        )
+        return _of_manifests(manifests, entry.name)
+    if entry.type.endswith("Patch"):
+        return _of_patch(inputs)
+    return _of_manifests([inputs], entry.name)
+
+
+def _of_manifests(manifests: Iterable[Mapping[str, Any]], source: str, *, busy: bool = False) -> list[Workload]:
+    found: list[Workload] = []
+    for manifest in manifests:
+        workloads = manifest_workloads(manifest, source=source, busy=busy)
+        if workloads is None:
+            raise ValueError(
+                f"kind {manifest.get('kind')} of {manifest.get('apiVersion')} is not known; say in "
+                "mlp/review/capacity/pods.py which pods it makes, or that it makes none"
+            )
+        found += workloads
+    return found
+
+
+def _of_patch(inputs: Mapping[str, Any]) -> list[Workload]:
+    """A patch of something that another part brings; one that would change its pods is refused."""
+    spec = inputs.get("spec") or {}
+    template = ((spec.get("template") or {}).get("spec")) or {}
+    changed = [key for key in _COUNTED if template.get(key)] + (["replicas"] if "replicas" in spec else [])
+    if changed:
+        raise ValueError(
+            f"it patches {', '.join(changed)} of pods that are counted without it; set them at their source"
+        )
+    return []
+
+
+def handed_out(value: Any) -> Iterator[Mapping[str, Any]]:
+    """The objects of Kubernetes anywhere in a program's outputs, which people and pipelines create."""
+    if isinstance(value, Mapping):
+        if isinstance(value.get("apiVersion"), str) and value.get("kind") and value["kind"] != "Config":
+            yield value
+            return
+        value = list(value.values())
+    if isinstance(value, list):
+        for one in value:
+            yield from handed_out(one)

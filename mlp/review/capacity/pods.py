@@ -1,0 +1,279 @@
+"""The pods that a manifest starts: what each asks of a node, where it may run, and when."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any
+
+from mlp.review.capacity.quantities import amount
+
+Amounts = Mapping[str, int]
+"""By resource, in the scheduler's units: thousandths of a CPU, bytes, pieces."""
+Labels = Mapping[str, str]
+
+
+class Runs(Enum):
+    """When pods are there."""
+
+    ALWAYS = "always"
+    ON_EVERY_NODE = "on every node"
+    WHEN_BUSY = "when busy"
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """One expression of a label or node selector."""
+
+    key: str
+    operator: str
+    values: tuple[str, ...] = ()
+
+    def holds(self, labels: Labels) -> bool:
+        """Whether something with these labels keeps to it."""
+        found = labels.get(self.key)
+        match self.operator:
+            case "In":
+                return found in self.values
+            case "NotIn":
+                return found not in self.values
+            case "Exists":
+                return found is not None
+            case "DoesNotExist":
+                return found is None
+            case "Gt" | "Lt" if found is not None and found.isdecimal():
+                return int(found) > int(self.values[0]) if self.operator == "Gt" else int(found) < int(self.values[0])
+        return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Neighbours:
+    """Pods of the same namespace that a rule is about, counted by the value of a node's label `topology`."""
+
+    topology: str
+    selector: tuple[Requirement, ...]
+    max_skew: int | None = None
+    """How far counts may lie apart; None where no two may be in one place."""
+
+    def are(self, pod: Pod, namespace: str) -> bool:
+        """Whether `pod` is one of them, seen from `namespace`."""
+        return pod.namespace == namespace and all(one.holds(pod.labels) for one in self.selector)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pod:
+    """What the scheduler looks at; only rules that it must keep, none that it prefers."""
+
+    requests: Amounts
+    namespace: str = "default"
+    labels: Labels = field(default_factory=dict)
+    node_selector: Labels = field(default_factory=dict)
+    node_terms: tuple[tuple[Requirement, ...], ...] = ()
+    """Required node affinity: all requirements of any one term; empty means any node."""
+    tolerations: tuple[Mapping[str, Any], ...] = ()
+    apart: tuple[Neighbours, ...] = ()
+    spread: tuple[Neighbours, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """Pods that are alike. `source` is the resource of the plan that brings them."""
+
+    name: str
+    pod: Pod
+    replicas: int = 1
+    runs: Runs = Runs.ALWAYS
+    source: str = ""
+
+
+def total(amounts: Iterable[Amounts]) -> Counter[str]:
+    """The sum."""
+    result: Counter[str] = Counter()
+    for one in amounts:
+        result.update(one)
+    return result
+
+
+def read_pod(
+    spec: Mapping[str, Any], *, namespace: str, labels: Labels, more_init: Sequence[Mapping[str, Any]] = ()
+) -> Pod:
+    """The pod of a Kubernetes PodSpec; `more_init` are init containers that an operator adds.
+
+    Raises ValueError that names every container and request that cannot be read.
+    """
+    faults: list[str] = []
+    affinity = spec.get("affinity") or {}
+    terms = (_required(affinity, "nodeAffinity") or {}).get("nodeSelectorTerms") or ()
+    pod = Pod(
+        requests=_requests(spec, more_init, faults),
+        namespace=namespace,
+        labels=dict(labels),
+        node_selector=spec.get("nodeSelector") or {},
+        node_terms=tuple(_requirements(term.get("matchExpressions")) for term in terms),
+        tolerations=tuple(spec.get("tolerations") or ()),
+        apart=tuple(
+            Neighbours(topology=term["topologyKey"], selector=_label_selector(term.get("labelSelector")))
+            for term in _required(affinity, "podAntiAffinity") or ()
+        ),
+        spread=tuple(
+            Neighbours(
+                topology=one["topologyKey"],
+                selector=_label_selector(one.get("labelSelector")),
+                max_skew=int(one.get("maxSkew", 1)),
+            )
+            for one in spec.get("topologySpreadConstraints") or ()
+            if one.get("whenUnsatisfiable", "DoNotSchedule") == "DoNotSchedule"
+        ),
+    )
+    if faults:
+        raise ValueError("\n".join(faults))
+    return pod
+
+
+def _required(affinity: Mapping[str, Any], kind: str) -> Any:
+    return (affinity.get(kind) or {}).get("requiredDuringSchedulingIgnoredDuringExecution")
+
+
+def _label_selector(selector: Mapping[str, Any] | None) -> tuple[Requirement, ...]:
+    selector = selector or {}
+    equal = (Requirement(key, "In", (value,)) for key, value in (selector.get("matchLabels") or {}).items())
+    return (*equal, *_requirements(selector.get("matchExpressions")))
+
+
+def _requirements(expressions: Iterable[Mapping[str, Any]] | None) -> tuple[Requirement, ...]:
+    return tuple(
+        Requirement(one["key"], one["operator"], tuple(str(value) for value in one.get("values") or ()))
+        for one in expressions or ()
+    )
+
+
+def _requests(spec: Mapping[str, Any], more_init: Sequence[Mapping[str, Any]], faults: list[str]) -> Amounts:
+    """What the scheduler sets aside: init containers run one by one, beside the sidecars started before them.
+
+    https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#resource-sharing-within-containers
+    """
+    sidecars: Counter[str] = Counter()
+    peak: Counter[str] = Counter()
+    for container in (*(spec.get("initContainers") or ()), *more_init):
+        wanted = _container_requests(container, faults)
+        if container.get("restartPolicy") == "Always":
+            sidecars.update(wanted)
+            wanted = Counter()
+        peak |= sidecars + wanted
+    running = total([sidecars, *(_container_requests(one, faults) for one in spec.get("containers") or ())])
+    return running | peak
+
+
+def _container_requests(container: Mapping[str, Any], faults: list[str]) -> Counter[str]:
+    """A container's requests; a limit without a request is one."""
+    resources = container.get("resources") or {}
+    wanted: Counter[str] = Counter()
+    for kind in ("limits", "requests"):
+        for resource, written in (resources.get(kind) or {}).items():
+            try:
+                wanted[resource] = amount(resource, written)
+            except ValueError as error:
+                faults.append(f"container {container.get('name')}: {kind}.{resource}: {error}")
+    return wanted
+
+
+def manifest_workloads(manifest: Mapping[str, Any], *, source: str, busy: bool = False) -> list[Workload] | None:
+    """The pods that an object of Kubernetes starts; None for a kind that this table does not know.
+
+    With `busy` they are there only at times. Raises ValueError as `read_pod` does.
+    """
+    kind = str(manifest.get("kind"))
+    if kind in WITHOUT_PODS:
+        return []
+    maker = _MAKERS.get(kind)
+    if maker is None:
+        return None
+    made = [replace(one, source=source) for one in maker(manifest)]
+    return [replace(one, runs=Runs.WHEN_BUSY) for one in made] if busy else made
+
+
+def _plain(manifest: Mapping[str, Any]) -> Iterator[Workload]:
+    """Kinds of Kubernetes' own: a template and a number."""
+    kind, spec = manifest["kind"], manifest.get("spec") or {}
+    template = manifest if kind == "Pod" else spec
+    if kind == "CronJob":
+        template = spec = spec["jobTemplate"]["spec"]
+    if kind != "Pod":
+        template = template.get("template") or {}
+    runs = {"DaemonSet": Runs.ON_EVERY_NODE, "CronJob": Runs.WHEN_BUSY}.get(kind, Runs.ALWAYS)
+    count = spec.get("parallelism" if kind in ("Job", "CronJob") else "replicas")
+    yield _workload(manifest, template, replicas=1 if count is None else int(count), runs=runs)
+
+
+def _workload(
+    manifest: Mapping[str, Any],
+    template: Mapping[str, Any],
+    *,
+    part: str = "",
+    replicas: int = 1,
+    runs: Runs = Runs.ALWAYS,
+    more_init: Sequence[Mapping[str, Any]] = (),
+) -> Workload:
+    metadata = manifest.get("metadata") or {}
+    namespace = metadata.get("namespace") or "default"
+    object_name = metadata.get("name") or str(metadata.get("generateName", "")).rstrip("-")
+    name = f"{manifest['kind']} {namespace}/{object_name}" + (f" {part}" if part else "")
+    labels = (template.get("metadata") or {}).get("labels") or {}
+    try:
+        pod = read_pod(template.get("spec") or {}, namespace=namespace, labels=labels, more_init=more_init)
+    except ValueError as error:
+        raise ValueError("\n".join(f"{name}: {line}" for line in str(error).splitlines())) from None
+    return Workload(name=name, pod=pod, replicas=replicas, runs=runs)
+
+
+# What KubeRay adds, https://github.com/ray-project/kuberay/tree/v1.7.0/ray-operator/controllers/ray/common:
+# a worker waits for its head in an init container (pod.go), and a pod submits the job (job.go).
+_WAITS_FOR_HEAD = {"name": "wait-gcs-ready", "resources": {"requests": {"cpu": "200m", "memory": "256Mi"}}}
+_SUBMITTER = {
+    "spec": {"containers": [{"name": "submitter", "resources": {"requests": {"cpu": "500m", "memory": "200Mi"}}}]}
+}
+
+
+def _ray_job(manifest: Mapping[str, Any]) -> Iterator[Workload]:
+    spec = manifest["spec"]
+    yield from _ray_pods(manifest, spec.get("rayClusterSpec") or {})
+    if spec.get("submissionMode", "K8sJobMode") == "K8sJobMode":
+        yield _workload(manifest, spec.get("submitterPodTemplate") or _SUBMITTER, part="submitter")
+
+
+def _ray_cluster(manifest: Mapping[str, Any]) -> Iterator[Workload]:
+    yield from _ray_pods(manifest, manifest["spec"])
+
+
+def _ray_pods(manifest: Mapping[str, Any], cluster: Mapping[str, Any]) -> Iterator[Workload]:
+    yield _workload(manifest, cluster["headGroupSpec"]["template"], part="head")
+    for group in cluster.get("workerGroupSpecs") or ():
+        replicas = int(group.get("replicas", 1)) * int(group.get("numOfHosts", 1))
+        yield _workload(
+            manifest,
+            group["template"],
+            part=f"worker {group['groupName']}",
+            replicas=replicas,
+            more_init=(_WAITS_FOR_HEAD,),
+        )
+
+
+_MAKERS = {
+    **dict.fromkeys(("Deployment", "StatefulSet", "ReplicaSet", "DaemonSet", "Job", "CronJob", "Pod"), _plain),
+    "RayJob": _ray_job,
+    "RayCluster": _ray_cluster,
+}
+WITHOUT_PODS = frozenset(
+    {
+        *("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "ServiceAccount"),
+        *("ConfigMap", "Secret", "Namespace", "LimitRange", "ResourceQuota", "PriorityClass", "StorageClass"),
+        *("CustomResourceDefinition", "HorizontalPodAutoscaler", "Ingress", "IngressClass", "NetworkPolicy"),
+        *("PersistentVolumeClaim", "PodDisruptionBudget", "Service", "Lease"),
+        *("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"),
+        *("ClusterSecretStore", "ExternalSecret", "SecretStore"),
+        *("PodMonitor", "PrometheusRule", "ServiceMonitor"),
+    }
+)
+"""Kinds known to start nothing; a kind that is in neither table is refused, so that none passes unnoticed."""

@@ -1,0 +1,241 @@
+"""Changes that nobody should wave through: data that goes, guards that fall, doors that open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mlp.plan.planned import Entry, ProgramPlan
+from mlp.review.changes.differences import ProgramChanges, ResourceChange
+from mlp.review.changes.doors import doors, within
+from mlp.review.changes.grants import Widened, is_policy, widened
+from mlp.review.changes.moves import Moves
+from mlp.review.changes.structure import structured
+
+DangerKind = Literal["lost", "unprotected", "access", "network", "public"]
+
+_PRECIOUS = {
+    "aws:ec2/vpc:Vpc": "the network that everything is in",
+    "aws:ecr/repository:Repository": "an image registry",
+    "aws:eks/cluster:Cluster": "the cluster that runs everything",
+    "aws:kms/key:Key": "the key that data can be read with",
+    "aws:rds/instance:Instance": "a database",
+    "aws:s3/bucket:Bucket": "a bucket with its objects",
+    "aws:secretsmanager/secret:Secret": "a secret that logins are kept in",
+    "kubernetes:core/v1:Namespace": "a namespace with its volumes",
+    "kubernetes:core/v1:PersistentVolumeClaim": "a volume",
+}
+"""What holds data or carries everything."""
+
+_MEMBERSHIPS = {
+    "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": ("clusterName", "policyArn"),
+    "aws:iam/rolePolicyAttachment:RolePolicyAttachment": ("role", "policyArn"),
+}
+"""What gives a policy of AWS's own to something: the inputs that name both."""
+
+_HOLDERS = ("role", "clusterName", "bucket", "arn")
+"""The inputs that say whose policy it is."""
+_ACCESS_BLOCK = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Danger:
+    """One reason to look twice: which resource, and what happens to it in words."""
+
+    kind: DangerKind
+    program: str
+    urn: str
+    type: str
+    name: str
+    message: str
+
+    def as_data(self) -> dict[str, str]:
+        """The danger in plain values."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Guard:
+    """An input that keeps data or doors safe while `safe` holds; absent it has `default`."""
+
+    path: tuple[str, ...]
+    safe: Callable[[Any], bool]
+    default: Any
+    message: str
+    kind: DangerKind = "unprotected"
+
+
+_GUARDS = (
+    _Guard(path=("deletionProtection",), safe=bool, default=False, message="deletion protection is turned off"),
+    _Guard(
+        path=("skipFinalSnapshot",), safe=lambda on: not on, default=False, message="no snapshot is taken at its end"
+    ),
+    _Guard(
+        path=("forceDestroy",), safe=lambda on: not on, default=False, message="it may be deleted with all its objects"
+    ),
+    _Guard(
+        path=("forceDelete",), safe=lambda on: not on, default=False, message="it may be deleted with all its images"
+    ),
+    _Guard(
+        path=("backupRetentionPeriod",),
+        safe=bool,
+        default=0,
+        message="backups are turned off, and those kept are deleted",
+    ),
+    _Guard(
+        path=("versioningConfiguration", "status"),
+        safe=lambda status: status == "Enabled",
+        default=None,
+        message="object versions are no longer kept",
+    ),
+    _Guard(path=("recoveryWindowInDays",), safe=bool, default=30, message="it cannot be recovered once deleted"),
+    _Guard(
+        path=("permissionsBoundary",),
+        safe=bool,
+        default=None,
+        message="its permissions boundary is gone",
+        kind="access",
+    ),
+    _Guard(
+        path=("publiclyAccessible",),
+        safe=lambda on: not on,
+        default=False,
+        message="it gets a public address",
+        kind="network",
+    ),
+    _Guard(
+        path=("vpcConfig", "endpointPublicAccess"),
+        safe=lambda on: not on,
+        default=True,
+        message="it gets an endpoint on the internet",
+        kind="network",
+    ),
+)
+
+
+def dangers(changes: Sequence[ProgramChanges]) -> tuple[Danger, ...]:
+    """Every danger in `changes`, the gravest first."""
+    found = [
+        Danger(kind=kind, program=program.program, urn=one.urn, type=one.type, name=one.name, message=message)
+        for program in changes
+        for kind, one, message in _found(program)
+    ]
+    order = list(DangerKind.__args__)  # type: ignore[attr-defined]  # the kinds in the order written above
+    return tuple(sorted(found, key=lambda one: (order.index(one.kind), one.urn)))
+
+
+Found = Iterator[tuple[DangerKind, Entry, str]]
+
+
+def _found(program: ProgramChanges) -> Found:
+    held = {one.id for one in program.old.resources.values() if one.id}
+    moves, moved = Moves(program.moved), {new.urn: old for old, new in program.moved}
+    for change in program.resources:
+        yield from _lost(change)
+        yield from _fallen_guards(change)
+        earlier = change.old or moved.get(change.entry.urn)
+        # What only refers to other names of the same things is no wider.
+        yield from _wider_policies(change, moves.value(earlier.inputs) if earlier else None, held)
+        yield from _opened_bucket(change, program.new)
+    yield from _wider_groups(program)
+
+
+def _lost(change: ResourceChange) -> Found:
+    one, what = change.entry, _PRECIOUS.get(change.entry.type)
+    guarded = one.protect if change.kind == "deleted" else bool(change.old and change.old.protect)
+    refused = "; it is protected, so Pulumi refuses until it is unprotected" if guarded else ""
+    if change.kind == "replaced" and (what or guarded):
+        yield "lost", one, f"{what or 'it'} is replaced, because of {', '.join(change.forced_by)}{refused}"
+    elif change.kind == "deleted" and (what or guarded):
+        why = ": it moved, and no alias says so, so another is created" if change.moved else ""
+        yield "lost", one, f"{what or 'it'} is deleted{why}{refused}"
+    elif change.perhaps_replaced and what:
+        yield "lost", one, f"{what} may be replaced; see `pulumi preview`"
+
+
+def _fallen_guards(change: ResourceChange) -> Found:
+    old, new = change.old, change.entry
+    if old is None:
+        return
+    if old.protect and not new.protect:
+        yield "unprotected", new, "Pulumi's protection is taken off"
+    for guard in _GUARDS:
+        was, now = (_at(one.inputs, guard.path, guard.default) for one in (old, new))
+        if was != now and guard.safe(was) and not guard.safe(now) and _has(old, new, guard.path):
+            yield guard.kind, new, guard.message
+    reachable = [set(_at(one.inputs, ("vpcConfig", "publicAccessCidrs"), [])) for one in (old, new)]
+    if added := sorted(one for one in reachable[1] if not any(within(one, was) for was in reachable[0])):
+        yield "network", new, f"its endpoint can be reached from {', '.join(added)}"
+
+
+def _has(old: Entry, new: Entry, path: tuple[str, ...]) -> bool:
+    """Whether the resource has such an input at all."""
+    return any(path[0] in one.inputs for one in (old, new))
+
+
+def _at(inputs: Mapping[str, Any], path: tuple[str, ...], default: Any) -> Any:
+    value: Any = inputs
+    for key in path:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return default if value is None else value
+
+
+def _wider_policies(change: ResourceChange, earlier: Mapping[str, Any] | None, held: set[str]) -> Found:
+    """`earlier` are its inputs before, if it was there; `held` are the ids of all that was there."""
+    one = change.entry
+    if change.kind == "deleted":
+        # A bucket's or a topic's own policy may have forbidden something.
+        if not change.moved and (freed := widened(structured(one.inputs.get("policy")), None).no_longer_denied):
+            yield "access", one, f"it is deleted, so no longer: {_listed(freed)}"
+        return
+    if earlier is None:
+        # What is granted to something new opens nothing that was closed.
+        if not any(one.inputs.get(key) in held for key in _HOLDERS):
+            return
+        if one.type in _MEMBERSHIPS:
+            target, policy = (one.inputs.get(key) for key in _MEMBERSHIPS[one.type])
+            yield "access", one, f"{target} gets the policy {policy}"
+    for key, value in one.inputs.items():
+        was, now = structured((earlier or {}).get(key)), structured(value)
+        if (is_policy(now) or is_policy(was)) and (more := widened(was, now)):
+            yield "access", one, f"{key} is widened: {_said(more)}"
+
+
+def _said(more: Widened) -> str:
+    parts = []
+    if more.allowed:
+        parts.append(_listed(more.allowed))
+    if more.no_longer_denied:
+        parts.append(f"no longer: {_listed(more.no_longer_denied)}")
+    if more.unread:
+        parts.append("a statement with NotAction, NotResource or NotPrincipal changed; read it")
+    return "; ".join(parts)
+
+
+def _listed(grants: Sequence[object], limit: int = 3) -> str:
+    more = f" and {len(grants) - limit} more" if len(grants) > limit else ""
+    return ", ".join(str(one) for one in grants[:limit]) + more
+
+
+def _opened_bucket(change: ResourceChange, after: ProgramPlan) -> Found:
+    one = change.entry
+    if one.type != _ACCESS_BLOCK:
+        return
+    if change.kind == "deleted":
+        if any(other.id == one.inputs.get("bucket") for other in after.of_type("aws:s3/bucket:Bucket")):
+            yield "public", one, f"the bucket {one.inputs.get('bucket')} loses its block of public access"
+    elif change.old:
+        flags = sorted(key for key, value in change.old.inputs.items() if value is True)
+        if opened := [key for key in flags if one.inputs.get(key) is not True]:
+            yield "public", one, f"public access is blocked no longer by {', '.join(opened)}"
+
+
+def _wider_groups(program: ProgramChanges) -> Found:
+    """Doors of groups that were there before, which nothing let through."""
+    old, new = doors(program.old), doors(program.new)
+    names = {one.id: one.name for one in program.old.resources.values() if one.id}
+    for group, opened in new.items():
+        for entry, door in opened:
+            if group in names and not any(was.covers(door) for _, was in old.get(group, [])):
+                yield "network", entry, f"security group {names[group]} is opened {door}"

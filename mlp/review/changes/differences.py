@@ -1,0 +1,283 @@
+"""What changes between two plans, as Pulumi's engine would decide it: created, changed, replaced, deleted."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from mlp.engine.values import SECRET_SHOWN
+from mlp.plan.planned import Entry, ProgramPlan
+from mlp.review.changes.moves import Moves
+from mlp.review.changes.replacement import forcing
+from mlp.review.changes.structure import ABSENT, FieldChange, differences, structured
+
+Kind = Literal["created", "replaced", "changed", "deleted"]
+_KNOWN_AFTER = "<known after "
+KINDS: tuple[Kind, ...] = ("created", "replaced", "changed", "deleted")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResourceChange:
+    """What happens to one resource: to `entry`, which was `old` before if it stays."""
+
+    kind: Kind
+    entry: Entry
+    old: Entry | None = None
+    fields: tuple[FieldChange, ...] = ()
+    forced_by: tuple[str, ...] = ()
+    """The fields that make a replacement of it."""
+    perhaps_replaced: bool = False
+    """Changed in a way that the provider may answer with a replacement."""
+    moved: bool = False
+    """Created or deleted because its URN is another one: a new parent or name, and no alias that says so."""
+
+    @property
+    def follows(self) -> bool:
+        """Whether it is replaced for nothing but the replacement of what it refers to."""
+        return self.kind == "replaced" and all(is_known_after(one) for one in self.fields)
+
+    def as_data(self) -> dict[str, Any]:
+        """The change in plain values."""
+        one = self.entry
+        data: dict[str, Any] = {"change": self.kind, "urn": one.urn, "type": one.type, "name": one.name}
+        if self.old:
+            data["fields"] = [_field_data(one) for one in self.fields]
+            data["forced_by"] = list(self.forced_by)
+            data["perhaps_replaced"] = self.perhaps_replaced
+        else:
+            data["moved"] = self.moved
+        return data
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProgramChanges:
+    """What changes in one program's stack, from the plan `old` to the plan `new`."""
+
+    old: ProgramPlan
+    new: ProgramPlan
+    resources: tuple[ResourceChange, ...]
+    outputs: tuple[FieldChange, ...]
+    moved: tuple[tuple[Entry, Entry], ...] = ()
+    """What is deleted and created again, as it was and as it will be."""
+
+    @property
+    def program(self) -> str:
+        """Which program."""
+        return self.new.program
+
+    @property
+    def counts(self) -> dict[Kind, int]:
+        """How many resources change in each way."""
+        counted = Counter(one.kind for one in self.resources)
+        return {kind: counted[kind] for kind in KINDS}
+
+    def as_data(self) -> dict[str, Any]:
+        """The changes in plain values."""
+        return {
+            "counts": dict(self.counts),
+            "resources": [one.as_data() for one in self.resources],
+            "outputs": [_field_data(one) for one in self.outputs],
+        }
+
+
+def is_known_after(change: FieldChange) -> bool:
+    """Whether the new value is a reference to what has yet to be made in place of another."""
+    return isinstance(change.new, str) and change.new.startswith(_KNOWN_AFTER)
+
+
+def _field_data(change: FieldChange) -> dict[str, Any]:
+    data = {"path": change.path}
+    sides = {"old": change.old, "new": change.new}
+    return data | {side: value for side, value in sides.items() if value is not ABSENT}
+
+
+def compare(old: Sequence[ProgramPlan], new: Sequence[ProgramPlan]) -> tuple[ProgramChanges, ...]:
+    """What it takes to get from the old plans of a stack to the new ones, program by program."""
+    before, after = ({one.program: one for one in plans} for plans in (old, new))
+    return tuple(
+        compare_program(before.get(program) or _none(after[program]), after.get(program) or _none(before[program]))
+        for program in dict.fromkeys([*after, *before])
+    )
+
+
+def _none(like: ProgramPlan) -> ProgramPlan:
+    """The plan of a program that is not there."""
+    return replace(like, resources={}, outputs={})
+
+
+def compare_program(old: ProgramPlan, new: ProgramPlan) -> ProgramChanges:
+    """What it takes to get from one plan of a program to another."""
+    after = {urn: one for urn, one in new.resources.items() if one.custom}
+    partners = dict(_partners(old.resources, after))
+    if stayed := Moves((old.resources[was], after[urn]) for urn, was in partners.items() if was != urn):
+        old = stayed.plan(old)
+    before = {urn: one for urn, one in old.resources.items() if one.custom}
+    kept = _Kept([(before[was], after[urn]) for urn, was in partners.items()])
+    used = set(partners.values())
+    gone = [one for urn, one in before.items() if urn not in used]
+    made = [one for urn, one in after.items() if urn not in partners]
+    moved = _moved(gone, made)
+    urns = {one.urn for pair in moved for one in pair}
+    changes = [
+        *kept.changes(),
+        *(ResourceChange(kind="deleted", entry=one, moved=one.urn in urns) for one in gone),
+        *(ResourceChange(kind="created", entry=one, moved=one.urn in urns) for one in made),
+    ]
+    return ProgramChanges(
+        old=old,
+        new=new,
+        moved=moved,
+        resources=tuple(sorted(changes, key=lambda one: (KINDS.index(one.kind), one.entry.urn))),
+        outputs=tuple(differences(structured(old.outputs), structured(new.outputs))),
+    )
+
+
+def _partners(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> Iterator[tuple[str, str]]:
+    """New URNs with the old ones of the same resource: the same one, or one that is among its aliases."""
+    for urn, entry in after.items():
+        for was in (urn, *entry.aliases):
+            if was in before and (was == urn or was not in after):
+                yield urn, was
+                break
+
+
+def _moved(gone: Sequence[Entry], made: Sequence[Entry]) -> tuple[tuple[Entry, Entry], ...]:
+    """What is gone from one place and made at another: one of its type and name on either side."""
+    before, after = ({(one.type, one.name): one for one in entries} for entries in (gone, made))
+    return tuple((one, after[key]) for key, one in before.items() if key in after)
+
+
+@dataclass
+class _Change:
+    """What is known so far of a resource that stays."""
+
+    old: Entry
+    new: Entry
+    fields: list[FieldChange]
+    forced_by: list[str] = field(default_factory=list)
+
+
+class _Kept:
+    """The resources of both plans. A replaced one has another identity, so what refers to it changes too."""
+
+    def __init__(self, pairs: Iterable[tuple[Entry, Entry]]) -> None:
+        self.users: dict[str, list[_Change]] = defaultdict(list)
+        self.all: dict[str, _Change] = {}
+        for was, now in pairs:
+            change = _Change(was, now, list(_fields(was, now)))
+            change.forced_by += _forced_by(now.type, change.fields)
+            self.all[now.urn] = change
+            for urn in {*now.dependencies, *filter(None, [now.provider])}:
+                self.users[urn].append(change)
+
+    def changes(self) -> Iterator[ResourceChange]:
+        """What changes, with all that follows from replacements."""
+        todo = [change for change in self.all.values() if change.forced_by]
+        while todo:
+            cause = todo.pop()
+            for user in self.users[cause.new.urn]:
+                was_replaced = bool(user.forced_by)
+                self._follow(user, cause.new)
+                if user.forced_by and not was_replaced:
+                    todo.append(user)
+        for change in self.all.values():
+            if change.forced_by or change.fields:
+                yield ResourceChange(
+                    kind="replaced" if change.forced_by else "changed",
+                    entry=change.new,
+                    old=change.old,
+                    fields=tuple(change.fields),
+                    forced_by=tuple(dict.fromkeys(change.forced_by)),
+                    perhaps_replaced=not change.forced_by and _perhaps_replaced(change),
+                )
+
+    def _follow(self, user: _Change, cause: Entry) -> None:
+        """Note on `user` what the replacement of `cause`, which it refers to, does to it."""
+        entry = user.new
+        if entry.provider == cause.urn:
+            user.forced_by.append(f"provider ({cause.name} is replaced)")
+        if entry.type == "pulumi:providers:kubernetes" and cause.type == "aws:eks/cluster:Cluster":
+            user.forced_by.append(f"kubeconfig ({cause.name} is replaced)")
+        rules = forcing(entry.type)
+        inputs = structured(entry.inputs)
+        for path in rules.paths if rules else ():
+            if _mentions(_at(inputs, path), cause):
+                user.forced_by.append(f"{'.'.join(path)} ({cause.name} is replaced)")
+        known = {one.fields[0] for one in user.fields}
+        for key, value in entry.inputs.items():
+            # What has a name of its own keeps it.
+            if key not in known and not _named_by_hand(cause) and _mentions(value, cause):
+                new = f"{_KNOWN_AFTER}{cause.name} is replaced>"
+                user.fields.append(FieldChange(keys=(key,), old=user.old.inputs.get(key, ABSENT), new=new))
+
+
+def _fields(old: Entry, new: Entry) -> Iterator[FieldChange]:
+    """What differs in a resource's inputs, provider and protection."""
+    for key in sorted({*old.inputs, *new.inputs}):
+        was, now = old.inputs.get(key, ABSENT), new.inputs.get(key, ABSENT)
+        if was == now:
+            continue
+        found = list(differences(structured(was), structured(now), (key,)))
+        # AWS reads a document; elsewhere the text itself is what is kept.
+        yield from found or ([] if new.type.startswith("aws:") else differences(was, now, (key,)))
+    if old.provider != new.provider:
+        yield FieldChange(keys=("provider",), old=old.provider, new=new.provider)
+    if old.protect != new.protect:
+        yield FieldChange(keys=("protect",), old=old.protect, new=new.protect)
+
+
+def _forced_by(type_: str, fields: Iterable[FieldChange]) -> Iterator[str]:
+    rules = forcing(type_)
+    for change in fields:
+        # Pulumi's engine replaces what comes from another provider.
+        if change.keys == ("provider",):
+            yield change.path
+        yield from (".".join(path) for path in (rules.paths if rules else ()) if _covers(path, change))
+
+
+def _perhaps_replaced(change: _Change) -> bool:
+    rules = forcing(change.new.type)
+    fields = [one for one in change.fields if one.keys != ("protect",)]
+    return any(rules is None or any(_covers(path, one) for path in rules.perhaps) for one in fields)
+
+
+def _covers(path: tuple[str, ...], change: FieldChange) -> bool:
+    """Whether what is at `path` or below it changes."""
+    shared = min(len(path), len(change.fields))
+    if path[:shared] != change.fields[:shared]:
+        return False
+    return bool(_at(change.old, path[shared:]) != _at(change.new, path[shared:]))
+
+
+def _at(value: Any, path: tuple[str, ...]) -> Any:
+    for key in path:
+        value = value.get(key, ABSENT) if isinstance(value, Mapping) else ABSENT
+    return value
+
+
+def _mentions(value: Any, entry: Entry) -> bool:
+    """Whether `value` refers to `entry`: by its id, or, as a password, out of sight."""
+    match value:
+        case str():
+            hidden = value == SECRET_SHOWN and entry.type.startswith("random:")
+            return hidden or (bool(entry.id) and _reference(entry) in value)
+        case Mapping():
+            return any(_mentions(item, entry) for item in value.values())
+        case list():
+            return any(_mentions(item, entry) for item in value)
+        case _:
+            return False
+
+
+def _reference(entry: Entry) -> str:
+    """What others write of it: the name alone of what is in a namespace."""
+    id_ = entry.id or ""
+    return id_.rpartition("/")[2] if entry.type.startswith("kubernetes:") else id_
+
+
+def _named_by_hand(entry: Entry) -> bool:
+    """Whether its id is a name that the program gave it, and so gives to what takes its place."""
+    given = [entry.inputs.get("name"), _at(entry.inputs, ("metadata", "name"))]
+    return _reference(entry) in given

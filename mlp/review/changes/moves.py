@@ -1,0 +1,57 @@
+"""What moved is the same thing under new names: the names, so that plans can be compared as if it had not moved."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from mlp.engine.cloud import hex_digits
+from mlp.plan.placeholders import mapped
+from mlp.plan.planned import Entry, ProgramPlan
+
+_HASH = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{6,64}|[0-9A-F]{6,64}")
+"""The recording cloud's ids end in digits that stand for a URN, some written as a UUID."""
+_SHORTEST = 6
+
+
+class Moves:
+    """Old names of resources, and the new ones."""
+
+    def __init__(self, pairs: Iterable[tuple[Entry, Entry]]) -> None:
+        pairs = list(pairs)
+        self._urns = {old.urn: new.urn for old, new in pairs}
+        self._ids = {old.id: new.id for old, new in pairs if old.name != new.name and old.id and new.id}
+        digits = [(hex_digits(old.urn, 64), hex_digits(new.urn, 64)) for old, new in pairs]
+        self._digits = {old[:_SHORTEST]: (old, new) for old, new in digits}
+
+    def __bool__(self) -> bool:
+        return bool(self._urns)
+
+    def plan(self, plan: ProgramPlan) -> ProgramPlan:
+        """The plan with the new names; its resources keep their URNs."""
+        resources = {urn: self._entry(one) for urn, one in plan.resources.items()}
+        return replace(plan, resources=resources, outputs=self.value(plan.outputs))
+
+    def value(self, value: Any) -> Any:
+        """A value with the new names."""
+        return mapped(value, self._text)
+
+    def _entry(self, one: Entry) -> Entry:
+        provider = self._urns.get(one.provider, one.provider) if one.provider else None
+        return replace(one, id=self.value(one.id), inputs=self.value(one.inputs), provider=provider)
+
+    def _text(self, text: str) -> str:
+        for old, new in self._ids.items():
+            text = text.replace(old, new)
+        return _HASH.sub(self._hash, text)
+
+    def _hash(self, match: re.Match[str]) -> str:
+        text = match[0]
+        digits = text.replace("-", "").lower()
+        old, new = self._digits.get(digits[:_SHORTEST], ("", ""))
+        if not old.startswith(digits):
+            return text
+        rest = iter(new.upper() if text.isupper() else new)
+        return "".join(one if one == "-" else next(rest) for one in text)

@@ -1,0 +1,214 @@
+"""What a plan costs: every resource's price in a month while nothing runs, and the price of an hour's work.
+
+All of it is computed from plain data, so that a plan that was kept can be priced as well as a new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from mlp.plan.planned import ProgramPlan
+from mlp.review.cost.assumptions import Assumptions
+from mlp.review.cost.nodes import JobPrice, NodePool, NodePrice, always_there, job_prices, node_pools, node_prices
+from mlp.review.cost.prices import Price, Prices, unit_of
+from mlp.review.cost.rules import Found, Landscape, Need, Unpriced, free_types, needs
+from mlp.shared.errors import PlatformError
+
+AREAS = ("Cluster", "Nodes", "Database", "Network", "Entrance", "Storage", "Logs", "Security")
+_PROVIDER = "pulumi:providers:aws"
+_BUDGET = "aws:budgets/budget:Budget"
+_NOTICED = {"month": 0.005, "hour": 0.00005}
+"""From how many USD on a change is told."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """So many units of something in a month, at a price. `assumed` names what the amount depends on."""
+
+    area: str
+    name: str
+    detail: str
+    quantity: float
+    price: Price
+    assumed: str
+
+    @property
+    def usd(self) -> float:
+        """What it costs in a month."""
+        return self.quantity * self.price.usd
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bill:
+    """The price of a stack. `note` says why there is nothing to pay where there is nothing."""
+
+    stack: str
+    region: str
+    items: tuple[Item, ...] = ()
+    """By area."""
+    nodes: tuple[NodePrice, ...] = ()
+    jobs: tuple[JobPrice, ...] = ()
+    unpriced: tuple[Unpriced, ...] = ()
+    free: Mapping[str, str] = field(default_factory=dict)
+    """The planned types that cost nothing, and why."""
+    assumptions: Assumptions = field(default_factory=Assumptions)
+    budget_usd: float | None = None
+    note: str = ""
+
+    @property
+    def idle_usd(self) -> float:
+        """What a month costs in which nothing is trained, USD before taxes; what is unpriced is not in it."""
+        return sum(item.usd for item in self.items)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What became dearer or cheaper, in USD for a month or an hour (`per`); None where there is no such price."""
+
+    area: str
+    name: str
+    before: float | None
+    after: float | None
+    per: str
+
+    @property
+    def usd(self) -> float:
+        """By how much."""
+        return (self.after or 0.0) - (self.before or 0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """How one bill differs from an older one."""
+
+    old: Bill
+    new: Bill
+    changes: tuple[Change, ...]
+    newly_unpriced: tuple[Unpriced, ...]
+
+
+def bill(plans: Sequence[ProgramPlan], prices: Prices, assumptions: Assumptions | None = None) -> Bill:
+    """What the programs of one stack cost together. Raises PlatformError for plans that name no AWS region."""
+    stack, (region, emulated) = plans[0].stack, _place(plans)
+    assumed = assumptions or Assumptions()
+    if emulated:
+        return Bill(stack=stack, region=region, note="runs on an AWS emulator of this machine and costs nothing",
+                    assumptions=assumed)  # fmt: skip
+    landscape = Landscape(plans=plans, assumed=assumed)
+    found = list(needs(landscape))
+    nodes: list[NodePrice] = []
+    for pool in node_pools(landscape):
+        if isinstance(pool, NodePool):
+            nodes += node_prices(pool, prices, region)
+            found += always_there(pool, prices, region)
+        else:
+            found.append(pool)
+    found += _without_price(nodes, prices, region)
+    items, unpriced = _priced(found, prices, region)
+    return Bill(
+        stack=stack,
+        region=region,
+        items=items,
+        nodes=tuple(nodes),
+        jobs=tuple(job_prices(plans, nodes)),
+        unpriced=unpriced,
+        free=free_types(landscape),
+        assumptions=assumed,
+        budget_usd=next((limit for plan in plans if (limit := budget_limit(plan)) is not None), None),
+    )
+
+
+def budget_limit(plan: ProgramPlan) -> float | None:
+    """The monthly budget in USD that the plan sets; None without one."""
+    for budget in plan.of_type(_BUDGET):
+        if budget.inputs.get("timeUnit") == "MONTHLY" and budget.inputs.get("limitUnit") == "USD":
+            return float(budget.inputs["limitAmount"])
+    return None
+
+
+def difference(old: Bill, new: Bill) -> Difference:
+    """What costs more or less in `new`, by what shows in the bill's digits, in the bill's order."""
+    changes = [*_changes(_monthly(old), _monthly(new), "month"), *_changes(_hourly(old), _hourly(new), "hour")]
+    known = set(old.unpriced)
+    return Difference(
+        old=old,
+        new=new,
+        changes=tuple(changes),
+        newly_unpriced=tuple(one for one in new.unpriced if one not in known),
+    )
+
+
+def _place(plans: Sequence[ProgramPlan]) -> tuple[str, bool]:
+    """The region, and whether it is an emulator's."""
+    for provider in (entry for plan in plans for entry in plan.of_type(_PROVIDER)):
+        if region := provider.inputs.get("region"):
+            return str(region), bool(provider.inputs.get("endpoints"))
+    raise PlatformError(f"the plan of {plans[0].stack} names no AWS region, and prices differ by region; plan it anew")
+
+
+def _priced(found: Iterable[Found], prices: Prices, region: str) -> tuple[tuple[Item, ...], tuple[Unpriced, ...]]:
+    wanted: dict[tuple[str, str, str], Need] = {}
+    unpriced: dict[Unpriced, None] = {}
+    for one in found:
+        if isinstance(one, Unpriced):
+            unpriced[one] = None
+            continue
+        key = (one.area, one.name, one.item)
+        wanted[key] = _together(wanted[key], one) if key in wanted else one
+    items = []
+    for need in sorted(wanted.values(), key=lambda one: AREAS.index(one.area)):
+        price = prices.find(region, need.item)
+        if price is None:
+            unpriced[_no_price(f"{need.area}: {need.name}", need.item, region)] = None
+        else:
+            items.append(
+                Item(
+                    area=need.area,
+                    name=need.name,
+                    detail=need.detail,
+                    quantity=need.quantity,
+                    price=price,
+                    assumed=need.assumed,
+                )
+            )
+    return tuple(items), tuple(unpriced)
+
+
+def _together(one: Need, other: Need) -> Need:
+    detail = "; ".join(dict.fromkeys(filter(None, (one.detail, other.detail))))
+    return replace(one, quantity=one.quantity + other.quantity, detail=detail)
+
+
+def _no_price(what: str, item: str, region: str) -> Unpriced:
+    hint = f"`mlp cost --refresh --region {region}` asks AWS" if unit_of(item) else "the table has no such item"
+    return Unpriced(what, f"no price of {item} in {region}; {hint}")
+
+
+def _without_price(nodes: Iterable[NodePrice], prices: Prices, region: str) -> Iterable[Unpriced]:
+    for node in nodes:
+        for group in ("ec2", "ec2-spot"):
+            item = f"{group}/{node.instance_type}"
+            if prices.find(region, item) is None:
+                yield _no_price(f"{node.pool} nodes", item, region)
+
+
+def _monthly(of: Bill) -> dict[tuple[str, str], float]:
+    prices: dict[tuple[str, str], float] = {}
+    for item in of.items:
+        prices[item.area, item.name] = prices.get((item.area, item.name), 0.0) + item.usd
+    return prices
+
+
+def _hourly(of: Bill) -> dict[tuple[str, str], float]:
+    nodes = {("Nodes", f"{one.pool} {one.instance_type}, {one.bought}"): one.usd for one in of.nodes}
+    return {key: usd for key, usd in nodes.items() if usd is not None}
+
+
+def _changes(old: Mapping[tuple[str, str], float], new: Mapping[tuple[str, str], float], per: str) -> Iterable[Change]:
+    order = dict.fromkeys((*new, *old))
+    for area, name in sorted(order, key=lambda key: AREAS.index(key[0])):
+        before, after = old.get((area, name)), new.get((area, name))
+        change = Change(area=area, name=name, before=before, after=after, per=per)
+        if abs(change.usd) >= _NOTICED[per]:
+            yield change

@@ -1,0 +1,172 @@
+"""The nodes of a plan: how many are always there, and what one more costs in an hour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from infra.facts.instance_types import INSTANCE_TYPES
+from mlp.plan.planned import Entry, ProgramPlan
+from mlp.review.capacity.quantities import GPU
+from mlp.review.cost.prices import Price, Prices
+from mlp.review.cost.rules import HOURS, NODE_GROUP, Found, Landscape, Need, Unpriced
+
+_TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
+_FREE_IOPS, _FREE_MIBPS = 3000, 125
+"""What a gp3 volume has at no extra cost (https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html)."""
+_SECONDS_AN_HOUR = 3600
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodePool:
+    """A node group. `disk` is what the disks of one node need in a month."""
+
+    name: str
+    instance_types: tuple[str, ...]
+    spot: bool
+    min_size: int
+    disk: tuple[Need, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodePrice:
+    """USD for an hour of one node of a pool if it is an `instance_type`, its disks included; None if not known."""
+
+    pool: str
+    instance_type: str
+    gpus: int
+    bought: str
+    on_demand_usd: float | None
+    spot_usd: float | None
+
+    @property
+    def usd(self) -> float | None:
+        """The price in the way that the pool buys."""
+        return self.spot_usd if self.bought == "spot" else self.on_demand_usd
+
+    @property
+    def usd_per_gpu(self) -> float | None:
+        """The same for one of its GPUs; None where there is none."""
+        return self.usd / self.gpus if self.usd is not None and self.gpus else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobPrice:
+    """What a training job costs in an hour on the GPU pool, at its dearest instance type, and at most."""
+
+    name: str
+    gpus: int
+    usd_per_hour: float
+    deadline_hours: float | None
+
+    @property
+    def usd_at_most(self) -> float | None:
+        """What it has cost when its deadline ends it."""
+        return self.usd_per_hour * self.deadline_hours if self.deadline_hours is not None else None
+
+
+def node_pools(landscape: Landscape) -> Iterator[NodePool | Unpriced]:
+    """The node groups, and what of them cannot be priced."""
+    templates = {entry.urn: entry for entry in landscape.of_type(_TEMPLATE)}
+    for entry in landscape.of_type(NODE_GROUP):
+        given = entry.inputs
+        name = str((given.get("labels") or {}).get("ml-platform/pool", entry.name))
+        template = next((templates[urn] for urn in entry.dependencies if urn in templates), None)
+        disk = tuple(_disk(name, template)) if template else ()
+        if not disk:
+            yield Unpriced(f"disks of {name} nodes", "no launch template of the plan names them")
+        yield NodePool(
+            name=name,
+            instance_types=tuple(given.get("instanceTypes") or ()),
+            spot=given.get("capacityType") == "SPOT",
+            min_size=int((given.get("scalingConfig") or {}).get("minSize", 0)),
+            disk=disk,
+        )
+
+
+def _disk(pool: str, template: Entry) -> Iterator[Need]:
+    for mapping in template.inputs.get("blockDeviceMappings") or []:
+        ebs = mapping.get("ebs") or {}
+        kind, size = ebs.get("volumeType", "gp2"), float(ebs.get("volumeSize", 0))
+        yield Need("Nodes", f"{pool} disks", f"ebs/{kind}", size, detail=f"{size:g} GB {kind} a node")
+        if iops := max(0, ebs.get("iops", 0) - _FREE_IOPS):
+            yield Need("Nodes", f"{pool} disks, IOPS", f"ebs/{kind}-iops", iops, detail=f"above {_FREE_IOPS}")
+        if mibps := max(0, ebs.get("throughput", 0) - _FREE_MIBPS):
+            yield Need(
+                "Nodes",
+                f"{pool} disks, throughput",
+                f"ebs/{kind}-throughput",
+                mibps,
+                detail=f"above {_FREE_MIBPS} MiB/s",
+            )
+
+
+def node_prices(pool: NodePool, prices: Prices, region: str) -> Iterator[NodePrice]:
+    """What one more node costs, by instance type."""
+    monthly = [(need.quantity, prices.find(region, need.item)) for need in pool.disk]
+    disk = sum(quantity * price.usd for quantity, price in monthly if price) / HOURS
+    whole = all(price for _, price in monthly)  # half a node has no price
+    for type_ in pool.instance_types:
+        on_demand, spot = prices.find(region, f"ec2/{type_}"), prices.find(region, f"ec2-spot/{type_}")
+        yield NodePrice(
+            pool=pool.name,
+            instance_type=type_,
+            gpus=INSTANCE_TYPES[type_].gpus if type_ in INSTANCE_TYPES else 0,
+            bought="spot" if pool.spot else "on demand",
+            on_demand_usd=_and(on_demand if whole else None, disk),
+            spot_usd=_and(spot if whole else None, disk),
+        )
+
+
+def _and(price: Price | None, disk: float) -> float | None:
+    return price.usd + disk if price else None
+
+
+def always_there(pool: NodePool, prices: Prices, region: str) -> Iterator[Found]:
+    """What the pool's smallest size needs in a month.
+
+    On demand, the first instance type is taken. Which spot type AWS gives is not known, so that the dearest is counted.
+    """
+    group = "ec2-spot" if pool.spot else "ec2"
+    chosen, detail = pool.instance_types[:1], "on demand"
+    if pool.spot:
+        known = {
+            type_: price.usd for type_ in pool.instance_types if (price := prices.find(region, f"{group}/{type_}"))
+        }
+        chosen = (max(known, key=known.__getitem__),) if known else chosen
+        detail = f"spot, the dearest of {len(known)}" if len(known) > 1 else "spot"
+    for type_ in chosen:
+        yield Need(
+            "Nodes",
+            f"{pool.name} nodes",
+            f"{group}/{type_}",
+            HOURS * pool.min_size,
+            detail=f"{pool.min_size} x {type_}, {detail}",
+        )
+    for need in pool.disk:
+        if pool.min_size or prices.find(region, need.item) is None:
+            yield replace(need, quantity=need.quantity * pool.min_size)
+
+
+def job_prices(plans: Sequence[ProgramPlan], nodes: Sequence[NodePrice]) -> Iterator[JobPrice]:
+    """The price of each RayJob among the plans' outputs; nothing without a GPU pool whose price is known."""
+    per_gpu = max((node.usd_per_gpu for node in nodes if node.usd_per_gpu is not None), default=None)
+    for job in (output for plan in plans for output in plan.outputs.values()):
+        if per_gpu is None or not isinstance(job, Mapping) or job.get("kind") != "RayJob":
+            continue
+        gpus = sum(_gpus(group) for group in job["spec"]["rayClusterSpec"].get("workerGroupSpecs", []))
+        deadline = job["spec"].get("activeDeadlineSeconds")
+        metadata = job.get("metadata", {})
+        yield JobPrice(
+            name=str(metadata.get("name") or metadata.get("generateName", "")).rstrip("-"),
+            gpus=gpus,
+            usd_per_hour=gpus * per_gpu,
+            deadline_hours=deadline / _SECONDS_AN_HOUR if deadline else None,
+        )
+
+
+def _gpus(group: Mapping[str, Any]) -> int:
+    containers = group["template"]["spec"]["containers"]
+    limits = (container.get("resources", {}).get("limits", {}) for container in containers)
+    return int(group.get("replicas", 1)) * sum(int(one.get(GPU, 0)) for one in limits)

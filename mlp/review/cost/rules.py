@@ -1,0 +1,267 @@
+"""What a plan's resources have to be paid for: how much of which item, before any price is known.
+
+A rule a resource type. A type with neither a rule nor a reason to be free is told as unpriced, so that a new one cannot
+pass unnoticed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from infra.facts.kubernetes_versions import STANDARD_SUPPORT_ENDS, TABLE_DATE
+from mlp.plan.planned import Entry, ProgramPlan
+from mlp.review.cost.assumptions import FREE_INTERNET_GB, Assumptions
+from mlp.review.cost.free import free_reason
+from mlp.review.cost.volumes import PlannedVolume, volumes
+
+HOURS = 730
+"""Hours in a month, as AWS's own calculator counts them."""
+CLUSTER = "aws:eks/cluster:Cluster"
+NODE_GROUP = "aws:eks/nodeGroup:NodeGroup"
+_KEY = "aws:kms/key:Key"
+_STORED = "aws:secretsmanager/secret:Secret"
+_INGRESS = "kubernetes:networking.k8s.io/v1:Ingress"
+_ALB = "alb.ingress.kubernetes.io/"
+_PUBLIC_SUBNET = "kubernetes.io/role/elb"
+"""The tag of the subnets that a public load balancer stands in, with an address in each."""
+_DAYS_A_MONTH = 30
+_FREE_INSIGHTS_DAYS = 7
+_STANDARD_PERIOD_S = 60
+
+
+@dataclass(frozen=True)
+class Need:
+    """So much of an item in a month. `assumed` names the assumption that the amount comes from."""
+
+    area: str
+    name: str
+    item: str
+    quantity: float
+    detail: str = field(default="", kw_only=True)
+    assumed: str = field(default="", kw_only=True)
+
+
+@dataclass(frozen=True)
+class Unpriced:
+    """What costs something that the bill does not know, and why not."""
+
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Landscape:
+    """All that is planned for one stack, and what is assumed of its use."""
+
+    plans: Sequence[ProgramPlan]
+    assumed: Assumptions
+
+    def of_type(self, type_: str) -> list[Entry]:
+        """The resources of one type."""
+        return [entry for plan in self.plans for entry in plan.of_type(type_)]
+
+    def types(self) -> list[str]:
+        """The types of all that a provider makes, in order."""
+        return sorted({entry.type for plan in self.plans for entry in plan.resources.values() if entry.custom})
+
+
+Found = Need | Unpriced
+
+
+def needs(landscape: Landscape) -> Iterator[Found]:
+    """What everything but the nodes needs in a month."""
+    for type_ in landscape.types():
+        if rule := _RULES.get(type_):
+            for entry in landscape.of_type(type_):
+                yield from rule(entry, landscape)
+        elif type_ not in _TOGETHER and not free_reason(type_):
+            yield Unpriced(type_, "no rule says what it costs (mlp/review/cost/rules.py)")
+    yield from _used(landscape)
+    yield from _load_balancers(landscape)
+    for volume in volumes(landscape.plans):
+        yield from _volume(volume)
+
+
+def free_types(landscape: Landscape) -> dict[str, str]:
+    """The planned types that cost nothing by themselves, and why."""
+    counted = _RULES.keys() | _TOGETHER
+    return {type_: why for type_ in landscape.types() if type_ not in counted and (why := free_reason(type_))}
+
+
+def _cluster(entry: Entry, _: Landscape) -> Iterator[Found]:
+    version = str(entry.inputs.get("version"))
+    support = (entry.inputs.get("upgradePolicy") or {}).get("supportType", "EXTENDED")  # EKS's own default
+    ends = STANDARD_SUPPORT_ENDS.get(version)
+    extended = support == "EXTENDED" and ends is not None and ends < TABLE_DATE
+    kind, item = ("extended", "eks/cluster-extended-support") if extended else ("standard", "eks/cluster")
+    yield Need("Cluster", "control plane", item, HOURS, detail=f"Kubernetes {version}, {kind} support")
+
+
+def _database(entry: Entry, landscape: Landscape) -> Iterator[Found]:
+    given = entry.inputs
+    if given.get("engine") != "postgres" or given.get("storageType", "gp2") != "gp3":
+        found = f"{given.get('engine')} on {given.get('storageType', 'gp2')}"
+        yield Unpriced(f"database {entry.name}", f"{found}; the table has PostgreSQL on gp3")
+        return
+    copies, gb = (2 if given.get("multiAz") else 1), float(given.get("allocatedStorage", 0))
+    class_, zones = given.get("instanceClass"), "and a standby" if copies == 2 else "in one zone"
+    yield Need("Database", "instance", f"rds-postgres/{class_}", HOURS * copies, detail=f"{class_} {zones}")
+    yield Need("Database", "storage", "rds/gp3", gb * copies, detail=f"{gb:g} GB {zones}")
+    backup = max(0.0, landscape.assumed.database_backup_gb - gb)
+    yield Need("Database", "backups", "rds/backup", backup, assumed="database_backup_gb", detail=f"{gb:g} GB are free")
+    if given.get("iops") or given.get("storageThroughput"):
+        yield Unpriced(f"database {entry.name}", "IOPS and throughput above gp3's own are not in the table")
+    if given.get("performanceInsightsRetentionPeriod", 0) > _FREE_INSIGHTS_DAYS:
+        yield Unpriced(f"database {entry.name}", f"Performance Insights beyond {_FREE_INSIGHTS_DAYS} days are not")
+
+
+def _address(_: Entry, __: Landscape) -> Iterator[Found]:
+    yield Need("Network", "public IPv4 addresses", "vpc/public-ipv4", HOURS)
+
+
+def _nat(_: Entry, __: Landscape) -> Iterator[Found]:
+    yield Need("Network", "NAT gateways", "nat/gateway", HOURS)
+
+
+def _endpoint(entry: Entry, _: Landscape) -> Iterator[Found]:
+    kind = entry.inputs.get("vpcEndpointType", "Gateway")  # AWS's own default
+    if kind == "Interface":
+        zones = len(entry.inputs.get("subnetIds") or [])
+        yield Need("Network", "interface endpoints", "vpc/interface-endpoint", HOURS * zones)
+    elif kind != "Gateway":  # a gateway endpoint is free
+        yield Unpriced(f"VPC endpoint {entry.name}", f"endpoints of type {kind} are not in the table")
+
+
+def _flow_log(entry: Entry, landscape: Landscape) -> Iterator[Found]:
+    given, gb = entry.inputs, landscape.assumed.flow_log_gb
+    if given.get("logDestinationType") != "s3":
+        yield Unpriced(f"flow log {entry.name}", "only flow logs that go to S3 are in the table")
+        return
+    yield Need("Logs", "flow logs to S3", "logs/delivery-to-s3", gb, assumed="flow_log_gb")
+    if (given.get("destinationOptions") or {}).get("fileFormat") == "parquet":
+        yield Need("Logs", "flow logs as Parquet", "logs/parquet", gb, assumed="flow_log_gb")
+
+
+def _log_group(entry: Entry, landscape: Landscape) -> Iterator[Found]:
+    name, days = str(entry.inputs.get("name", entry.name)), entry.inputs.get("retentionInDays", 0)
+    assumed = "log_group_gb"
+    if name.startswith("/aws/eks/"):
+        if not any(cluster.inputs.get("enabledClusterLogTypes") for cluster in landscape.of_type(CLUSTER)):
+            return  # nothing is written to it
+        assumed = "control_plane_log_gb"
+    gb = getattr(landscape.assumed, assumed)
+    yield Need("Logs", f"log {name}", "logs/ingestion", gb, assumed=assumed)
+    if days:
+        kept = gb * days / _DAYS_A_MONTH
+        yield Need("Logs", f"log {name}, kept", "logs/storage", kept, assumed=assumed, detail=f"{days} days")
+    else:
+        yield Unpriced(f"log {name}", "it is kept for ever, so that its storage grows without end")
+
+
+def _alarm(entry: Entry, _: Landscape) -> Iterator[Found]:
+    if entry.inputs.get("metricQueries") or entry.inputs.get("period", _STANDARD_PERIOD_S) < _STANDARD_PERIOD_S:
+        yield Unpriced(f"alarm {entry.name}", "only alarms of one metric, each minute at most, are priced")
+    else:
+        yield Need("Logs", "alarms", "cloudwatch/alarm", 1)
+
+
+def _key(_: Entry, __: Landscape) -> Iterator[Found]:
+    yield Need("Security", "encryption keys", "kms/key", 1)
+
+
+def _secret(_: Entry, __: Landscape) -> Iterator[Found]:
+    yield Need("Security", "secrets", "secrets/secret", 1)
+
+
+def _web_acl(entry: Entry, landscape: Landscape) -> Iterator[Found]:
+    requests = landscape.assumed.web_requests_million
+    yield Need("Entrance", "web firewall", "waf/acl", 1)
+    yield Need("Entrance", "web firewall rules", "waf/rule", len(entry.inputs.get("rules") or []))
+    yield Need("Entrance", "web firewall requests", "waf/requests", requests, assumed="web_requests_million")
+
+
+def _service(entry: Entry, _: Landscape) -> Iterator[Found]:
+    if (entry.inputs.get("spec") or {}).get("type") == "LoadBalancer":
+        yield Unpriced(f"service {entry.name}", "load balancers of services are not in the table")
+
+
+_RULES: Mapping[str, Callable[[Entry, Landscape], Iterator[Found]]] = {
+    CLUSTER: _cluster,
+    "aws:cloudwatch/logGroup:LogGroup": _log_group,
+    "aws:cloudwatch/metricAlarm:MetricAlarm": _alarm,
+    "aws:ec2/eip:Eip": _address,
+    "aws:ec2/flowLog:FlowLog": _flow_log,
+    "aws:ec2/natGateway:NatGateway": _nat,
+    "aws:ec2/vpcEndpoint:VpcEndpoint": _endpoint,
+    _KEY: _key,
+    "aws:rds/instance:Instance": _database,
+    _STORED: _secret,
+    "aws:wafv2/webAcl:WebAcl": _web_acl,
+    "kubernetes:core/v1:Service": _service,
+}
+_USED: Sequence[tuple[str, str, str, str, str, float]] = (
+    # if there is one of these: area, name, item, what is assumed, how many units one of that is
+    ("aws:ec2/natGateway:NatGateway", "Network", "NAT traffic", "nat/traffic", "nat_gb", 1),
+    (CLUSTER, "Network", "traffic between zones", "transfer/zones", "zone_gb", 2),
+    ("aws:s3/bucket:Bucket", "Storage", "buckets", "s3/standard", "s3_gb", 1),
+    ("aws:s3/bucket:Bucket", "Storage", "requests that write", "s3/writes", "s3_writes_thousand", 1),
+    ("aws:s3/bucket:Bucket", "Storage", "requests that read", "s3/reads", "s3_reads_thousand", 1),
+    ("aws:ecr/repository:Repository", "Storage", "images", "ecr/storage", "ecr_gb", 1),
+    (_KEY, "Security", "requests to keys", "kms/requests", "kms_requests", 1e-4),
+    (_STORED, "Security", "requests for secrets", "secrets/requests", "secret_requests", 1e-4),
+    ("aws:route53/record:Record", "Entrance", "DNS queries", "route53/queries", "dns_queries_million", 1),
+)
+_TOGETHER = {row[0] for row in _USED} | {NODE_GROUP, _INGRESS}
+"""Types that are counted all at once, not one by one."""
+
+
+def _used(landscape: Landscape) -> Iterator[Found]:
+    """What is paid for by use, whatever the number of resources."""
+    for type_, area, name, item, assumed, units in _USED:
+        if landscape.of_type(type_):
+            quantity = getattr(landscape.assumed, assumed) * units
+            yield Need(area, name, item, quantity, assumed=assumed)
+    if landscape.of_type("aws:ec2/internetGateway:InternetGateway"):
+        gb, free = max(0.0, landscape.assumed.internet_gb - FREE_INTERNET_GB), f"{FREE_INTERNET_GB} GB are free"
+        yield Need("Network", "traffic to the internet", "transfer/internet", gb, assumed="internet_gb", detail=free)
+    endpoints = landscape.of_type("aws:ec2/vpcEndpoint:VpcEndpoint")
+    if any(one.inputs.get("vpcEndpointType") == "Interface" for one in endpoints):
+        gb, item = landscape.assumed.interface_endpoint_gb, "vpc/interface-endpoint-traffic"
+        yield Need("Network", "traffic of interface endpoints", item, gb, assumed="interface_endpoint_gb")
+    for zone in sorted({str(one.inputs.get("zoneId")) for one in landscape.of_type("aws:route53/record:Record")}):
+        yield Need("Entrance", "DNS zone", "route53/zone", 1, detail=zone)
+
+
+def _load_balancers(landscape: Landscape) -> Iterator[Found]:
+    """The load balancers that the cluster's controller makes for ingresses: one a group."""
+    subnets = landscape.of_type("aws:ec2/subnet:Subnet")
+    schemes: dict[str, str] = {}
+    for ingress in landscape.of_type(_INGRESS):
+        annotations: Mapping[str, Any] = (ingress.inputs.get("metadata") or {}).get("annotations") or {}
+        if (ingress.inputs.get("spec") or {}).get("ingressClassName") != "alb":
+            yield Unpriced(f"ingress {ingress.name}", "only ingresses of class alb are in the table")
+            continue
+        group = str(annotations.get(f"{_ALB}group.name", ingress.urn))
+        schemes[group] = str(annotations.get(f"{_ALB}scheme", "internal"))  # the controller's own default
+    for scheme in schemes.values():
+        yield Need("Entrance", "load balancers", "alb/hours", HOURS)
+        lcu_hours = HOURS * landscape.assumed.alb_lcus
+        yield Need("Entrance", "load balancer capacity", "alb/lcu", lcu_hours, assumed="alb_lcus")
+        if scheme == "internet-facing":
+            zones = sum(1 for one in subnets if _PUBLIC_SUBNET in (one.inputs.get("tags") or {}))
+            if not zones:
+                yield Unpriced("addresses of the load balancer", f"no subnet of the plan has the tag {_PUBLIC_SUBNET}")
+            yield Need("Network", "public IPv4 addresses", "vpc/public-ipv4", HOURS * zones)
+
+
+def _volume(volume: PlannedVolume) -> Iterator[Found]:
+    if volume.gib is None or volume.volume_type is None:
+        size = f"size {volume.size!r} is not understood"
+        yield Unpriced(f"volume of {volume.owner}", size if volume.gib is None else "its storage class is not planned")
+        return
+    detail = f"{volume.count} x {volume.size} {volume.volume_type}"
+    yield Need(
+        "Storage", f"volume of {volume.owner}", f"ebs/{volume.volume_type}", volume.gib * volume.count, detail=detail
+    )

@@ -1,0 +1,82 @@
+"""The example of docs/plans.md: what a reviewer would see of a change to production's settings."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+from mlp.engine.clouds.recording import RecordingCloud
+from mlp.engine.deployment import run_declaration
+from mlp.engine.programs import PLATFORM
+from mlp.plan.planned import ProgramPlan
+from mlp.review import report
+from mlp.review.review import review
+from mlp.shared.checkout import REPOSITORY
+from mlp.shared.errors import PlatformError
+from mlp.shared.files import write_whole
+
+STACK = "prod"
+DAY = date(2026, 11, 21)
+"""As on which it is judged: rules know dates."""
+DOCUMENT = REPOSITORY / "docs" / "plans.md"
+BEGIN = "<!-- example: written by `mlp snapshot` -->"
+END = "<!-- end of example -->"
+_SETTINGS = "ml-platform:settings"
+_CHANGE = {
+    "database": {"multi_az": False},
+    "cluster": {"public_access_cidrs": ["198.51.100.0/24"]},
+    "node_pools": {
+        "core": {"instance_types": ["m7i.xlarge"], "min_size": 2, "max_size": 6},
+        "gpu": {
+            "instance_types": ["g6.12xlarge", "g5.12xlarge"],
+            "capacity": "spot",
+            "min_size": 0,
+            "max_size": 5,
+            "disk_gib": 200,
+            "gpu": True,
+        },
+    },
+}
+"""No standby for the database, GPU nodes of another size, and the cluster's endpoint open to an office."""
+
+
+def sample(plans: Sequence[ProgramPlan]) -> str:
+    """The report on the example, from the plans of production as it is."""
+    config = PLATFORM.config(STACK)
+    settings = json.loads(config.values[_SETTINGS]) | _CHANGE
+    changed = run_declaration(
+        lambda: runpy.run_path(str(PLATFORM.entry), run_name="__main__"),
+        RecordingCloud(),
+        label=PLATFORM.label,
+        project=PLATFORM.project,
+        stack_name=STACK,
+        config=replace(config, values=config.values | {_SETTINGS: json.dumps(settings)}),
+    )
+    [platform] = [one for one in plans if one.program == PLATFORM.label]
+    judged = review([changed], ("main", [platform]), today=DAY)
+    return report.markdown(*judged.headline(), judged.sections())
+
+
+def with_sample(text: str, shown: str) -> str:
+    """The document `text` with the example between its two marks. Raises PlatformError where they are missing."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise PlatformError(
+            f"{DOCUMENT.name} has no lines `{BEGIN}` and `{END}` to write the example between; add them"
+        )
+    return f"{before}{BEGIN}\n\n{shown}\n{END}{after}"
+
+
+def update(plans: Sequence[ProgramPlan], document: Path = DOCUMENT) -> str:
+    """Write the example into the document; what was done with it."""
+    old = document.read_text()
+    new = with_sample(old, sample(plans))
+    if new == old:
+        return "is current"
+    write_whole(document, new)
+    return "written"

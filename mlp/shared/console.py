@@ -1,0 +1,46 @@
+"""How commands show what they found: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from mlp.shared.files import write_whole
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+STDOUT = "-"
+_WIDTH_WITHOUT_TERMINAL = 200
+"""Where nobody looks, lines are not to be broken."""
+
+
+def show(what: RenderableType) -> None:
+    """Print a table or a text on stdout."""
+    from rich.console import Console
+
+    Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL).print(what)
+
+
+def write_text(target: str, text: str) -> None:
+    """To stdout for `-`, else to a file, whole or not at all."""
+    if target == STDOUT:
+        typer.echo(text, nl=False)
+    else:
+        write_whole(Path(target), text)
+
+
+def write_json(target: str, data: Any) -> None:
+    """The data as JSON, likewise."""
+    write_text(target, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+def warn(messages: Iterable[str]) -> None:
+    """Tell each message once, on stderr."""
+    for message in dict.fromkeys(messages):
+        typer.echo(f"mlp: warning: {message}", err=True)

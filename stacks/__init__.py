@@ -1,1 +1,0 @@
-"""The programs Pulumi runs, and what opens them without a cloud."""

@@ -1,0 +1,298 @@
+"""The committed programs with their committed stack files, whole, against the recording cloud."""
+
+import json
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pulumi_aws as aws
+import pulumi_eks as eks
+import pytest
+import yaml
+
+from infra.facts.kubernetes_versions import TABLE_DATE
+from mlp.engine.clouds.recording import RecordingCloud
+from mlp.engine.deployment import run_declaration, run_program
+from mlp.engine.eks_component import TYPE
+from mlp.engine.programs import PLATFORM, WORKLOADS, Program
+from mlp.engine.values import Secret, revealed
+from mlp.plan import planning
+from mlp.review.policy.verdict import context_of, verdict
+from mlp.shared.errors import PlatformError
+from tests.builders import ancestors, deploy, inputs_of, planned, wanted
+
+NOBODY_TOLD = "budget.emails is empty: nobody will be told when the budget is exceeded"
+
+
+@pytest.fixture(scope="module", params=["dev", "prod", "local"])
+def any_plan(request):
+    return planned(request.param)
+
+
+@pytest.fixture(scope="module")
+def prod():
+    return planned("prod")
+
+
+def test_every_committed_stack_runs_and_holds_the_rules(any_plan):
+    assert not verdict(any_plan, context_of(any_plan, today=TABLE_DATE)).broken
+    warnings = [message for one in any_plan for message in one.warnings]
+    assert warnings == ([] if any_plan[0].stack == "local" else [NOBODY_TOLD]), "all that is left to the user to choose"
+
+
+def test_production_has_what_the_platform_promises(prod):
+    counts = planning.as_data(prod)["programs"]["platform"]["counts"]
+    assert counts["aws:ec2/vpc:Vpc"] == 1
+    assert counts["aws:ec2/subnet:Subnet"] == 9
+    assert counts["aws:ec2/natGateway:NatGateway"] == 3
+    assert counts["aws:ec2/vpcEndpoint:VpcEndpoint"] == 1
+    assert counts["aws:ec2/flowLog:FlowLog"] == 1
+    assert counts["aws:eks/cluster:Cluster"] == 1
+    assert counts["aws:rds/instance:Instance"] == 1
+    assert counts["aws:eks/addon:Addon"] == 6
+    assert counts["aws:s3/bucket:Bucket"] == 4
+    assert counts["aws:acm/certificate:Certificate"] == 1
+    assert counts["aws:budgets/budget:Budget"] == 1
+    assert counts["aws:ecr/repository:Repository"] == 3
+    assert counts["kubernetes:helm.sh/v3:Release"] >= 7
+
+
+def test_the_laptops_stack_has_no_release_and_no_workloads_program():
+    [platform] = planned("local")
+    assert not platform.of_type("kubernetes:helm.sh/v3:Release")
+
+
+def test_every_aws_resource_is_made_by_the_stacks_own_provider(any_plan):
+    for deployment in any_plan:
+        for one in deployment.resources.values():
+            if one.wanted.custom and one.wanted.type.startswith(("aws:", "kubernetes:")):
+                assert one.wanted.provider, one.wanted.urn
+
+
+def test_workloads_name_the_image_by_digest_and_the_tracking_server_of_the_platform(prod):
+    platform, workloads = prod
+    image = workloads.outputs["training_image"]
+    repository = platform.outputs["repository_urls"]["training"]
+    assert image.startswith(f"{repository}@sha256:")
+    job = workloads.outputs["training_job"]
+    pods = [
+        job["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"],
+        job["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]["template"]["spec"],
+    ]
+    for pod in pods:
+        [container] = pod["containers"]
+        assert container["image"] == image
+        variables = {one["name"]: one for one in container["env"]}
+        assert variables["MLFLOW_TRACKING_URI"]["value"] == platform.outputs["service_urls"]["mlflow"]
+        assert variables["MLFLOW_TRACKING_PASSWORD"]["valueFrom"]["secretKeyRef"]["name"] == "mlflow-login-1"
+
+
+def test_the_job_asks_for_no_more_than_a_node_of_the_pool_has(prod):
+    job = prod[1].outputs["training_job"]
+    [container] = job["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]["template"]["spec"]["containers"]
+    # g6.xlarge and g5.xlarge leave 3920m CPU and 14162Mi to pods.
+    assert int(container["resources"]["limits"]["cpu"]) <= 3
+    assert int(container["resources"]["limits"]["memory"].removesuffix("Gi")) <= 13
+
+
+def values_of(deployment, chart):
+    [values] = [
+        one["values"]
+        for one in inputs_of(deployment, "kubernetes:helm.sh/v3:Release").values()
+        if one["chart"] == chart
+    ]
+    return values
+
+
+def test_the_tracking_server_runs_our_image_by_digest_behind_a_login(prod):
+    values = values_of(prod[0], "mlflow")
+    assert values["image"]["digest"].startswith("sha256:")
+    assert values["auth"]["enabled"]
+    assert values["backendStore"]["postgres"]["host"] == prod[0].outputs["database_host"]
+
+
+@pytest.fixture(scope="module")
+def dev():
+    return planned("dev")
+
+
+def test_what_runs_in_the_cluster_goes_before_its_volumes_nodes_and_ways_out(dev):
+    platform = dev[0]
+    outlive = {
+        wanted(platform, "aws:eks/addon:Addon")["addons-aws-ebs-csi-driver"].urn,
+        wanted(platform, "aws:eks/nodeGroup:NodeGroup")["nodes-core"].urn,
+        wanted(platform, "aws:eks/cluster:Cluster")["cluster-eksCluster"].urn,
+        *(one.urn for name, one in wanted(platform, "aws:ec2/route:Route").items() if "nat" in name),
+        *(one.wanted.urn for one in platform.of_type("aws:ec2/internetGateway:InternetGateway")),
+        *(one.wanted.urn for one in platform.of_type("aws:ec2/vpc:Vpc")),
+    }
+    running = [
+        urn
+        for urn, one in platform.resources.items()
+        if one.wanted.type.startswith("kubernetes:") and "PriorityClass" not in one.wanted.type
+    ]
+    assert len(running) >= 20
+    assert [urn for urn in running if not outlive <= ancestors(platform, urn)] == []
+
+
+def test_nodes_and_database_go_before_the_network_they_stand_in(dev):
+    platform = dev[0]
+    subnets = {name: one.urn for name, one in wanted(platform, "aws:ec2/subnet:Subnet").items()}
+    for type_, kind in (("aws:eks/nodeGroup:NodeGroup", "private"), ("aws:rds/instance:Instance", "isolated")):
+        for one in wanted(platform, type_).values():
+            own = {urn for name, urn in subnets.items() if kind in name}
+            assert own <= ancestors(platform, one.urn)
+
+
+SECRET = "aws:secretsmanager/secret:Secret"
+HOLDS_DATA = {
+    "aws:kms/key:Key",
+    "aws:rds/instance:Instance",
+    "aws:s3/bucket:Bucket",
+}
+
+
+def test_production_refuses_to_destroy_what_holds_data_and_development_goes_clean(dev, prod):
+    for platform, kept in ((dev[0], False), (prod[0], True)):
+        protected = {one.wanted.type for one in platform.resources.values() if one.wanted.protect}
+        assert protected == (HOLDS_DATA if kept else set())
+        assert all(one["forceDestroy"] is not kept for one in inputs_of(platform, "aws:s3/bucket:Bucket").values())
+        assert all(
+            one["forceDelete"] is not kept for one in inputs_of(platform, "aws:ecr/repository:Repository").values()
+        )
+        [control_plane] = inputs_of(platform, "aws:eks/cluster:Cluster").values()
+        assert control_plane["deletionProtection"] is kept
+        [database] = inputs_of(platform, "aws:rds/instance:Instance").values()
+        assert (database["deletionProtection"], database["skipFinalSnapshot"]) == (kept, not kept)
+        windows = {one["recoveryWindowInDays"] for one in inputs_of(platform, SECRET).values()}
+        assert windows == {30 if kept else 0}
+
+
+def test_no_secret_is_in_a_plan(any_plan):
+    text = json.dumps(planning.as_data(any_plan))
+    secrets = [
+        one.created.outputs["result"].value
+        for deployment in any_plan
+        for one in deployment.of_type("random:index/randomPassword:RandomPassword")
+    ]
+    assert secrets
+    assert not [secret for secret in secrets if secret in text]
+    assert isinstance(any_plan[0].outputs["kubeconfig"], Secret)
+
+
+def test_a_plan_is_free_of_this_machines_paths(any_plan):
+    assert str(PLATFORM.folder) not in json.dumps(planning.as_data(any_plan))
+
+
+@pytest.mark.parametrize("program", [PLATFORM, WORKLOADS], ids=["platform", "workloads"])
+def test_a_program_finds_its_modules_from_its_own_folder(program, monkeypatch):
+    monkeypatch.chdir(program.entry.parent)
+    platform = planned("dev")[0]
+    deployment = run_declaration(
+        lambda: runpy.run_path("__main__.py", run_name="__main__"),
+        RecordingCloud(),
+        project=program.project,
+        stack_name="dev",
+        config=program.config("dev"),
+        references={platform.reference: platform.outputs},
+    )
+    assert deployment.outputs
+
+
+def test_nothing_the_programs_are_made_of_knows_of_the_offline_engine():
+    repository = PLATFORM.folder
+    files = [*(repository / "infra").rglob("*.py"), PLATFORM.entry, WORKLOADS.entry]
+    assert not [str(path) for path in files if "stacks." in path.read_text()]
+
+
+def cluster(**changes):
+    def declare():
+        args: dict[str, Any] = {
+            "skip_default_node_group": True,
+            "skip_default_security_groups": True,
+            "service_role": aws.iam.Role("control-plane", assume_role_policy="{}"),
+            "private_subnet_ids": ["subnet-1"],
+            "name": "c",
+        }
+        eks.Cluster("cluster", **(args | changes))
+
+    return declare
+
+
+def test_the_cluster_component_is_expanded_into_what_pulumi_eks_registers():
+    deployment = deploy(cluster(create_oidc_provider=True, version="1.35"))
+    made = {(one.wanted.type, one.wanted.name) for one in deployment.resources.values()}
+    assert made >= {
+        ("aws:eks/cluster:Cluster", "cluster-eksCluster"),
+        ("aws:iam/openIdConnectProvider:OpenIdConnectProvider", "cluster-oidcProvider"),
+        ("aws:eks/addon:Addon", "cluster-vpc-cni"),
+        ("aws:eks/addon:Addon", "cluster-kube-proxy"),
+    }
+    [control_plane] = wanted(deployment, "aws:eks/cluster:Cluster").values()
+    [role] = deployment.of_type("aws:iam/role:Role")
+    assert role.created
+    assert revealed(control_plane.inputs)["version"] == "1.35"
+    assert control_plane.inputs["roleArn"] == role.created.outputs["arn"]
+    [component] = wanted(deployment, TYPE).values()
+    assert control_plane.parent == component.urn
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"fargate": True}, "argument fargate is not expanded offline"),
+        (
+            {"skip_default_node_group": None},
+            "its default node group, security groups and service role are not expanded",
+        ),
+        ({"service_role": None}, "its default node group, security groups and service role are not expanded"),
+    ],
+    ids=["unknown argument", "default nodes", "default role"],
+)
+def test_what_the_expansion_does_not_cover_is_refused(changes, message):
+    with pytest.raises(PlatformError, match=message):
+        deploy(cluster(**changes))
+
+
+def test_every_committed_program_has_an_entry_file():
+    assert [Path(one.entry).name for one in (PLATFORM, WORKLOADS)] == ["__main__.py", "__main__.py"]
+
+
+@pytest.fixture
+def changed_dev(tmp_path):
+    """The platform program with a dev stack file that a test changes."""
+
+    def change(**settings):
+        content = yaml.safe_load((PLATFORM.folder / "Pulumi.dev.yaml").read_text())
+        content["config"]["ml-platform:settings"] |= settings
+        (tmp_path / "Pulumi.yaml").write_text(f"name: ml-platform\nmain: {PLATFORM.entry.parent}\n")
+        (tmp_path / "Pulumi.dev.yaml").write_text(yaml.safe_dump(content))
+        return run_program(Program(label="platform", folder=tmp_path), "dev", RecordingCloud())
+
+    return change
+
+
+def test_a_gpu_pool_that_costs_while_idle_breaks_a_rule_in_the_whole_program(changed_dev):
+    core = {"instance_types": ["m7i.large"], "min_size": 2, "max_size": 2}
+    gpu = {"instance_types": ["g6.xlarge"], "capacity": "on_demand", "min_size": 1, "max_size": 2, "gpu": True}
+    changed = [changed_dev(node_pools={"core": core, "gpu": gpu})]
+    broken = verdict(changed, context_of(changed, today=TABLE_DATE)).judgement.violations
+    assert {violation.rule for violation in broken} == {"gpu-pools-free-when-idle", "gpu-pools-on-spot"}
+
+
+def test_a_stack_file_with_three_faults_is_refused_with_all_of_them(changed_dev):
+    with pytest.raises(PlatformError) as raised:
+        changed_dev(region="nowhere", storage={"noncurrent_days": 0}, databse={})
+    message = str(raised.value)
+    assert "until 3 settings are corrected" in message
+    for part in ("settings.region", "settings.storage.noncurrent_days", "settings.databse"):
+        assert f"ml-platform:{part}: " in message
+
+
+def test_what_uses_the_cluster_depends_on_the_control_plane_itself(prod):
+    [control_plane] = wanted(prod[0], "aws:eks/cluster:Cluster").values()
+    groups = wanted(prod[0], "aws:eks/nodeGroup:NodeGroup").values()
+    assert groups
+    assert all(control_plane.urn in group.dependencies for group in groups)
+    [oidc] = wanted(prod[0], "aws:iam/openIdConnectProvider:OpenIdConnectProvider").values()
+    assert oidc.urn in wanted(prod[0], "aws:iam/role:Role")["mlflow-identity-role"].dependencies
