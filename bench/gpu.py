@@ -14,7 +14,7 @@ import time
 import torch
 
 from workloads.config import load_config
-from workloads.data.datasets import Split
+from workloads.data.dataset import Split
 from workloads.evaluation.speed import machine
 from workloads.models.build import ModelSpec
 from workloads.training.devices import GIB, resolve_device, resolve_precision

@@ -32,7 +32,8 @@ import torch
 
 from bench.paired import paired_ratio
 from workloads.config import TrainConfig, load_config
-from workloads.data.datasets import Dataset, load
+from workloads.data.dataset import Dataset
+from workloads.data.datasets import load
 from workloads.environment import PlatformEnvironment
 from workloads.errors import TrackingError
 from workloads.evaluation.speed import machine
@@ -44,9 +45,10 @@ from workloads.tracking.system import system_metrics
 from workloads.tracking.tracker import MlflowTracker
 from workloads.tracking.unsent import send_unsent
 from workloads.training import trainer
+from workloads.training.options import TrainOptions
 from workloads.training.ranks import Ranks
 from workloads.training.reports import StepReport
-from workloads.training.run import TrainOptions, run, train_model
+from workloads.training.run import run, train_model
 
 CPU = torch.device("cpu")
 BATCH, WIDTH = 256, 32

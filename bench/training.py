@@ -32,7 +32,8 @@ from workloads.checkpoints.store import FolderStore
 from workloads.config import TrainConfig, load_config
 from workloads.data.augmentation import Augmentation
 from workloads.data.batches import batches
-from workloads.data.datasets import Dataset, Split, load
+from workloads.data.dataset import Dataset, Split
+from workloads.data.datasets import load
 from workloads.data.flip_shift import SHIFT, FlipShift
 from workloads.data.order import batch, num_batches, order
 from workloads.environment import PlatformEnvironment

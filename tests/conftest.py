@@ -5,10 +5,13 @@ from __future__ import annotations
 import gc
 import os
 import pwd
+import shutil
 import subprocess
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -21,11 +24,20 @@ NOT_SELECTED = {
 }
 """How to run the tests that the default selection leaves out, by marker."""
 HAD_USER = pytest.StashKey[bool]()
+TEMPORARY = pytest.StashKey[Path]()
 _deselected: Counter[str] = Counter()
 
 
-def pytest_sessionstart(session: pytest.Session) -> None:
-    session.stash[HAD_USER] = _has_user()
+def pytest_configure(config: pytest.Config) -> None:
+    """Have all temporary files, those of processes that tests start too, in one folder, which goes at the end."""
+    if hasattr(config, "workerinput"):  # it has what the first process was given
+        return
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())  # pytest's own stay for a look
+    folder = Path(tempfile.mkdtemp(prefix="mlp-"))  # short: paths of sockets may have 107 characters
+    folder.chmod(0o711)  # root's PostgreSQL passes through
+    config.stash[TEMPORARY] = folder
+    config.stash[HAD_USER] = _has_user()
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -44,7 +56,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if told is not None:
         told["deselected"] = dict(_deselected)
         return
-    if os.geteuid() == 0 and not session.stash[HAD_USER] and _has_user():
+    shutil.rmtree(session.config.stash[TEMPORARY], ignore_errors=True)
+    if os.geteuid() == 0 and not session.config.stash[HAD_USER] and _has_user():
         # The one as whom root's PostgreSQL runs. A platform that runs still needs it, and then this is refused.
         subprocess.run(["userdel", USER], check=False, capture_output=True)
 

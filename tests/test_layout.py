@@ -42,6 +42,59 @@ def test_each_part_imports_only_what_lies_below_it(part):
     assert strangers == []
 
 
+BELOW = {
+    "shared": set(),
+    "engine": {"shared"},
+    "plan": {"shared", "engine"},
+    "charts": {"shared", "engine"},
+    "review": {"shared", "engine", "plan", "charts"},
+    "local": {"shared", "engine"},
+    "account": {"shared"},
+    "commands": {"shared", "engine", "plan", "charts", "review", "local", "account"},
+}
+"""The folders of `mlp`, and which others each may import from."""
+
+
+@pytest.mark.parametrize("folder", BELOW)
+def test_each_folder_of_mlp_imports_only_from_those_below_it(folder):
+    found = {
+        module.split(".")[1]
+        for path in (REPOSITORY / "mlp" / folder).rglob("*.py")
+        for module in imported_modules(path)
+        if module.startswith("mlp.")
+    }
+    assert found - {folder} <= BELOW[folder]
+
+
+def test_facts_import_nothing_of_the_platform():
+    facts = list((REPOSITORY / "infra" / "facts").glob("*.py"))
+    assert len(facts) > 1
+    assert [m for path in facts for m in imported_modules(path) if m.split(".")[0] in PARTS] == []
+
+
+def imports_of_modules():
+    """Which modules each module imports, anywhere in its code."""
+    paths = {path for part in PARTS for path in (REPOSITORY / part).rglob("*.py")}
+    modules = {
+        ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__"): path for path in paths
+    }
+
+    def of(name):
+        for module in imported_modules(modules[name]):
+            known = module if module in modules else module.rpartition(".")[0]
+            if known in modules and known != name:
+                yield known
+
+    return {name: set(of(name)) for name in modules}
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    imports = imports_of_modules()
+    while leaves := {name for name, above in imports.items() if not above & imports.keys()}:
+        imports = {name: above for name, above in imports.items() if name not in leaves}
+    assert sorted(imports) == []
+
+
 RUN_AND_LIST = """
 import runpy, sys
 sys.argv = sys.argv[1:]

@@ -46,10 +46,11 @@ def train(
         typer.echo(resolved.as_yaml(), nl=False)
         return
     from workloads.training.launch import train_on_ranks
+    from workloads.training.options import TrainOptions
     from workloads.training.progress import progress
     from workloads.training.ranks import Ranks
     from workloads.training.resume import has_begun
-    from workloads.training.run import TrainOptions, TrainResult, new_run_name, preflight, run
+    from workloads.training.run import TrainResult, new_run_name, preflight, run
 
     if environment.job and run_name is None and resume is None:
         run_name = environment.job

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from workloads.data.datasets import Dataset, Split
+from workloads.data.dataset import Dataset, Split
 
 logger = logging.getLogger(__name__)
 FORMAT = 1

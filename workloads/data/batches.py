@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from workloads.data.datasets import Split
-from workloads.data.image_folder import FolderImages
+from workloads.data.dataset import Split
+from workloads.data.folder_images import FolderImages
 
 
 def batches(

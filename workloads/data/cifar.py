@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workloads.data.datasets import Dataset, Split
+from workloads.data.dataset import Dataset, Split
 from workloads.errors import DataError
 
 if TYPE_CHECKING:

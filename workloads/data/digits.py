@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-from workloads.data.datasets import Dataset, Split
+from workloads.data.dataset import Dataset, Split
 from workloads.data.splits import stratified_split
 from workloads.errors import DataError
 

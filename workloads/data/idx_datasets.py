@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from workloads.data.datasets import Dataset, Split
+from workloads.data.dataset import Dataset, Split
 from workloads.data.idx import read_idx
 from workloads.errors import DataError
 

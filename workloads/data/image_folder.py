@@ -8,99 +8,19 @@ fits, and cut to the middle.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.utils import data
 
-from workloads.data.datasets import Dataset, Split
+from workloads.data.dataset import Dataset, Split
+from workloads.data.folder_images import FolderImages
 from workloads.errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 FEWEST_CLASSES = 2
-PREFETCHED_BATCHES = 4
-"""Of each worker."""
-
-
-@dataclass(frozen=True)
-class FolderImages:
-    """What stands in for a tensor uint8 [N, 3, H, W]: has its shape, and gives parts of it as tensors."""
-
-    paths: tuple[str, ...]
-    image_size: int
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """[N, 3, H, W]."""
-        return len(self.paths), 3, self.image_size, self.image_size
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, at: int | slice | Tensor) -> Tensor:
-        """The image at a position, or those of a slice or of int64 positions, read now."""
-        if isinstance(at, int):
-            return read(self.paths[at], self.image_size)
-        positions = range(len(self))[at] if isinstance(at, slice) else at.tolist()
-        empty = torch.empty(0, *self.shape[1:], dtype=torch.uint8)
-        return torch.cat([empty, *(read(self.paths[position], self.image_size)[None] for position in positions)])
-
-    def take(self, indices: Tensor) -> FolderImages:
-        """Some of the images, none of them read yet."""
-        return FolderImages(tuple(self.paths[at] for at in indices.tolist()), self.image_size)
-
-    def batches(self, samples: Sequence[Tensor], *, num_workers: int, pin_memory: bool) -> Iterator[Tensor]:
-        """For each int64 [B] of `samples`, in order, its images."""
-        positions = [each.tolist() for each in samples]
-        loader: data.DataLoader[Tensor | str] = data.DataLoader(
-            _Read(self),
-            batch_sampler=positions,
-            num_workers=num_workers,
-            prefetch_factor=PREFETCHED_BATCHES if num_workers else None,
-            pin_memory=pin_memory,
-            collate_fn=_stacked,
-            # Not a copy of this process, whose threads and GPU a copy cannot use.
-            multiprocessing_context="forkserver" if num_workers else None,
-            generator=torch.Generator(),  # else it draws from the global one
-        )
-        for found in loader:
-            if isinstance(found, str):
-                raise DataError(found)
-            yield found
-
-
-class _Read(data.Dataset[Tensor | str]):
-    """A worker's faults are told as values: what a DataLoader makes of an exception is a page of traceback."""
-
-    def __init__(self, images: FolderImages) -> None:
-        self.images = images
-
-    def __getitem__(self, position: int) -> Tensor | str:
-        try:
-            return read(self.images.paths[position], self.images.image_size)
-        except DataError as error:
-            return str(error)
-
-
-def _stacked(images: list[Any]) -> Tensor | str:
-    return next((image for image in images if isinstance(image, str)), None) or torch.stack(images)
-
-
-def read(path: str, image_size: int) -> Tensor:
-    """uint8 [3, image_size, image_size]; raises DataError that names a file which is no image."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            square = ImageOps.fit(image.convert("RGB"), (image_size, image_size), Image.Resampling.BILINEAR)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path} is damaged: it cannot be read as an image ({error}); remove or replace it") from error
-    return torch.from_numpy(np.array(square)).permute(2, 0, 1)
 
 
 def is_in(folder: Path) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from workloads.data.datasets import Split
+from workloads.data.dataset import Split
 from workloads.errors import DataError
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from workloads.config import ModelConfig
-from workloads.data.datasets import Split
+from workloads.data.dataset import Split
 from workloads.models import mobilenet, resnet, small_cnn
 from workloads.models.classifier import ImageClassifier
 

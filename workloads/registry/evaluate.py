@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from workloads.data.datasets import Dataset, Split
+from workloads.data.dataset import Dataset, Split
 from workloads.environment import PlatformEnvironment
 from workloads.evaluation.report import Mistake, Report, worst_mistakes
 from workloads.evaluation.speed import BATCHES, Latency, Size, latency, machine, size

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from workloads.data.datasets import Dataset
+from workloads.data.dataset import Dataset
 from workloads.errors import RegistryError
 from workloads.models.build import ModelSpec
 from workloads.tracking.connection import requests_to

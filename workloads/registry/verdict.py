@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from torch import nn
 
-    from workloads.data.datasets import Dataset
+    from workloads.data.dataset import Dataset
 
 MIB = 2**20
 

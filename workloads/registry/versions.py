@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from workloads.config import DataConfig
-from workloads.data.datasets import Dataset, load
+from workloads.data.dataset import Dataset
+from workloads.data.datasets import load
 from workloads.environment import PlatformEnvironment
 from workloads.errors import DataError, RegistryError
 from workloads.tracking.connection import requests_to

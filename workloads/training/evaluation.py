@@ -11,7 +11,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from workloads.data.datasets import Split
+from workloads.data.dataset import Split
 from workloads.data.order import share
 from workloads.training.ranks import Ranks
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from workloads.config import TrainConfig
 from workloads.data.augmentation import Augmentation
 from workloads.data.batches import batches
-from workloads.data.datasets import Split
+from workloads.data.dataset import Split
 from workloads.data.order import batch, num_batches, order, share
 from workloads.training.ranks import Ranks
 

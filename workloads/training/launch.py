@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from workloads.config import TrainConfig
     from workloads.environment import PlatformEnvironment
-    from workloads.training.run import TrainOptions
+    from workloads.training.options import TrainOptions
 
 logger = logging.getLogger(__name__)
 

@@ -32,7 +32,8 @@ from workloads.training.reports import EpochReport, StepReport
 if TYPE_CHECKING:
     from ray.util.queue import Queue
 
-    from workloads.training.run import TrainOptions, TrainResult
+    from workloads.training.options import TrainOptions
+    from workloads.training.run import TrainResult
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from workloads.checkpoints.checkpoints import Checkpoints, Manifest
 from workloads.checkpoints.run_folder import Identity, claim, finish, identity_of
 from workloads.checkpoints.store import Store
 from workloads.config import TrainConfig
-from workloads.data.datasets import Dataset
+from workloads.data.dataset import Dataset
 from workloads.environment import PRICE, PlatformEnvironment
 from workloads.errors import CheckpointError, TrackingUnreachable, WorkloadError
 from workloads.models.build import ModelSpec
@@ -37,7 +37,7 @@ from workloads.training.reports import EpochReport, StepReport
 from workloads.training.resume import run_store
 
 if TYPE_CHECKING:
-    from workloads.training.run import TrainOptions
+    from workloads.training.options import TrainOptions
 
 logger = logging.getLogger(__name__)
 

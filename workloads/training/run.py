@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from workloads.config import TrainConfig
-from workloads.data.datasets import Dataset, find, load
+from workloads.data.dataset import Dataset
+from workloads.data.datasets import find, load
 from workloads.data.splits import stratified_sample, stratified_split
 from workloads.environment import PlatformEnvironment
 from workloads.errors import Preempted, Stopped, TrackingError, WorkloadError
@@ -29,26 +30,13 @@ from workloads.tracking.connection import check_server, requests_to
 from workloads.tracking.tracker import MlflowTracker
 from workloads.training.devices import resolve_device, resolve_precision, set_threads
 from workloads.training.evaluation import Evaluation, count
+from workloads.training.options import TrainOptions
 from workloads.training.ranks import Ranks, process_group, telling_of_lost_ranks
 from workloads.training.record import NUM_PARAMETERS, RunRecord, price_per_hour, version_tags
 from workloads.training.reports import EpochReport, Saver, StepReport
 from workloads.training.resume import check_new
 from workloads.training.spot_notice import NoNotice, spot_notice
 from workloads.training.trainer import Trainer
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainOptions:
-    """What is done around training."""
-
-    run_name: str
-    tracking: bool = True
-    register: bool = True
-    test: bool = True
-    resume: bool = False
-    """Go on with the run of that name."""
-    max_restarts: int = 0
-    """How often ranks that were lost are started anew, to go on from the newest checkpoint."""
 
 
 @dataclass(frozen=True, kw_only=True)

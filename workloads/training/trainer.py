@@ -16,7 +16,7 @@ from torch.nn.utils import get_total_norm
 
 from workloads.checkpoints.checkpoints import copied
 from workloads.config import TrainConfig
-from workloads.data.datasets import Split
+from workloads.data.dataset import Split
 from workloads.errors import CheckpointError, Preempted, TrainingDiverged
 from workloads.training.devices import resolve_precision
 from workloads.training.distributed import Exchange

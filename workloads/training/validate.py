@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from workloads.config import TrainConfig
-from workloads.data.datasets import Dataset, Split, load
+from workloads.data.dataset import Dataset, Split
+from workloads.data.datasets import load
 from workloads.data.splits import stratified_sample, stratified_split
 from workloads.environment import PRICE, PlatformEnvironment
 from workloads.errors import WorkloadError

@@ -8,7 +8,7 @@ from pathlib import Path
 import optuna
 from matplotlib.figure import Figure
 
-from workloads.data.datasets import Dataset
+from workloads.data.dataset import Dataset
 from workloads.tuning.draws import frozen
 from workloads.tuning.pareto import pareto
 from workloads.tuning.states import COMPLETE, FAILED, PRUNED

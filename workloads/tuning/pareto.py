@@ -9,7 +9,7 @@ import torch
 from matplotlib.figure import Figure
 
 from workloads.config import TrainConfig
-from workloads.data.datasets import Dataset
+from workloads.data.dataset import Dataset
 from workloads.evaluation.speed import latency, size
 from workloads.models.build import ModelSpec
 from workloads.tuning.states import FAILED

@@ -7,9 +7,10 @@ import json
 from workloads.checkpoints.run_folder import RESULT
 from workloads.config import TrainConfig
 from workloads.environment import PlatformEnvironment
+from workloads.training.options import TrainOptions
 from workloads.training.ranks import Ranks
 from workloads.training.resume import has_begun, run_store
-from workloads.training.run import TrainOptions, TrainResult, run
+from workloads.training.run import TrainResult, run
 from workloads.tuning.options import SearchOptions
 from workloads.tuning.trials import Trial
 

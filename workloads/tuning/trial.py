@@ -17,7 +17,8 @@ import torch.distributed as dist
 from workloads.checkpoints.checkpoints import Checkpoints
 from workloads.checkpoints.store import open_store
 from workloads.config import DataConfig, TrainConfig
-from workloads.data.datasets import Dataset, load
+from workloads.data.dataset import Dataset
+from workloads.data.datasets import load
 from workloads.environment import PlatformEnvironment
 from workloads.training.devices import resolve_device
 from workloads.training.ranks import Ranks, join, telling_of_lost_ranks

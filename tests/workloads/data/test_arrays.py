@@ -7,7 +7,8 @@ import torch
 
 from tests.workloads.data.test_datasets import put_fashion_mnist
 from workloads.data.arrays import kept
-from workloads.data.datasets import Dataset, load
+from workloads.data.dataset import Dataset
+from workloads.data.datasets import load
 from workloads.data.idx_datasets import FASHION_MNIST
 from workloads.environment import PlatformEnvironment
 

@@ -10,7 +10,8 @@ from PIL import Image
 
 from workloads.config import TrainConfig
 from workloads.data.batches import batches
-from workloads.data.datasets import Dataset, Split, load
+from workloads.data.dataset import Dataset, Split
+from workloads.data.datasets import load
 from workloads.environment import PlatformEnvironment
 from workloads.errors import DataError
 from workloads.training.ranks import Ranks

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from workloads.data.datasets import Split
+from workloads.data.dataset import Split
 from workloads.data.splits import stratified_sample, stratified_split
 from workloads.errors import DataError
 

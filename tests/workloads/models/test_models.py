@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from workloads.config import MODELS, ModelConfig
-from workloads.data.datasets import Split
+from workloads.data.dataset import Split
 from workloads.models.build import ModelSpec
 
 LARGE_NETS = tuple(name for name in MODELS if name != "small_cnn")

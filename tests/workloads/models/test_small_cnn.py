@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from workloads.config import ModelConfig
-from workloads.data.datasets import Split
+from workloads.data.dataset import Split
 from workloads.models.build import ModelSpec
 
 

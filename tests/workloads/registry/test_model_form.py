@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from workloads.config import MODELS, ModelConfig
-from workloads.data.datasets import Dataset, Split
+from workloads.data.dataset import Dataset, Split
 from workloads.environment import PlatformEnvironment
 from workloads.models.build import ModelSpec
 from workloads.models.classifier import ImageClassifier

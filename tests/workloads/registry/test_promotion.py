@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 from tests.workloads.registry.builders import MODEL, aliases, invoke, run_of
 from workloads.cli import app
 from workloads.config import ModelConfig
-from workloads.data.datasets import Dataset, Split, load
+from workloads.data.dataset import Dataset, Split
+from workloads.data.datasets import load
 from workloads.environment import REGISTRY, PlatformEnvironment
 from workloads.errors import DataError, RegistryError, TrackingError, WorkloadError
 from workloads.models.build import ModelSpec

@@ -17,10 +17,11 @@ from workloads.data.datasets import load
 from workloads.environment import PlatformEnvironment
 from workloads.errors import TrainingDiverged, WorkloadError
 from workloads.tracking import exporter
+from workloads.training.options import TrainOptions
 from workloads.training.ranks import Ranks
 from workloads.training.record import show_step
 from workloads.training.reports import EpochReport
-from workloads.training.run import TrainOptions, preflight, run, train_model
+from workloads.training.run import preflight, run, train_model
 
 ConfigBuilder = Callable[..., TrainConfig]
 OPTIONS = TrainOptions(run_name="digits-1", tracking=False, register=False, test=False)

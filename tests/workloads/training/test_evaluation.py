@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from workloads.data.datasets import Split
+from workloads.data.dataset import Split
 from workloads.training.evaluation import BATCH_SIZE, evaluate
 
 

@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy
 
 from workloads.checkpoints.checkpoints import copied
 from workloads.config import DistributedConfig, ModelConfig, TrainConfig
-from workloads.data.datasets import Split
+from workloads.data.dataset import Split
 from workloads.errors import WorkloadError
 from workloads.models.build import ModelSpec
 from workloads.training.distributed import Exchange

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from workloads.config import ModelConfig
-from workloads.data.datasets import Split
+from workloads.data.dataset import Split
 from workloads.errors import WorkloadError
 from workloads.models.build import ModelSpec
 from workloads.training.gradients import Gradients

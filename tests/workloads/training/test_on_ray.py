@@ -19,9 +19,9 @@ from workloads.config import load_config
 from workloads.environment import CHECKPOINTS, PlatformEnvironment
 from workloads.errors import ClusterError, RankLost, TrainingDiverged, WorkloadError
 from workloads.training.on_ray import explain, train_on_ray
+from workloads.training.options import TrainOptions
 from workloads.training.progress import Lines
 from workloads.training.reports import StepReport
-from workloads.training.run import TrainOptions
 
 pytestmark = pytest.mark.timeout(900)  # a Ray cluster and several imports of torch, on a machine that may be busy
 QUIET = {"tracking": False, "register": False, "test": False}

@@ -29,10 +29,11 @@ from workloads.errors import Preempted, TrackingError, WorkloadError
 from workloads.tracking.code_version import code_version
 from workloads.tracking.connection import check_server
 from workloads.tracking.spool import Point
+from workloads.training.options import TrainOptions
 from workloads.training.ranks import Ranks
 from workloads.training.record import done_again_s
 from workloads.training.reports import EpochReport
-from workloads.training.run import TrainOptions, preflight, run
+from workloads.training.run import preflight, run
 
 ConfigBuilder = Callable[..., TrainConfig]
 OPTIONS = TrainOptions(run_name="a", register=False)

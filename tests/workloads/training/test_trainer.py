@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from workloads.config import TrainConfig
-from workloads.data.datasets import Dataset, load
+from workloads.data.dataset import Dataset
+from workloads.data.datasets import load
 from workloads.data.splits import stratified_sample, stratified_split
 from workloads.environment import PlatformEnvironment
 from workloads.errors import TrainingDiverged

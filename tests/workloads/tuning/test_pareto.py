@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.workloads.tuning.objectives import config, result, study
-from workloads.data.datasets import Dataset, Split
+from workloads.data.dataset import Dataset, Split
 from workloads.evaluation.speed import Latency
 from workloads.tuning import pareto
 from workloads.tuning.trials import Trial
