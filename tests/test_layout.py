@@ -1,6 +1,7 @@
 """Who may import whom, and what a command may load before it has work to do."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -131,6 +132,25 @@ def test_the_help_of_the_workloads_loads_no_training_library():
 def test_the_standard_librarys_platform_module_is_not_shadowed():
     assert not (REPOSITORY / "stacks" / "platform" / "__init__.py").exists()
     assert not any(Path(folder or ".").resolve() == REPOSITORY / "stacks" for folder in sys.path)
+
+
+def test_stacks_hold_the_programs_and_their_plans_and_nothing_else():
+    files = {
+        path.relative_to(REPOSITORY / "stacks").as_posix()
+        for path in (REPOSITORY / "stacks").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    expected = {"platform/__main__.py", "workloads/__main__.py", "workloads/Pulumi.yaml"}
+    assert expected <= files
+    assert [
+        name for name in files - expected if not re.fullmatch(r"plans/.+\.json|workloads/Pulumi\.\w+\.yaml", name)
+    ] == []
+
+
+def test_nothing_that_an_editor_or_a_merge_leaves_is_kept():
+    places = [REPOSITORY / name for name in (*PARTS, "tests", "bench", "docs", "images", ".github")]
+    found = [path for place in places for end in ("orig", "rej", "bak") for path in place.rglob(f"*.{end}")]
+    assert found == []
 
 
 def test_a_component_is_read_in_one_go():

@@ -63,11 +63,11 @@ def bootstrap(
         str | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON; `-` is stdout.")
     ] = None,
 ) -> None:
-    """Prepare an AWS account, with your own credentials; safe to repeat, deletes nothing.
+    """Prepare an AWS account; safe to repeat, deletes nothing.
 
-    Makes a bucket and a key for Pulumi's state, GitHub's login provider, a deploy role for each environment, a
-    read-only role for previews, one that pushes images, a monitor of unusual costs, cost-allocation tags and, if asked,
-    a DNS zone. Prints what to run next.
+    Works with your own credentials, and makes a bucket and a key for Pulumi's state, GitHub's login provider, a deploy
+    role for each environment, a read-only role for previews, one that pushes images, a monitor of unusual costs,
+    cost-allocation tags and, if asked, a DNS zone. Prints what to run next.
     """
     from mlp.account import operation, report
     from mlp.account.options import BootstrapOptions

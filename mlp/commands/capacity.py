@@ -25,7 +25,10 @@ def register(app: typer.Typer) -> None:
 
 
 def capacity(stack: Stack, json_file: JsonFile = None) -> None:
-    """Tell whether the pods fit the nodes, offline; exit 3 when one cannot run."""
+    """Tell whether the pods fit the nodes.
+
+    Offline; exit 3 when one cannot run.
+    """
     from mlp.review.capacity import fit as judging
 
     report = judging.capacity(_plans(stack))
@@ -40,7 +43,10 @@ def capacity(stack: Stack, json_file: JsonFile = None) -> None:
 
 
 def timeline(stack: Stack, json_file: JsonFile = None) -> None:
-    """Tell how long bring-up takes, what decides it, and how much slack the rest has."""
+    """Tell how long bring-up takes.
+
+    Also what decides it, and how much slack the rest has.
+    """
     from mlp.review.timeline import critical_path
 
     timelines = [critical_path.timeline(plan) for plan in _plans(stack)]

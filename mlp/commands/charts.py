@@ -15,7 +15,7 @@ Environment = Annotated[list[str] | None, typer.Option("--env", metavar="ENV", h
 def register(app: typer.Typer) -> None:
     """Add the group to `app`."""
     group = typer.Typer(
-        name="charts", help="The Helm charts: their data, and checks against them.", no_args_is_help=True
+        name="charts", help="Fetch the data of the Helm charts, and check with it.", no_args_is_help=True
     )
     for command in (pull, check, render):
         group.command(command.__name__)(command)
@@ -25,7 +25,10 @@ def register(app: typer.Typer) -> None:
 def pull(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Charts; all by default.")] = None,
 ) -> None:
-    """Fetch the pinned charts from their repositories into .mlp/charts, or where ML_PLATFORM_CHARTS points."""
+    """Fetch the pinned charts from their repositories.
+
+    They go into .mlp/charts, or where ML_PLATFORM_CHARTS points.
+    """
     from mlp.charts import pull as pulling
     from mlp.charts.repositories import Repositories
     from mlp.charts.store import FOLDER_VARIABLE, find_store
@@ -41,7 +44,10 @@ def pull(
 
 
 def check(environment: Environment = None) -> None:
-    """Check values of releases and custom resources against the charts; exit 3 when one is wrong."""
+    """Check releases and custom resources against the charts.
+
+    Values by the charts' schemas and defaults; exit 3 when one is wrong.
+    """
     from mlp.charts import check as checking
     from mlp.charts.pull import pins
     from mlp.charts.store import find_store
@@ -68,7 +74,10 @@ def render(
     release: Annotated[str, typer.Argument(metavar="RELEASE", help="The release's name, such as mlflow.")],
     environment: Annotated[str, typer.Option("--env", metavar="ENV", help="The stack.")] = "prod",
 ) -> None:
-    """Print what a release would put into the cluster, rendered offline; exit 3 when Kubernetes would refuse it."""
+    """Print what a release would put into the cluster.
+
+    Rendered offline; exit 3 when Kubernetes would refuse it.
+    """
     from mlp.charts import rendering
     from mlp.charts.store import find_store
     from mlp.plan import planning

@@ -28,7 +28,10 @@ def cost(
     refresh: Annotated[bool, typer.Option("--refresh", help="First ask AWS for its prices, with your login.")] = False,
     region: Annotated[str, typer.Option(help="The region whose prices are asked for.")] = "us-east-1",
 ) -> None:
-    """Show what an environment costs a month when idle, and what an hour of work costs, offline."""
+    """Show what an environment costs a month.
+
+    Offline: when idle, and what an hour of work costs.
+    """
     if stack is None and not refresh:
         raise PlatformError("name the stack to price, as in `mlp cost dev`; or --refresh to ask AWS for its prices")
     if refresh:

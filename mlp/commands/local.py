@@ -29,7 +29,10 @@ def register(app: typer.Typer) -> None:
 
 
 def up(port: Ports = None, as_json: AsJson = False) -> None:
-    """Start the platform on this machine, or what of it does not run; safe to repeat."""
+    """Start the platform on this machine; safe to repeat.
+
+    What runs well is left alone.
+    """
     from mlp.local import operations, report
     from mlp.local.home import find_home
     from mlp.shared.progress import progress
@@ -93,7 +96,10 @@ def logs(
 
 
 def env(as_json: AsJson = False) -> None:
-    """Print the variables that point a shell at the running platform: eval "$(mlp env)"."""
+    """Print variables for a shell: eval "$(mlp env)".
+
+    They point it at the running platform.
+    """
     from mlp.local.env import environment, exports
     from mlp.local.home import find_home
     from mlp.local.operations import SERVICE_NAMES
@@ -106,7 +112,10 @@ def env(as_json: AsJson = False) -> None:
 
 
 def quickstart() -> None:
-    """Start the platform, then train, search, evaluate, register and predict on real data."""
+    """Start the platform and run its main job on real data.
+
+    Train, search, evaluate, register and predict.
+    """
     from mlp.local import operations, report
     from mlp.local.env import environment
     from mlp.local.home import find_home

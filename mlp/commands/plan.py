@@ -38,7 +38,10 @@ def plan(
         str | None, typer.Option("--markdown", metavar="FILE", help="Write what changes as Markdown; `-` is stdout.")
     ] = None,
 ) -> None:
-    """Show, offline, every resource that `pulumi up` would create: what changes, price, rules, capacity, time."""
+    """Show every resource that `pulumi up` would create.
+
+    Offline, with what changes, price, rules, capacity and time to bring up.
+    """
     from mlp.engine.programs import PLATFORM
     from mlp.plan import planning
     from mlp.review import report
@@ -65,7 +68,10 @@ def snapshot(
         str | None, typer.Argument(metavar="[ENV]", help="The stack: dev, prod or local; all of them by default.")
     ] = None,
 ) -> None:
-    """Write the plans that are kept in stacks/plans and, with production's, the example in docs/plans.md."""
+    """Write the plans that are kept in stacks/plans.
+
+    With production's also the example in docs/plans.md.
+    """
     from mlp.engine.programs import PLATFORM
     from mlp.plan import planning
     from mlp.plan import snapshots as keeping
@@ -100,7 +106,10 @@ def settings(
         ),
     ] = None,
 ) -> None:
-    """Show every setting of a stack file: what it may be, its default, what it is."""
+    """Show every setting of a stack file.
+
+    What it may be, its default, what it is.
+    """
     from mlp.review import settings_table
 
     if update is None:

@@ -29,7 +29,10 @@ def policy(
         typer.Option("--as-of", metavar="DATE", formats=["%Y-%m-%d"], help="Judge as on that day, not as today."),
     ] = None,
 ) -> None:
-    """Check the platform's rules against what an environment would be; exit 3 when one is broken."""
+    """Check an environment against the platform's rules.
+
+    Offline; exit 3 when one is broken.
+    """
     from mlp.plan import planning
     from mlp.plan.planned import program_plan
     from mlp.review.cost import prices
@@ -63,7 +66,7 @@ def policies(
         ),
     ] = None,
 ) -> None:
-    """Show every rule, and how it is asked in each environment."""
+    """Show every rule, and its level in each environment."""
     from mlp.review.policy import table as policy_table
 
     if update is None:

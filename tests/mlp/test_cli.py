@@ -1,9 +1,11 @@
 import pytest
 from rich.console import Console
 
+from mlp.cli import app
 from mlp.plan import planning
 from tests.builders import planned
 from tests.command import run_mlp
+from tests.command_help import faults, first_lines
 
 
 def test_a_plan_is_the_same_as_data_and_as_a_tree():
@@ -37,3 +39,9 @@ def test_an_unknown_stack_is_one_clear_line(command):
     assert result.stderr == (
         "mlp: stack 'staging' of platform has no file Pulumi.staging.yaml; the stacks are dev, local, prod\n"
     )
+
+
+def test_the_first_line_of_every_help_is_a_short_sentence():
+    lines = first_lines(app)
+    assert {"plan", "up", "charts", "charts pull"} <= set(lines)
+    assert faults(lines) == []

@@ -6,6 +6,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
+from tests.command_help import faults, first_lines
 from workloads.cli import app
 from workloads.config import read_config
 from workloads.environment import PlatformEnvironment
@@ -101,3 +102,9 @@ def test_tracking_without_a_server_is_refused_before_it_starts(
 
 def test_data_find_prints_the_folder() -> None:
     assert CliRunner().invoke(app, ["data", "find", "digits"]).stdout.strip().endswith("data")
+
+
+def test_the_first_line_of_every_help_is_a_short_sentence() -> None:
+    lines = first_lines(app)
+    assert {"train", "registry", "registry promote"} <= set(lines)
+    assert faults(lines) == []

@@ -23,7 +23,7 @@ def evaluate(
     alias: Annotated[str | None, typer.Option(help="Alias of a version, instead of its number.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Judge a registered version once on the test images of its data set."""
+    """Judge a registered version once on its test images."""
     if (version is None) == (alias is None):
         raise WorkloadError("Name the version to evaluate by one of --version and --alias")
     from workloads.registry.evaluate import evaluate_version

@@ -32,7 +32,7 @@ PROMOTABLE = ("production", "staging")
 NOT_PROMOTED = 3
 """Exit code of a dry run whose verdict is not `promote`."""
 
-registry_app = typer.Typer(no_args_is_help=True, help="Versions of a registered model and their aliases.")
+registry_app = typer.Typer(no_args_is_help=True, help="Show versions of a model, and give them aliases.")
 Name = Annotated[str, typer.Argument(help="Name of the registered model.")]
 Number = Annotated[int, typer.Argument(metavar="VERSION", help="Version number.")]
 By = Annotated[str | None, typer.Option(help="Who makes the move; by default this user and machine.")]
@@ -67,7 +67,7 @@ def registry_show(
     alias: Annotated[str | None, typer.Option(help="Alias of a version, instead of its number.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Show one version: where it comes from, what it reached, and its moves."""
+    """Show one version: its origin, its accuracy and its moves."""
     if (version is None) == (alias is None):
         raise WorkloadError("Name the version to show by its number or by --alias")
     from workloads.registry.moves import open_history
@@ -108,7 +108,7 @@ def registry_register(
     name: Annotated[str | None, typer.Option(help="Name of the model; by default the one in the run's config.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Make a version from the model that a finished run has logged."""
+    """Make a version from the model that a run has logged."""
     from workloads.registry.register import register_run
 
     done = register_run(PlatformEnvironment.read(), run, name)
@@ -168,7 +168,10 @@ def registry_promote(
 
 @registry_app.command("rollback")
 def registry_rollback(name: Name, why: Why = "", by: By = None, as_json: Json = False) -> None:
-    """Give production back to the version that had it before; again, to the one before that."""
+    """Give production back to the version that had it before.
+
+    Done again: to the one before that.
+    """
     from workloads.registry.moves import this_user
     from workloads.registry.promotion import roll_back
 
@@ -185,7 +188,10 @@ def registry_rollback(name: Name, why: Why = "", by: By = None, as_json: Json = 
 
 @registry_app.command("history")
 def registry_history(name: Name, as_json: Json = False) -> None:
-    """Show every move of the model's aliases, oldest first: who, when, why, and on what evidence."""
+    """Show every move of the model's aliases, oldest first.
+
+    Who, when, why, and on what evidence.
+    """
     from workloads.registry.moves import open_history
 
     moves = open_history(PlatformEnvironment.read(), name).moves()

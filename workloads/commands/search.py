@@ -65,7 +65,10 @@ def tune(
     no_tracking: NoTracking = False,
     as_json: Json = False,
 ) -> None:
-    """Search for good hyperparameters: draw from the config's search space, end poor trials early, record all."""
+    """Search for good hyperparameters.
+
+    Draw from the config's search space, end poor trials early, record all.
+    """
     environment = PlatformEnvironment.read()
     given: dict[str, Any] = {
         "engine": engine,

@@ -8,8 +8,8 @@ import typer
 
 from workloads.environment import PlatformEnvironment
 
-data_app = typer.Typer(no_args_is_help=True, help="Data sets.")
-tracking_app = typer.Typer(no_args_is_help=True, help="Records of runs on their way to the tracking server.")
+data_app = typer.Typer(no_args_is_help=True, help="Find and fetch data sets.")
+tracking_app = typer.Typer(no_args_is_help=True, help="Send what the tracking server lacks of runs.")
 
 
 @data_app.command("find")
@@ -22,7 +22,10 @@ def data_find(name: Annotated[str, typer.Argument(help="Name of the data set.")]
 
 @data_app.command("fetch")
 def data_fetch(name: Annotated[str, typer.Argument(help="Name of the data set.")]) -> None:
-    """Download a data set from its authors into the data folder (MLP_DATA), checked, and print where it is."""
+    """Download a data set from its authors, checked.
+
+    It goes into the data folder (MLP_DATA); print where it is.
+    """
     from workloads.data.fetch import fetch
 
     typer.echo(fetch(name, PlatformEnvironment.read()))
@@ -32,7 +35,10 @@ def data_fetch(name: Annotated[str, typer.Argument(help="Name of the data set.")
 def tracking_send(
     run: Annotated[str, typer.Argument(help="Name of a run, or the file that holds its record.")],
 ) -> None:
-    """Send what the tracking server did not take while a run trained; to do so twice changes nothing."""
+    """Send what the tracking server did not take from a run.
+
+    To do so twice changes nothing.
+    """
     from workloads.tracking.unsent import send_unsent
 
     typer.echo(f"sent {send_unsent(PlatformEnvironment.read(), run)} values of {run}")

@@ -38,7 +38,7 @@ def train(
     print_config: Annotated[bool, typer.Option("--print-config", help="Print the resolved config and end.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Train a model; record it, and register it as a new version."""
+    """Train a model, record it and register it as a version."""
     environment = PlatformEnvironment.read()
     values = parse_assignments(assignments or []) | ({} if max_steps is None else {"max_steps": max_steps})
     resolved = _train_config(config, values, run_name, resume, environment)
@@ -91,7 +91,10 @@ def train(
 
 
 def devices(as_json: Json = False) -> None:
-    """Show what this machine offers a run: cores, memory, GPUs, and what `auto` takes of them."""
+    """Show what this machine offers a run.
+
+    Cores, memory, GPUs, and what `auto` takes of them.
+    """
     from workloads.training.devices import found
 
     here = found()
@@ -112,7 +115,10 @@ def validate(
     no_tracking: NoTracking = False,
     as_json: Json = False,
 ) -> None:
-    """Tell what a run would take (memory, time, price) from its data, its net and a few steps; nothing is kept."""
+    """Tell what memory, time and money a run would take.
+
+    From its data, its net and a few steps; nothing is kept.
+    """
     resolved = load_config(config, parse_assignments(assignments or []))
     from workloads.training.validate import validate as forecast_of
 
