@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 PR_SET_PDEATHSIG = 1
 ERROR_FILE = "TORCHELASTIC_ERROR_FILE"
 """Set by the agent for each rank: where it says why it failed."""
+LAUNCHER = "MLP_LAUNCHER_PID"
+"""Set for each rank: the process that started it."""
 
 
 def launch(arguments: Sequence[str], num_ranks: int, *, max_restarts: int = 0) -> None:
@@ -49,6 +51,7 @@ def launch(arguments: Sequence[str], num_ranks: int, *, max_restarts: int = 0) -
             logging.getLogger(name).setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory(prefix="workloads-ranks-") as folder:
         os.environ[STORE_FILE] = str(Path(folder) / "ranks")
+        os.environ[LAUNCHER] = str(os.getpid())
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, num_cores() // num_ranks)))
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo" if sys.platform == "linux" else "lo0")
         # The agent offers its own store to the ranks on a port of every interface; ours meet through a file.
@@ -133,9 +136,14 @@ def is_rank(environ: Mapping[str, str] = os.environ) -> bool:
 
 
 def end_with_launcher() -> None:
-    """In a rank of ours: be sent SIGTERM by the kernel when the launcher is gone, even if it was killed."""
+    """In a rank of ours: be sent SIGTERM by the kernel when the launcher is gone, even if it was killed.
+
+    Ends the process at once where it is gone already, of which the kernel tells nobody.
+    """
     if is_rank() and sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.environ.get(LAUNCHER, str(os.getppid())) != str(os.getppid()):
+            sys.exit(128 + signal.SIGTERM)
 
 
 def explain(failures: Mapping[int, ProcessFailure]) -> str:

@@ -21,7 +21,7 @@ from mlp.local.processes import alive
 from workloads.environment import PlatformEnvironment
 from workloads.errors import RankLost, TrainingDiverged
 from workloads.tracking.connection import connect
-from workloads.training.launch import ERROR_FILE, explain, report_to_agent
+from workloads.training.launch import ERROR_FILE, LAUNCHER, explain, report_to_agent
 from workloads.training.ranks import STORE_FILE
 
 TIMEOUT_S = 90
@@ -134,6 +134,15 @@ def test_who_goes_on_when_the_process_that_started_it_is_killed(variables: dict[
         parent.wait()  # the kernel has told its children by now
         parent.stdin.close()
         assert parent.stdout.read() == last_words
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's end")
+def test_a_rank_whose_launcher_was_gone_before_it_could_ask_to_be_told_ends_at_once() -> None:
+    gone = AS_RANK | {LAUNCHER: "1"}  # whose child it has become
+    done = subprocess.run(
+        [sys.executable, "-c", COMMAND], env=os.environ | gone, input="", capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGTERM, "", "")
 
 
 def failure(folder: Path, rank: int, *, exitcode: int, error: Exception | None = None) -> ProcessFailure:
