@@ -232,6 +232,7 @@ def test_no_password_is_on_a_command_line_or_in_a_file_for_others(platform):
         assert not any(secret in log.read_text() for secret in secrets), log
 
 
+@pytest.mark.slow
 def test_runs_survive_the_sudden_end_of_database_and_server(platform):
     run = new_run(platform)
     before = pids(platform)

@@ -52,6 +52,7 @@ def serving(answer: bytes) -> Iterator[str]:
         thread.join()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("emulator_environment")
 def test_an_emulator_that_holds_a_platform_is_emptied_and_applied_again(server_url: str) -> None:
     client("ec2", server_url).create_vpc(CidrBlock="10.0.0.0/16")
