@@ -147,6 +147,23 @@ def test_stacks_hold_the_programs_and_their_plans_and_nothing_else():
     ] == []
 
 
+def test_every_file_that_documents_and_messages_name_is_there():
+    documents = [
+        *REPOSITORY.glob("*.md"),
+        *(REPOSITORY / "docs").rglob("*.md"),
+        *(REPOSITORY / ".github").rglob("*.yml"),
+    ]
+    code = [path for part in PARTS for path in (REPOSITORY / part).rglob("*.py")]
+    of_the_past = REPOSITORY / "CHANGELOG.md"
+    missing = {
+        f"{path.name}: {name}"
+        for path in {*documents, *code} - {of_the_past}
+        for name in re.findall(rf"(?<![\w/.])(?:{'|'.join(PARTS)})/[\w/]+\.(?:py|sh|json)\b", path.read_text())
+        if not (REPOSITORY / name).exists()
+    }
+    assert missing == set()
+
+
 def test_nothing_that_an_editor_or_a_merge_leaves_is_kept():
     places = [REPOSITORY / name for name in (*PARTS, "tests", "bench", "docs", "images", ".github")]
     found = [path for place in places for end in ("orig", "rej", "bak") for path in place.rglob(f"*.{end}")]

@@ -145,12 +145,12 @@ def _check_release(release: Release, store: ChartStore, pins: Mapping[str, Chart
     pin = pins.get(release.chart)
     label = f"release {release.name}"
     if pin is None:
-        report.add(f"{label}: chart {release.chart} is not pinned in infra/charts.py")
+        report.add(f"{label}: chart {release.chart} is not pinned in infra/facts/charts.py")
         return
     if (release.version, release.repository) != (pin.version, pin.repository):
         report.add(
             f"{label}: chart {release.chart} {release.version} of {release.repository or 'no repository'} is not the "
-            f"one pinned in infra/charts.py, {pin.version} of {pin.repository}"
+            f"one pinned in infra/facts/charts.py, {pin.version} of {pin.repository}"
         )
         return
     if release.has_files:

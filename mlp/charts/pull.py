@@ -17,7 +17,7 @@ from mlp.shared.progress import Progress, during
 
 
 def pins() -> list[Chart]:
-    """Every chart that infra/charts.py pins, by name."""
+    """Every chart that infra/facts/charts.py pins, by name."""
     return sorted((one for one in vars(charts).values() if isinstance(one, Chart)), key=lambda one: one.name)
 
 
@@ -27,7 +27,7 @@ def chosen(names: Sequence[str], among: Iterable[Chart]) -> list[Chart]:
     unknown = sorted(set(names) - set(known))
     if unknown:
         raise PlatformError(
-            f"{', '.join(unknown)}: no chart of that name is pinned in infra/charts.py; "
+            f"{', '.join(unknown)}: no chart of that name is pinned in infra/facts/charts.py; "
             f"the charts are {', '.join(sorted(known))}"
         )
     return [known[name] for name in dict.fromkeys(names)] if names else list(known.values())
@@ -60,7 +60,7 @@ def pull(wanted: Iterable[Chart], store: ChartStore, repositories: Repositories,
         raise PlatformError(
             f"{len(faults)} {'chart' if len(faults) == 1 else 'charts'} could not be pulled, and nothing of them was "
             f"kept:\n{lines}\nmake the addresses reachable from here (HTTPS_PROXY names a proxy), or correct the pins "
-            f"in infra/charts.py, and run `mlp charts pull {' '.join(faults)}`"
+            f"in infra/facts/charts.py, and run `mlp charts pull {' '.join(faults)}`"
         )
 
 

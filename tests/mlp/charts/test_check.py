@@ -33,11 +33,11 @@ def test_a_value_that_the_chart_does_not_know_is_told_with_its_release(store):
 @pytest.mark.parametrize(
     ("pins", "fault"),
     [
-        ([], "chart tiny is not pinned in infra/charts.py"),
+        ([], "chart tiny is not pinned in infra/facts/charts.py"),
         (
             [Chart(name="tiny", version="1.2.4", repository=TINY.repository)],
             (
-                "chart tiny 1.2.3 of https://charts.example.com is not the one pinned in infra/charts.py, "
+                "chart tiny 1.2.3 of https://charts.example.com is not the one pinned in infra/facts/charts.py, "
                 "1.2.4 of https://charts.example.com"
             ),
         ),
