@@ -101,7 +101,8 @@ def test_ranks_that_train_a_trial_together_end_early_together_and_fail_together(
         if together.state == FAILED:
             assert "not finite at step" in str(together.error)
         for ours, theirs in zip(together.results, alone.results, strict=True):
-            assert (ours.val_loss, ours.val_accuracy) == (theirs.val_loss, theirs.val_accuracy)
+            assert ours.val_accuracy == theirs.val_accuracy
+            assert ours.val_loss == pytest.approx(theirs.val_loss, rel=1e-12)  # a sum over the images in another order
 
 
 @pytest.mark.slow
