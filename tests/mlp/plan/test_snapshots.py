@@ -98,7 +98,7 @@ def test_the_name_of_a_job_with_an_image_of_others_stays(made):
 @pytest.mark.slow
 def test_plans_are_the_same_in_another_place_after_what_runs_in_the_images_was_edited(tmp_path):
     place = tmp_path / "elsewhere"
-    for folder in ("infra", "stacks", "workloads", "policies", "images", "docs"):
+    for folder in ("infra", "mlp", "stacks", "workloads", "policies", "images", "docs"):
         shutil.copytree(REPOSITORY / folder, place / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for path in REPOSITORY.iterdir():
         if path.is_file():
