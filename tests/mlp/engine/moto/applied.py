@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
+import pytest
 from moto import mock_aws
 from moto.route53.models import HostedZoneIdentifier
 from moto.utilities.id_generator import moto_id_manager
 
 from mlp.engine.cloud import ACCOUNT
-from mlp.engine.clouds.moto import EmulatedCloud
+from mlp.engine.clouds.moto import EMULATOR_ENVIRONMENT, EmulatedCloud
 from mlp.engine.deployment import Deployment, Resource, run_program
 from mlp.engine.programs import PLATFORM
 from mlp.engine.values import revealed
@@ -109,11 +110,20 @@ class Applied:
 @contextmanager
 def applied_stack(stack: str) -> Iterator[Applied]:
     """`stack` on an emulator that held nothing but the zone, if any, that its settings name."""
-    with mock_aws():
+    with emulator_settings(), mock_aws():
         edge = settings_of(stack).get("edge", {})
         if "zone_id" in edge:
             make_zone(edge["domain"], edge["zone_id"])
         yield Applied(stack=stack, deployment=run_program(PLATFORM, stack, EmulatedCloud(None)))
+
+
+@contextmanager
+def emulator_settings() -> Iterator[None]:
+    """The environment in which an emulator must be started that a whole platform is applied to."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in EMULATOR_ENVIRONMENT.items():
+            environment.setenv(name, value)
+        yield
 
 
 def settings_of(stack: str) -> dict[str, Any]:

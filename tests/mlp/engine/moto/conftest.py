@@ -1,4 +1,4 @@
-"""An AWS emulator, in this process or behind a port: empty for each test, or with a whole stack for each module."""
+"""An AWS emulator, in this process or behind a port, empty for each test."""
 
 from __future__ import annotations
 
@@ -9,33 +9,15 @@ import pytest
 from moto import mock_aws
 from moto.server import ThreadedMotoServer
 
-from mlp.engine.clouds.moto import EMULATOR_ENVIRONMENT, EmulatedCloud
-from tests.mlp.engine.moto.applied import Applied, applied_stack
+from mlp.engine.clouds.moto import EmulatedCloud
+from tests.mlp.engine.moto.applied import emulator_settings
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def emulator_environment() -> Iterator[None]:
     """The environment in which an emulator must be started that a whole platform is applied to."""
-    with pytest.MonkeyPatch.context() as environment:
-        for name, value in EMULATOR_ENVIRONMENT.items():
-            environment.setenv(name, value)
+    with emulator_settings():
         yield
-
-
-@pytest.fixture(scope="module", params=["prod", pytest.param("dev", marks=pytest.mark.slow)])
-def stack(request: pytest.FixtureRequest) -> str:
-    """The stack to apply, one after the other."""
-    return str(request.param)
-
-
-@pytest.fixture(scope="module")
-def applied(stack: str, emulator_environment: None) -> Iterator[Applied]:
-    """The stack, whole, as its committed file has it.
-
-    Once a module: a process has one emulator, so a stack that stayed there longer would meet those of other modules.
-    """
-    with applied_stack(stack) as applied:
-        yield applied
 
 
 @pytest.fixture

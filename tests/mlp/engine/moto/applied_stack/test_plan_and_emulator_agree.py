@@ -16,7 +16,7 @@ from tests import builders
 from tests.mlp.engine.moto.applied import Applied
 
 
-@pytest.fixture(scope="module", params=["local", pytest.param("dev", marks=pytest.mark.slow), "prod"])
+@pytest.fixture(scope="module", params=["prod", pytest.param("dev", marks=pytest.mark.slow), "local"])
 def stack(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
