@@ -19,6 +19,10 @@ Ports = Annotated[
     list[str] | None,
     typer.Option("--port", metavar="SERVICE=N", help="Fix the port of a service (again for another)."),
 ]
+Extras = Annotated[
+    list[str] | None,
+    typer.Option("--with", metavar="EXTRA", help="Start an extra too: aws, an emulator with the local stack applied."),
+]
 _WIDTH_WITHOUT_TERMINAL = 160
 
 
@@ -28,7 +32,7 @@ def register(app: typer.Typer) -> None:
         app.command(command.__name__)(command)
 
 
-def up(port: Ports = None, as_json: AsJson = False) -> None:
+def up(port: Ports = None, extra: Extras = None, as_json: AsJson = False) -> None:
     """Start the platform on this machine; safe to repeat.
 
     What runs well is left alone.
@@ -39,7 +43,7 @@ def up(port: Ports = None, as_json: AsJson = False) -> None:
 
     home = find_home()
     with _terminated_as_interrupted():
-        statuses = operations.up(home, port or [], progress())
+        statuses = operations.up(home, port or [], progress(), extra or [])
     if as_json:
         _write_json(report.as_data(home, statuses))
     else:
@@ -102,9 +106,9 @@ def env(as_json: AsJson = False) -> None:
     """
     from mlp.local.env import environment, exports
     from mlp.local.home import find_home
-    from mlp.local.operations import SERVICE_NAMES
+    from mlp.local.operations import REQUIRED_NAMES
 
-    variables = environment(find_home(), SERVICE_NAMES)
+    variables = environment(find_home(), REQUIRED_NAMES)
     if as_json:
         _write_json(variables)
     else:
@@ -125,7 +129,7 @@ def quickstart() -> None:
     home, told = find_home(), progress()
     with _terminated_as_interrupted():
         statuses = operations.up(home, [], told)
-        steps = WorkloadSteps(environment(home, operations.SERVICE_NAMES))
+        steps = WorkloadSteps(environment(home, operations.REQUIRED_NAMES))
         summary = Quickstart(steps, told).run()
     _print_table(report.summary_table(summary, statuses, home))
 

@@ -39,12 +39,12 @@ def _reset(endpoint_url: str) -> None:
         answer = response.read()
     except (OSError, http.client.HTTPException) as error:
         raise PlatformError(
-            f"no AWS emulator (moto) answers at {endpoint_url}: {error}; start it with `mlp up`"
+            f"no AWS emulator (moto) answers at {endpoint_url}: {error}; start it with `mlp up --with aws`"
         ) from None
     finally:
         connection.close()
     if answer != _RESET_DONE:
         raise PlatformError(
             f"what answers at {endpoint_url} is not the AWS emulator (moto): told to reset it said {response.status} "
-            f"{answer[:80]!r}; end it, then run `mlp up` again"
+            f"{answer[:80]!r}; end it, then run `mlp up --with aws` again"
         )

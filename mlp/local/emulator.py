@@ -20,6 +20,7 @@ class Emulator(Service):
 
     name = "emulator"
     port_names = ("emulator",)
+    optional = True
 
     def __init__(self, home: Home, apply: Apply, environment: Callable[[], Mapping[str, str]]) -> None:
         self._home = home

@@ -27,7 +27,10 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY
 
 
 def environment(home: Home, service_names: list[str], environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The variables of the running platform; PlatformError, with what to run, unless all its services run."""
+    """The variables of the running platform, with those of the AWS emulator where that runs.
+
+    Raises PlatformError, with what to run, unless all of `service_names` run.
+    """
     state = load_state(home).state
     missing = [name for name in service_names if not _runs(state, name)]
     if missing:
@@ -36,11 +39,7 @@ def environment(home: Home, service_names: list[str], environ: Mapping[str, str]
     return {
         **_platform(home, credentials, state).variables(),
         **ray_head.client_environment(home),
-        "AWS_ENDPOINT_URL": f"http://{HOST}:{state.ports['emulator']}",
-        "AWS_REGION": _region(home),
-        # The emulator takes any; without them a client would look for those of a real account.
-        "AWS_ACCESS_KEY_ID": "local",
-        "AWS_SECRET_ACCESS_KEY": "local",
+        **(_emulator(home, state) if _runs(state, "emulator") else {}),
         "MLP_DATABASE_URL": database_url(credentials, state.ports),
         **_past_proxies(environ),
     }
@@ -67,6 +66,16 @@ def _platform(home: Home, credentials: Credentials, state: PlatformState) -> Pla
         registry=str(home.registry),
         code_version=code_version() or f"{_PACKAGE}-{version(_PACKAGE)}",
     )
+
+
+def _emulator(home: Home, state: PlatformState) -> dict[str, str]:
+    return {
+        "AWS_ENDPOINT_URL": f"http://{HOST}:{state.ports['emulator']}",
+        "AWS_REGION": _region(home),
+        # The emulator takes any; without them a client would look for those of a real account.
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+    }
 
 
 def _region(home: Home) -> str:

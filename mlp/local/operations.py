@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from mlp.local.credentials import Credentials, ensure_credentials, load_credentials
 from mlp.local.emulator import Apply, Emulator, apply_local_stack, emulator_environment
@@ -19,16 +19,33 @@ from mlp.shared.progress import Progress
 
 SERVICES: tuple[type[Service], ...] = (Emulator, Postgres, MlflowServer, RayHead)
 SERVICE_NAMES = [service.name for service in SERVICES]
+REQUIRED_NAMES = [service.name for service in SERVICES if not service.optional]
+"""The services without which the platform does not run."""
+EXTRAS = {"aws": Emulator.name}
+"""The service that each value of `mlp up --with` starts."""
 PORT_NAMES = [name for service in SERVICES for name in service.port_names]
 
 
 def up(
-    home: Home, port_options: Sequence[str], progress: Progress, apply: Apply = apply_local_stack
+    home: Home,
+    port_options: Sequence[str],
+    progress: Progress,
+    extras: Collection[str] = (),
+    apply: Apply = apply_local_stack,
 ) -> list[ServiceStatus]:
-    """Bring the platform up; how its services are. `port_options` are `SERVICE=N`."""
+    """Bring the platform up; how its services are.
+
+    `port_options` are `SERVICE=N`; one for an optional service asks for that too. `extras` are keys of `EXTRAS`.
+    Raises PlatformError for an option that cannot be and for a service that does not start.
+    """
     fixed = parse_fixed(port_options, PORT_NAMES)
+    unknown = [extra for extra in extras if extra not in EXTRAS]
+    if unknown:
+        raise PlatformError(f"--with {unknown[0]}: there is no such extra; choose from {', '.join(EXTRAS)}")
     prepare(home)
-    return _supervisor(home, ensure_credentials(home), progress, apply).up(fixed)
+    return _supervisor(home, ensure_credentials(home), progress, apply).up(
+        fixed, {*(EXTRAS[extra] for extra in extras), *fixed}
+    )
 
 
 def down(home: Home, progress: Progress) -> list[str]:

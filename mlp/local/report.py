@@ -48,7 +48,6 @@ def summary_table(summary: Summary, statuses: Sequence[ServiceStatus], home: Hom
     shown.add_row("MLflow", urls["mlflow"])
     shown.add_row("login", f"{MLFLOW_USERNAME}, password: mlflow_password in {home.credentials_file}")
     shown.add_row("Ray dashboard", urls["ray"])
-    shown.add_row("AWS emulator", urls["emulator"])
     shown.add_row("PostgreSQL", urls["postgres"])
     shown.add_row("dataset", summary.dataset)
     shown.add_row("test accuracy", f"{summary.test_accuracy:.4f}")

@@ -33,6 +33,8 @@ class Service(ABC):
     port_names: tuple[str, ...]
     needs: tuple[str, ...] = ()
     """Services that must be ready before this one starts and may stop only after it."""
+    optional: bool = False
+    """Whether it runs only on request; once it runs, it is kept running until the platform is stopped."""
     stop_signal: signal.Signals = signal.SIGTERM
     stop_grace_s: float = 15.0
     start_patience_s: float = 120.0

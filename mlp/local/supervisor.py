@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext, suppress
 from dataclasses import replace
@@ -50,20 +50,18 @@ class Supervisor:
         self._cancelled = threading.Event()
         self._started: list[tuple[Service, psutil.Process]] = []
 
-    @property
-    def port_names(self) -> list[str]:
-        """The ports that the services listen on."""
-        return [name for service in self._services for name in service.port_names]
-
     def status(self) -> list[ServiceStatus]:
         """How each service is, as its processes and answers tell; changes nothing."""
         loaded = load_state(self._home)
         if loaded.damage:
             self._progress.say(f"{loaded.damage}; what runs is found by its marks")
-        return statuses(self._services, loaded.state, find(self._home, self._services, loaded.state))
+        found = find(self._home, self._services, loaded.state)
+        return statuses(_asked_for(self._services, loaded.state, found), loaded.state, found)
 
-    def up(self, fixed_ports: Mapping[str, int]) -> list[ServiceStatus]:
+    def up(self, fixed_ports: Mapping[str, int], wanted: Collection[str] = ()) -> list[ServiceStatus]:
         """Start what does not run well and leave the rest alone; how each service is afterwards.
+
+        Optional services are started when `wanted` names them; those that were started before are kept running.
 
         Raises PlatformError when a service does not start; what this call started is stopped again by then.
         """
@@ -73,17 +71,18 @@ class Supervisor:
                 self._progress.say(f"{loaded.damage}; starting from what runs")
             state = replace(loaded.state, home=str(self._home.path))
             found = find(self._home, self._services, loaded.state)
+            services = _asked_for(self._services, loaded.state, found, wanted)
             self._started.clear()
             self._cancelled.clear()
             try:
                 self._end_unusable(state, found, fixed_ports)
-                state.ports = self._ports(state, found, fixed_ports)
-                self._ensure_all(state, found)
+                state.ports = self._ports(services, state, found, fixed_ports)
+                self._ensure_all(services, state, found)
             except BaseException:
                 self._cancelled.set()
                 self._take_back(state)
                 raise
-            return statuses(self._services, state, find(self._home, self._services, state))
+            return statuses(services, state, find(self._home, services, state))
 
     def down(self) -> list[str]:
         """End all processes of the platform and keep its data; the names of the services that ran.
@@ -148,16 +147,20 @@ class Supervisor:
                 found[service.name] = Found(leader=None, processes=[])
 
     def _ports(
-        self, state: PlatformState, found: Mapping[str, Found], fixed_ports: Mapping[str, int]
+        self,
+        services: Sequence[Service],
+        state: PlatformState,
+        found: Mapping[str, Found],
+        fixed_ports: Mapping[str, int],
     ) -> dict[str, int]:
         kept = {
             name: state.ports[name]
-            for service in self._services
+            for service in services
             if found[service.name].leader is not None
             for name in service.port_names
         }
         return choose_ports(
-            self.port_names,
+            [name for service in services for name in service.port_names],
             home=self._home.path,
             kept=kept,
             fixed=fixed_ports,
@@ -165,9 +168,9 @@ class Supervisor:
             say=self._progress.say,
         )
 
-    def _ensure_all(self, state: PlatformState, found: Mapping[str, Found]) -> None:
+    def _ensure_all(self, services: Sequence[Service], state: PlatformState, found: Mapping[str, Found]) -> None:
         """Bring each service up as soon as what it needs is ready; the first fault ends the others' waiting."""
-        ready = {service.name: threading.Event() for service in self._services}
+        ready = {service.name: threading.Event() for service in services}
 
         def ensure(service: Service) -> None:
             for name in service.needs:
@@ -176,9 +179,9 @@ class Supervisor:
             self._ensure(service, state, found[service.name])
             ready[service.name].set()
 
-        with ThreadPoolExecutor(max_workers=len(self._services)) as pool:
+        with ThreadPoolExecutor(max_workers=len(services)) as pool:
             try:
-                futures = [pool.submit(ensure, service) for service in self._services]
+                futures = [pool.submit(ensure, service) for service in services]
                 wait(futures, return_when=FIRST_EXCEPTION)
             finally:
                 self._cancelled.set()
@@ -294,6 +297,18 @@ class Supervisor:
     def _save(self, state: PlatformState) -> None:
         with self._saving:
             save_state(self._home, state)
+
+
+def _asked_for(
+    services: Sequence[Service], state: PlatformState, found: Mapping[str, Found], wanted: Collection[str] = ()
+) -> list[Service]:
+    """Those of `services` that are to run: all but optional ones that nobody asked for since the last stop."""
+
+    def kept(service: Service) -> bool:
+        record = state.services.get(service.name)
+        return bool(found[service.name].processes) or (record is not None and record.phase != "stopped")
+
+    return [service for service in services if not service.optional or service.name in wanted or kept(service)]
 
 
 def _raise_first(futures: Sequence[Future[None]]) -> None:

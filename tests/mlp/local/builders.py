@@ -39,8 +39,17 @@ class Web(Service):
 
     stop_grace_s = 2.0
 
-    def __init__(self, name: str, *, script: str = SERVER, needs: tuple[str, ...] = (), patience_s: float = 30) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        script: str = SERVER,
+        needs: tuple[str, ...] = (),
+        patience_s: float = 30,
+        optional: bool = False,
+    ) -> None:
         self.name = name
+        self.optional = optional
         self.port_names = (name,)
         self.needs = needs
         self.script = script

@@ -24,7 +24,7 @@ def test_before_the_first_start_everything_is_stopped(tmp_path):
     result = mlp(tmp_path / "home", "status", "--json")
     told = json.loads(result.stdout)
     assert {one["service"]: one["state"] for one in told["services"]} == dict.fromkeys(
-        ("emulator", "postgres", "mlflow", "ray"), "stopped"
+        ("postgres", "mlflow", "ray"), "stopped"
     )
     assert told["home"] == str(tmp_path / "home")
     assert mlp(tmp_path / "home", "status").stdout.splitlines()[0].split() == ["service", "state", "url", "pid"]
@@ -35,9 +35,10 @@ def test_before_the_first_start_everything_is_stopped(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["env"], "does not run (emulator, postgres, mlflow, ray missing); run `mlp up`"),
+        (["env"], "does not run (postgres, mlflow, ray missing); run `mlp up`"),
         (["logs", "nosuch"], "no service 'nosuch'; choose from emulator, postgres, mlflow, ray"),
         (["logs", "mlflow"], "no log at"),
+        (["up", "--with", "gcp"], "--with gcp: there is no such extra; choose from aws"),
         (["up", "--port", "mlflow=1"], "'1' is not a port"),
         (
             ["up", "--port", "shop=2000"],

@@ -7,7 +7,7 @@ import pytest
 from mlp.local.credentials import ensure_credentials
 from mlp.local.env import code_version, environment, exports
 from mlp.local.home import write_private
-from mlp.local.state import PlatformState, ServiceRecord, save_state
+from mlp.local.state import PlatformState, ServiceRecord, load_state, save_state
 from mlp.shared.errors import PlatformError
 from workloads.environment import PlatformEnvironment
 
@@ -19,7 +19,18 @@ def running(home):
     """A home whose one service is this process."""
     this = psutil.Process()
     record = ServiceRecord(pid=this.pid, created=this.create_time(), command=[], fingerprint="", log="", phase="ready")
-    save_state(home, PlatformState(home=str(home.path), ports=PORTS, services={"web": record}))
+    return save(home, web=record)
+
+
+@pytest.fixture
+def emulating(running):
+    """The same with an emulator."""
+    record = load_state(running).state.services["web"]
+    return save(running, web=record, emulator=record)
+
+
+def save(home, **services):
+    save_state(home, PlatformState(home=str(home.path), ports=PORTS, services=services))
     ensure_credentials(home)
     return home
 
@@ -36,14 +47,18 @@ def test_the_workloads_read_what_the_platform_says(running):
     assert told.code_version
 
 
-def test_aws_clients_are_sent_to_the_emulator_with_the_stacks_region(running):
-    assert environment(running, ["web"], {})["AWS_REGION"] == "us-east-1"
-    write_private(running.outputs_file, '{"region": "eu-west-1"}')
-    variables = environment(running, ["web"], {})
+def test_aws_clients_are_sent_to_the_emulator_with_the_stacks_region(emulating):
+    assert environment(emulating, ["web"], {})["AWS_REGION"] == "us-east-1"
+    write_private(emulating.outputs_file, '{"region": "eu-west-1"}')
+    variables = environment(emulating, ["web"], {})
     assert variables["AWS_REGION"] == "eu-west-1"
     assert variables["AWS_ENDPOINT_URL"] == "http://127.0.0.1:2001"
     assert variables["AWS_ACCESS_KEY_ID"]
     assert variables["AWS_SECRET_ACCESS_KEY"]
+
+
+def test_aws_clients_are_left_as_they_are_where_no_emulator_runs(running):
+    assert not [name for name in environment(running, ["web"], {}) if name.startswith("AWS_")]
 
 
 @pytest.mark.parametrize("names", [["web", "shop"], ["shop"]])

@@ -58,10 +58,11 @@ def test_the_last_table_has_all_that_the_main_job_came_to(tmp_path):
         dataset="digits (fallback)", test_accuracy=0.98765, train_seconds=12.34, model_name="vision-classifier",
         version=3, alias="production", predicted="4", probability=0.9876, label="4",
     )  # fmt: skip
-    statuses = [running(name, 2000 + n) for n, name in enumerate(("emulator", "postgres", "mlflow", "ray"))]
+    statuses = [running(name, 2000 + n) for n, name in enumerate(("postgres", "mlflow", "ray"))]
     text = shown(summary_table(summary, statuses, Home(tmp_path)))
     for expected in (
-        "http://127.0.0.1:2002", "http://127.0.0.1:2003", "admin", str(tmp_path / "credentials.json"),
+        "http://127.0.0.1:2000", "http://127.0.0.1:2001", "http://127.0.0.1:2002", "admin",
+        str(tmp_path / "credentials.json"),
         "digits (fallback)", "0.9877", "12.3 s", "vision-classifier version 3, alias production",
         "4 (probability 0.988; true class 4)",
     ):  # fmt: skip

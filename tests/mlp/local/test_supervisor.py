@@ -44,6 +44,21 @@ def test_all_services_run_after_up_and_none_after_down(home):
     assert platform.down() == []
 
 
+def test_an_optional_service_runs_from_its_first_request_to_the_next_stop(home):
+    platform = supervisor(home, Web("web"), Web("extra", optional=True))
+    assert conditions(platform.up({})) == {"web": "running"}
+    assert conditions(platform.status()) == {"web": "running"}
+    before = platform.up({}, {"extra"})
+    assert conditions(before) == {"web": "running", "extra": "running"}
+    assert platform.up({}) == before
+    kill(pids(before)["extra"])
+    assert conditions(platform.status()) == {"web": "running", "extra": "dead"}
+    assert conditions(platform.up({})) == {"web": "running", "extra": "running"}
+    assert platform.down() == ["web", "extra"]
+    assert conditions(platform.status()) == {"web": "stopped"}
+    assert conditions(platform.up({})) == {"web": "running"}
+
+
 def test_what_runs_well_is_left_alone_by_a_second_up(home):
     service = Web("web")
     first = supervisor(home, service).up({})
