@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from sklearn.datasets import load_digits  # type: ignore[import-untyped]  # it has no types
 
+from workloads.data import digits
 from workloads.data.datasets import data_folder, find, load
 from workloads.data.idx_datasets import FASHION_MNIST
 from workloads.environment import PlatformEnvironment
@@ -97,3 +99,20 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 def test_without_a_data_folder_the_users_cache_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert data_folder(PlatformEnvironment()) == tmp_path / "ml-platform" / "data"
+
+
+def test_digits_are_those_of_scikit_learn() -> None:
+    whole = load_digits()  # rows of 64 pixels from 0 to 16
+    dataset = digits.load()
+    found = torch.cat([dataset.train.images, dataset.test.images]).flatten(1)
+    labels = torch.cat([dataset.train.labels, dataset.test.labels])
+    expected = (torch.as_tensor(whole.data) * 255 / 16).round()
+    rows = torch.cat([found.to(torch.float64), labels[:, None]], dim=1).tolist()
+    assert sorted(rows) == sorted(torch.cat([expected, torch.as_tensor(whole.target)[:, None]], dim=1).tolist())
+
+
+def test_a_damaged_file_of_digits_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / digits.FILE).write_bytes(gzip.compress(b"1,2,3\n")[:-4])
+    monkeypatch.setattr(digits, "folder", lambda: tmp_path)
+    with pytest.raises(DataError, match=r"digits.csv.gz cannot be read"):
+        digits.load()
