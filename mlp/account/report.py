@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import asdict
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from infra.naming import PROJECT, deploy_role_name
 from mlp.account.operation import Bootstrapped
@@ -55,7 +58,7 @@ def next_steps(options: BootstrapOptions, result: Bootstrapped) -> str:
         return "\nThis was a dry run: nothing was changed."
     lines = ["", "Stack files, under `settings`:"]
     for file, settings in stack_settings(options, result).items():
-        lines += [f"  {file}", *(f"    {key}: {value}" for key, value in settings.items())]
+        lines += [f"  {file}", *indent(yaml.safe_dump(settings, width=1000).rstrip(), "    ").splitlines()]
     lines += ["", "GitHub variables:"]
     for environment, variables in github_variables(options, result).items():
         where = f" --env {environment}" if environment else ""
@@ -72,16 +75,16 @@ def next_steps(options: BootstrapOptions, result: Bootstrapped) -> str:
     return "\n".join(lines)
 
 
-def stack_settings(options: BootstrapOptions, result: Bootstrapped) -> dict[str, dict[str, str]]:
-    """What to write into each stack file, dotted keys under `settings`."""
-    files: dict[str, dict[str, str]] = {}
+def stack_settings(options: BootstrapOptions, result: Bootstrapped) -> dict[str, dict[str, Any]]:
+    """Return what to merge into the `settings` of each stack file, by the file's name."""
+    files: dict[str, dict[str, Any]] = {}
     for environment in options.environments:
         deployer = {"deploy_role_arn": _role_arn(result, deploy_role_name(environment))}
-        platform = {**deployer, "cluster.preview_role": _role_arn(result, PREVIEW_ROLE)}
+        platform: dict[str, Any] = {**deployer, "cluster": {"preview_role": _role_arn(result, PREVIEW_ROLE)}}
         if options.permissions_boundary:
             platform["permissions_boundary_arn"] = options.permissions_boundary
         if result.zone:
-            platform["edge.zone_id"] = result.zone.id
+            platform["edge"] = {"zone_id": result.zone.id}
         files[f"Pulumi.{environment}.yaml"] = platform
         files[f"stacks/workloads/Pulumi.{environment}.yaml"] = deployer
     return files

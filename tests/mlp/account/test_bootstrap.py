@@ -1,13 +1,17 @@
 import json
+import re
 
 import boto3
 import pytest
+import yaml
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 
+from infra.settings.settings import PlatformSettings
 from mlp.account.identity import same_document
 from mlp.account.operation import bootstrap
 from mlp.account.plan import COST_TAGS, GITHUB_ISSUER
 from mlp.account.report import as_data, next_steps
+from mlp.engine.programs import PLATFORM
 from mlp.shared.errors import PlatformError
 from tests.iam_evaluator import allows, trusts
 from tests.mlp.account.builders import ACCOUNT, EMAIL, Quiet, options, refusal
@@ -239,7 +243,7 @@ def test_a_zone_is_made_once_and_its_name_servers_are_told(account):
     assert again.zone
     assert (first.zone.id, first.zone.name_servers) == (again.zone.id, again.zone.name_servers)
     said = next_steps(options(zone="ml.example.org"), first)
-    assert f"edge.zone_id: {first.zone.id}" in said
+    assert f"    edge:\n      zone_id: {first.zone.id}\n" in said
     assert f"set its NS records to {', '.join(first.zone.name_servers)}" in said
 
 
@@ -270,7 +274,7 @@ def test_the_ids_are_told_where_they_belong(account):
     data = as_data(options(**asked), result)
     assert data["stack_settings"]["Pulumi.prod.yaml"] == {
         "deploy_role_arn": f"arn:aws:iam::{ACCOUNT}:role/ml-platform-deploy-prod",
-        "cluster.preview_role": f"arn:aws:iam::{ACCOUNT}:role/ml-platform-preview",
+        "cluster": {"preview_role": f"arn:aws:iam::{ACCOUNT}:role/ml-platform-preview"},
         "permissions_boundary_arn": asked["permissions_boundary"],
     }
     assert data["github_variables"]["dev"] == {"DEPLOY_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/ml-platform-deploy-dev"}
@@ -284,6 +288,21 @@ def test_the_ids_are_told_where_they_belong(account):
     arn = data["github_variables"]["prod"]["DEPLOY_ROLE_ARN"]
     assert f"gh variable set DEPLOY_ROLE_ARN --repo team/platform --env prod --body {arn}" in said
     assert "--body 's3://team-state?region=us-east-1'" in said
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_the_printed_lines_merged_into_a_stack_file_are_settings_that_hold(account, environment):
+    asked = {"permissions_boundary": f"arn:aws:iam::{ACCOUNT}:policy/bound"}
+    printed = next_steps(options(**asked), run(account, **asked))
+    [block] = re.findall(rf"^  Pulumi\.{environment}\.yaml\n((?:    .*\n)+)", printed, re.MULTILINE)
+    committed = json.loads(PLATFORM.config(environment).values["ml-platform:settings"])
+    merged = {"environment": environment, **committed}
+    for key, value in yaml.safe_load(block).items():
+        merged[key] = {**merged.get(key, {}), **value} if isinstance(value, dict) else value
+    settings = PlatformSettings.model_validate(merged)
+    assert settings.deploy_role_arn == f"arn:aws:iam::{ACCOUNT}:role/ml-platform-deploy-{environment}"
+    assert settings.cluster.preview_role == f"arn:aws:iam::{ACCOUNT}:role/ml-platform-preview"
+    assert settings.permissions_boundary_arn == asked["permissions_boundary"]
 
 
 def test_who_is_without_a_boundary_or_ids_is_told_what_that_means(account):
