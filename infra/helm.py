@@ -11,6 +11,8 @@ import pulumi_kubernetes as kubernetes
 from infra.facts.charts import Chart
 
 RELEASE_TIMEOUT_S = 900
+PATCH_FORCE = {"pulumi.com/patchForce": "true"}
+"""Annotations of a patch that takes its fields over from Helm, which owns what a chart made, defaults included."""
 
 
 def release(

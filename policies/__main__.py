@@ -2,6 +2,9 @@
 
 Pulumi starts it in its own folder, and it serves until it is stopped. A policy of Pulumi's has one level everywhere, so
 a rule that is mandatory here and advisory there is two policies, of which the stack's name lets one speak.
+
+A rule that judges each resource by itself is a resource policy: `pulumi up` asks it before it creates the resource,
+when all inputs are known. One that needs the whole plan is a stack policy, asked at the end of a preview or an update.
 """
 
 from __future__ import annotations
@@ -17,12 +20,14 @@ from pulumi_policy import (
     PolicyPack,
     PolicyResource,
     ReportViolation,
+    ResourceValidationArgs,
+    ResourceValidationPolicy,
     StackValidationArgs,
     StackValidationPolicy,
 )
 from pulumi_policy.proxy import UnknownValueError
 
-from policies.rules import RULES, Context, Level, PlannedResource, Rule
+from policies.rules import RULES, Context, Level, PlannedResource, Rule, Violation
 from policies.rules.exemptions import Exemption, ExemptionsError, load
 from policies.rules.judging import EXEMPTIONS, judge, over
 from policies.rules.model import UNKNOWN
@@ -51,48 +56,62 @@ def _item(container: Any, key: Any) -> Any:
         return UNKNOWN
 
 
-def as_planned(resource: PolicyResource) -> PlannedResource:
-    """A resource of Pulumi's as the rules see it."""
+def as_planned(resource: PolicyResource | ResourceValidationArgs) -> PlannedResource:
+    """Return a resource of Pulumi's as the rules see it."""
+    properties = plain(resource.props)
+    # While a cluster's kubeconfig is unknown, Pulumi hands over its objects without any property.
+    unknown = not properties and resource.resource_type.startswith("kubernetes:")
     return PlannedResource(
         urn=resource.urn,
         type=resource.resource_type,
         name=resource.name,
-        properties=plain(resource.props),
-        dependencies=tuple(one.urn for one in resource.dependencies),
+        properties=UNKNOWN if unknown else properties,
+        dependencies=tuple(one.urn for one in getattr(resource, "dependencies", ())),
         protect=bool(resource.opts.protect),
         default_tags=default_tags(plain(resource.provider.props)) if resource.provider else {},
     )
 
 
-def context_of(args: StackValidationArgs) -> Context:
-    """The context of a preview: its stack, and neither prices nor marks on secrets."""
-    urn = next((one.urn for one in args.resources), "")
+def context_of(urn: str) -> Context:
+    """Return the context in which a resource of a preview is judged: neither prices nor marks on secrets are known."""
     environment = urn.partition("::")[0].rpartition(":")[2]
     return Context(environment=environment, today=date.today(), marks_secrets=False)  # noqa: DTZ011  as people count
 
 
-def as_policies(rule: Rule, exemptions: Sequence[Exemption]) -> list[StackValidationPolicy]:
-    """A rule as policies of Pulumi's, one for each level that it may have."""
+def as_policies(rule: Rule, exemptions: Sequence[Exemption]) -> list[Policy]:
+    """Return a rule as policies of Pulumi's, one for each level that it may have."""
     return [_as_policy(rule, level, exemptions) for level in sorted(rule.levels, reverse=True)]
 
 
-def _as_policy(rule: Rule, level: Level, exemptions: Sequence[Exemption]) -> StackValidationPolicy:
-    def validate(args: StackValidationArgs, report: ReportViolation) -> None:
-        context = context_of(args)
+def _as_policy(rule: Rule, level: Level, exemptions: Sequence[Exemption]) -> Policy:
+    def judged(
+        args: ResourceValidationArgs | StackValidationArgs,
+        resources: Sequence[PolicyResource | ResourceValidationArgs],
+    ) -> list[Violation]:
+        context = context_of(resources[0].urn if resources else "")
         if rule.level_in(context.environment) is not level:
             args.not_applicable(f"in {context.environment or 'an empty stack'} it is not asked at this level")
         if rule.offline_alone:
             args.not_applicable(rule.offline_alone)
-        judgement = judge([rule], [[as_planned(one) for one in args.resources]], context, exemptions)
-        for violation in (*judgement.violations, *judgement.advisories):
-            if violation.rule == rule.name:
-                report(violation.message, violation.urn)
+        judgement = judge([rule], [[as_planned(one) for one in resources]], context, exemptions)
+        return [one for one in (*judgement.violations, *judgement.advisories) if one.rule == rule.name]
 
-    return StackValidationPolicy(
-        name=rule.name if len(rule.levels) == 1 or level is Level.MANDATORY else f"{rule.name}-{level}",
-        description=rule.description,
-        validate=validate,
-        enforcement_level=EnforcementLevel(level.value),
+    def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
+        for violation in judged(args, [args]):
+            report(violation.message, None)
+
+    def validate_stack(args: StackValidationArgs, report: ReportViolation) -> None:
+        for violation in judged(args, args.resources):
+            report(violation.message, violation.urn)
+
+    name = rule.name if len(rule.levels) == 1 or level is Level.MANDATORY else f"{rule.name}-{level}"
+    enforcement = EnforcementLevel(level.value)
+    if rule.whole_plan:
+        return StackValidationPolicy(
+            name=name, description=rule.description, validate=validate_stack, enforcement_level=enforcement
+        )
+    return ResourceValidationPolicy(
+        name=name, description=rule.description, validate=validate, enforcement_level=enforcement
     )
 
 
@@ -100,7 +119,7 @@ def exemptions_policy(exemptions: Sequence[Exemption]) -> StackValidationPolicy:
     """The policy that no exemption is over."""
 
     def validate(args: StackValidationArgs, report: ReportViolation) -> None:
-        for violation in over(exemptions, context_of(args)):
+        for violation in over(exemptions, context_of(args.resources[0].urn if args.resources else "")):
             report(violation.message, None)
 
     return StackValidationPolicy(

@@ -102,7 +102,10 @@ class Cluster(pulumi.ComponentResource):
             skip_default_security_groups=True,
             kube_proxy_addon_options=eks.KubeProxyAddonOptionsArgs(version=addons.kube_proxy),
             vpc_cni_options=eks.VpcCniOptionsArgs(
-                addon_version=addons.vpc_cni, enable_prefix_delegation=True, enable_network_policy=True
+                addon_version=addons.vpc_cni,
+                enable_prefix_delegation=True,
+                enable_network_policy=True,
+                log_level="INFO",  # the component's own default is DEBUG, on every node
             ),
             coredns_addon_options=eks.CoreDnsAddonOptionsArgs(enabled=False),  # needs nodes: see addons.py
             # The component wants to know how an explicit AWS provider logs in, even when it logs in like any client.

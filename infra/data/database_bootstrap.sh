@@ -5,12 +5,13 @@ for owner in "$@"; do
     export password
     psql --no-psqlrc --quiet --tuples-only --set ON_ERROR_STOP=1 --set owner="$owner" <<'SQL'
 \getenv password password
+-- Kubernetes makes one dollar sign of two in a container's command, so the body has a tag.
 -- Statements with a password are kept out of the server's log, where the administrator may do so.
-DO $$
+DO $body$
 BEGIN
     PERFORM set_config('log_min_error_statement', 'panic', false), set_config('log_min_duration_statement', '-1', false);
 EXCEPTION WHEN insufficient_privilege THEN NULL;
-END $$;
+END $body$;
 SELECT format('CREATE ROLE %I LOGIN', :'owner')
     WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'owner') \gexec
 ALTER ROLE :"owner" PASSWORD :'password';

@@ -223,7 +223,7 @@ class Airflow(pulumi.ComponentResource):
             metadata={"name": "airflow-training", "namespace": self._args.training_namespace},
             rules=[
                 {"api_groups": ["ray.io"], "resources": ["rayjobs"], "verbs": ["create", "delete", *looking]},
-                {"api_groups": [""], "resources": ["pods", "pods/log"], "verbs": looking},
+                {"api_groups": [""], "resources": ["events", "pods", "pods/log"], "verbs": looking},
             ],
             opts=self._child,
         )

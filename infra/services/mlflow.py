@@ -182,11 +182,12 @@ class Mlflow(pulumi.ComponentResource):
         )
 
     def _beside_the_release(self, release: pulumi.Resource, monitoring: ExternalSecret) -> None:
-        """What the chart has no values for."""
+        """Make what the chart has no values for."""
         after = pulumi.ResourceOptions(parent=self, depends_on=[release])
         kubernetes.apps.v1.DeploymentPatch(
             f"{self._name}-grace",
-            metadata={"name": "mlflow", "namespace": self._namespace.name},
+            # Helm's create owns the field's default; without force the API server refuses the patch as a conflict.
+            metadata={"name": "mlflow", "namespace": self._namespace.name, "annotations": helm.PATCH_FORCE},
             spec={"template": {"spec": {"termination_grace_period_seconds": GRACE_S}}},
             opts=after,
         )

@@ -6,13 +6,38 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
+import pulumi_kubernetes as kubernetes
 
 from infra import helm
 from infra.cluster.namespaces import Admission, Namespace, NamespaceArgs, Peer
 from infra.facts import charts
 
 NAMESPACE = "ray-operator"
+_ACCOUNT = "kuberay-operator"
+_RBAC, _LEADER = "rbac.authorization.k8s.io", "leader-election"
 _METRICS_PORT = 8080
+_LOOK, _KEEP = ("get", "list", "watch"), ("create", "delete", "patch", "update")
+_PARTS = ("finalizers", "status")
+_RULES: tuple[kubernetes.rbac.v1.PolicyRuleArgsDict, ...] = (
+    {"api_groups": [""], "resources": ["pods"], "verbs": [*_LOOK, *_KEEP, "deletecollection"]},
+    {"api_groups": [""], "resources": ["services"], "verbs": [*_LOOK, *_KEEP]},
+    {"api_groups": ["", "events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
+    {"api_groups": ["batch"], "resources": ["jobs"], "verbs": [*_LOOK, *_KEEP]},
+    {
+        "api_groups": ["ray.io"],
+        "resources": ["rayclusters", "rayjobs", "rayservices"],
+        "verbs": [*_LOOK, *_KEEP],
+    },
+    {
+        "api_groups": ["ray.io"],
+        "resources": [f"{kind}/{part}" for kind in ("rayclusters", "rayjobs", "rayservices") for part in _PARTS],
+        "verbs": ["get", "patch", "update"],
+    },
+)
+"""What the operator does in the cluster. The chart's own role adds every Secret, account, role and binding of every
+namespace, for parts of KubeRay that are not used here. A role of the watched namespace would not do: it goes with the
+namespace, and nobody could take the finalizers off what lies in it.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +66,7 @@ class RayOperator(pulumi.ComponentResource):
             ),
             pulumi.ResourceOptions(parent=self),
         )
+        rights = self._rights(name, namespace.name)
         self.ready = helm.release(
             f"{name}-release",
             charts.KUBERAY_OPERATOR,
@@ -48,12 +74,51 @@ class RayOperator(pulumi.ComponentResource):
             namespace=namespace.name,
             values={
                 "watchNamespace": list(args.watched),
+                "serviceAccount": {"name": _ACCOUNT},
+                "rbacEnable": False,
                 "priorityClassName": "platform-system",
                 # The chart's limit of 512 MiB is too little for clusters of many workers.
                 "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
                 "metrics": {"enabled": True, "serviceMonitor": {"enabled": True}},
             },
             parent=self,
-            needs=[*args.needs, *namespace.ready],
+            needs=[*args.needs, *namespace.ready, *rights],
         )
         self.register_outputs({})
+
+    def _rights(self, name: str, namespace: pulumi.Input[str]) -> list[pulumi.Resource]:
+        """Make what lets the operator's account do its work in the cluster and, to elect a leader, in its namespace."""
+        rbac, child = kubernetes.rbac.v1, pulumi.ResourceOptions(parent=self)
+        subject: kubernetes.rbac.v1.SubjectArgsDict = {
+            "kind": "ServiceAccount",
+            "name": _ACCOUNT,
+            "namespace": namespace,
+        }
+        role = rbac.ClusterRole(f"{name}-role", metadata={"name": _ACCOUNT}, rules=list(_RULES), opts=child)
+        binding = rbac.ClusterRoleBinding(
+            f"{name}-role-binding",
+            metadata={"name": _ACCOUNT},
+            role_ref={"api_group": _RBAC, "kind": "ClusterRole", "name": _ACCOUNT},
+            subjects=[subject],
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[role]),  # known to it by name alone
+        )
+        leader = rbac.Role(
+            f"{name}-leader",
+            metadata={"name": _LEADER, "namespace": namespace},
+            rules=[
+                {
+                    "api_groups": ["coordination.k8s.io"],
+                    "resources": ["leases"],
+                    "verbs": ["create", "get", "list", "update"],
+                }
+            ],
+            opts=child,
+        )
+        leader_binding = rbac.RoleBinding(
+            f"{name}-leader-binding",
+            metadata={"name": _LEADER, "namespace": namespace},
+            role_ref={"api_group": _RBAC, "kind": "Role", "name": _LEADER},
+            subjects=[subject],
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[leader]),
+        )
+        return [binding, leader_binding]

@@ -97,8 +97,9 @@ class Services(pulumi.ComponentResource):
             self._child,
         )
         self.tracking = self._make_tracking()
-        operator = RayOperatorArgs(watched=(training_namespace.NAMESPACE,), needs=self._controllers.base)
-        RayOperator("ray", operator, self._child)
+        operator = RayOperator(
+            "ray", RayOperatorArgs(watched=(training_namespace.NAMESPACE,), needs=self._controllers.base), self._child
+        )
         self.training = TrainingNamespace(
             "training",
             TrainingNamespaceArgs(
@@ -106,7 +107,8 @@ class Services(pulumi.ComponentResource):
                 role_arn=args.role_arns["training"],
                 max_gpus=args.settings.max_training_gpus,
                 secrets=self._controllers.secrets,
-                needs=self._controllers.base,
+                # Ray's objects carry a finalizer of the operator, without which the namespace would never go.
+                needs=[*self._controllers.base, operator.ready],
             ),
             self._child,
         )

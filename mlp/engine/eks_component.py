@@ -2,8 +2,8 @@
 
 The component runs in its provider's own process, so nothing of it is seen in a program. Both clouds expand it here into
 the children that pulumi-eks registers for the arguments this platform uses, so that plans, rules and prices see them.
-Source: pulumi/pulumi-eks v4.3.0, nodejs/eks/cluster/cluster.ts (`createCore`, `createCluster`),
-addons/cni-addon.ts.
+Source: pulumi/pulumi-eks, nodejs/eks/cluster/cluster.ts (`createCore`, `createCluster`) and addons/cni-addon.ts, which
+did not change between v4.3.0, whose component was run and compared, and `VERSION`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from mlp.engine.values import ResourceReference, revealed
 from mlp.shared.errors import PlatformError
 
 TYPE = "eks:index:Cluster"
+VERSION = "4.4.0"
+"""The version of pulumi-eks whose component this is; a test ties it to the pinned one."""
 _EXPANDED = {
     "authenticationMode",
     "corednsAddonOptions",
@@ -41,6 +43,14 @@ _EXPANDED = {
     "version",
     "vpcCniOptions",
     "vpcId",
+}
+_EXPANDED_CNI = {
+    "addonVersion",
+    "enableNetworkPolicy",
+    "enablePrefixDelegation",
+    "logLevel",
+    "resolveConflictsOnCreate",
+    "resolveConflictsOnUpdate",
 }
 
 Make = Callable[[Registration], Created]
@@ -101,6 +111,7 @@ def expand(component: Registration, make: Make, made: Made) -> Expanded:
             },
         },
         also_depends_on=component.dependencies,
+        ignore_changes=("accessConfig.bootstrapClusterCreatorAdminPermissions", "bootstrapSelfManagedAddons"),
     )
     created = make(cluster)
     cluster_name = created.outputs["name"]
@@ -153,6 +164,7 @@ class _Children:
         custom: bool = True,
         depends_on: tuple[Registration, ...] = (),
         also_depends_on: tuple[str, ...] = (),
+        ignore_changes: tuple[str, ...] = (),
     ) -> Registration:
         child = replace(
             self.parent,
@@ -164,7 +176,7 @@ class _Children:
             inputs={key: value for key, value in inputs.items() if value is not None},
             dependencies=(*(one.urn for one in depends_on), *also_depends_on),
             protect=False,
-            ignore_changes=(),
+            ignore_changes=ignore_changes,
         )
         return replace(child, aliases=former_urns(child, (), self.parent))
 
@@ -188,24 +200,49 @@ def _addons(
     cni_parent = child("eks:index:VpcCniAddon", f"{component.name}-vpc-cni", {}, custom=False)
     yield cni_parent
     options = args.get("vpcCniOptions") or {}
-    configuration = {
-        "enableNetworkPolicy": str(bool(options.get("enableNetworkPolicy"))).lower(),
-        "env": {"ENABLE_PREFIX_DELEGATION": str(bool(options.get("enablePrefixDelegation"))).lower()},
-    }
+    unknown = sorted(set(options) - _EXPANDED_CNI)
+    if unknown:
+        raise PlatformError(
+            f"{TYPE} {component.name}: option {', '.join(unknown)} of vpcCniOptions is not expanded offline; "
+            "add what it sets to mlp/engine/eks_component.py"
+        )
     yield _Children(cni_parent)(
         "aws:eks/addon:Addon",
         f"{component.name}-vpc-cni",
         {
             **common,
+            **{key: options[key] for key in ("resolveConflictsOnCreate", "resolveConflictsOnUpdate") if key in options},
             "addonName": "vpc-cni",
             "addonVersion": options.get("addonVersion"),
-            "configurationValues": json.dumps(configuration),
+            "configurationValues": json.dumps(_cni_configuration(options), separators=(",", ":"), sort_keys=True),
         },
         depends_on=(cluster,),
     )
     if (args.get("corednsAddonOptions") or {}).get("enabled"):
         coredns = {**common, "addonName": "coredns"}
         yield child("aws:eks/addon:Addon", f"{component.name}-coredns", coredns, depends_on=(cluster,))
+
+
+def _cni_configuration(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the add-on's values: the component sets most variables itself, whether or not they were given."""
+    env = {
+        "AWS_VPC_ENI_MTU": "9001",
+        "AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG": "false",
+        "AWS_VPC_K8S_CNI_EXTERNALSNAT": "false",
+        "AWS_VPC_K8S_CNI_LOGLEVEL": options.get("logLevel") or "DEBUG",
+        "AWS_VPC_K8S_CNI_LOG_FILE": "/host/var/log/aws-routed-eni/ipamd.log",
+        "AWS_VPC_K8S_CNI_VETHPREFIX": "eni",
+        "AWS_VPC_K8S_PLUGIN_LOG_FILE": "/var/log/aws-routed-eni/plugin.log",
+        "AWS_VPC_K8S_PLUGIN_LOG_LEVEL": "DEBUG",
+        "ENABLE_POD_ENI": "false",
+        "WARM_ENI_TARGET": "1",
+    }
+    if options.get("enablePrefixDelegation"):
+        env["ENABLE_PREFIX_DELEGATION"] = "true"
+    configuration: dict[str, Any] = {"env": env, "init": {"env": {"DISABLE_TCP_EARLY_DEMUX": "false"}}}
+    if "enableNetworkPolicy" in options:
+        configuration["enableNetworkPolicy"] = str(options["enableNetworkPolicy"]).lower()
+    return configuration
 
 
 def _region(created: Created) -> str:
@@ -217,7 +254,9 @@ def _kubeconfig(cluster: Created, login: Mapping[str, Any], region: str) -> str:
     command = ["--region", region, "eks", "get-token", "--cluster-name", cluster.outputs["name"], "--output", "json"]
     if login.get("roleArn"):
         command += ["--role", login["roleArn"]]
-    user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1beta1", "command": "aws", "args": command}}
+    api_version = "client.authentication.k8s.io/v1beta1"
+    env = [{"name": "KUBERNETES_EXEC_INFO", "value": f'{{"apiVersion": "{api_version}"}}'}]
+    user = {"exec": {"apiVersion": api_version, "command": "aws", "args": command, "env": env}}
     place = {
         "server": cluster.outputs["endpoint"],
         "certificate-authority-data": cluster.outputs["certificateAuthority"]["data"],

@@ -32,6 +32,7 @@ WITHIN_BUDGET = Rule(
     name="within-budget",
     description="What an environment costs a month while nobody uses it is less than its budget.",
     check=_within_budget,
+    whole_plan=True,
     eased={"local": Level.OFF},
     offline_alone="prices are known offline alone: run `mlp policy`",
 )

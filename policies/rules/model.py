@@ -40,7 +40,8 @@ class PlannedResource:
     urn: str
     type: str
     name: str
-    properties: Mapping[str, Any]
+    properties: Any
+    """A mapping by name; `UNKNOWN` as a whole while what makes the resource, such as a new cluster, is not known."""
     dependencies: tuple[str, ...] = ()
     """URNs of what its inputs come from."""
     protect: bool = False
@@ -80,6 +81,8 @@ class Rule:
     check: Callable[[Plan, Context], Iterable[Finding]]
     level: Level = Level.MANDATORY
     eased: Mapping[str, Level] = field(default_factory=dict)
+    whole_plan: bool = False
+    """Whether it needs more than one resource to say what is wrong with one; others are asked of each by itself."""
     offline_alone: str | None = None
     """Why Pulumi's pack cannot ask it, if it cannot."""
 

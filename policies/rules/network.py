@@ -93,6 +93,7 @@ NO_OPEN_INGRESS = Rule(
     description=f"The world (a range shorter than /{_WORLD_BITS}) reaches port {HTTPS} of the load balancer alone, and "
     f"port {HTTP} where that only redirects.",
     check=_no_open_ingress,
+    whole_plan=True,
 )
 
 

@@ -43,6 +43,7 @@ GPU_POOLS_ON_SPOT = Rule(
     name="gpu-pools-on-spot",
     description="GPUs are bought as spot capacity; an on-demand pool may stand behind a spot one.",
     check=_gpu_pools_on_spot,
+    whole_plan=True,
 )
 
 

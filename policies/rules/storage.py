@@ -45,6 +45,7 @@ NO_PUBLIC_BUCKET = Rule(
     name="no-public-bucket",
     description="Every bucket is closed to the public by a public access block with all four flags on.",
     check=_no_public_bucket,
+    whole_plan=True,
 )
 
 
@@ -72,6 +73,7 @@ BUCKETS_OVER_TLS = Rule(
     name="buckets-over-tls",
     description="The policy of every bucket refuses requests that do not come over TLS.",
     check=_buckets_over_tls,
+    whole_plan=True,
 )
 
 
@@ -88,6 +90,7 @@ BUCKETS_VERSIONED = Rule(
     name="buckets-versioned",
     description="Every bucket keeps the versions of what is overwritten or deleted.",
     check=_buckets_versioned,
+    whole_plan=True,
 )
 
 
@@ -108,6 +111,7 @@ BUCKETS_ENCRYPTED = Rule(
     name="buckets-encrypted",
     description="Every bucket says how it encrypts: with a KMS key, or with S3's own where AWS delivers logs.",
     check=_buckets_encrypted,
+    whole_plan=True,
 )
 
 STORAGE_RULES = (NO_PUBLIC_BUCKET, BUCKETS_OVER_TLS, BUCKETS_VERSIONED, BUCKETS_ENCRYPTED)

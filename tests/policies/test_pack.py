@@ -18,6 +18,7 @@ import pytest
 import yaml
 from google.protobuf import empty_pb2, json_format, struct_pb2
 from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc
+from pulumi_policy import ResourceValidationPolicy, StackValidationPolicy
 from pulumi_policy.policy import _NotApplicableError
 from pulumi_policy.proxy import UNKNOWN_ARRAY_VALUE, UNKNOWN_STRING_VALUE, unknown_checking_proxy
 
@@ -60,9 +61,15 @@ def reports(policy, *resources):
         raise _NotApplicableError(reason)
 
     reported: list[tuple[str, str | None]] = []
-    args = SimpleNamespace(resources=resources, not_applicable=not_applicable)
+
+    def asked(args):
+        policy.validate(args, lambda message, urn=None: reported.append((message, urn or getattr(args, "urn", None))))
+
     try:
-        policy.validate(args, lambda message, urn=None: reported.append((message, urn)))
+        if isinstance(policy, StackValidationPolicy):
+            asked(SimpleNamespace(resources=resources, not_applicable=not_applicable))
+        for one in resources if isinstance(policy, ResourceValidationPolicy) else ():
+            asked(SimpleNamespace(**vars(one), not_applicable=not_applicable))
     except _NotApplicableError as error:
         return error.reason
     return reported
@@ -215,10 +222,23 @@ def provider_of(resource):
 
 
 def diagnostics(served, resources):
-    request = analyzer_pb2.AnalyzeStackRequest(
-        resources=[sent(one, provider=provider_of(one) if one.type.startswith("aws:") else None) for one in resources]
-    )
-    return served.AnalyzeStack(request, timeout=60).diagnostics
+    """What the pack says of a stack: of each resource before it is made, and of all at the end."""
+    found = []
+    for one in resources:
+        provider = provider_of(one) if one.type.startswith("aws:") else None
+        whole = sent(one, provider=provider)
+        request = analyzer_pb2.AnalyzeRequest(
+            urn=one.urn,
+            type=one.type,
+            name=one.name,
+            properties=whole.properties,
+            options=whole.options,
+            provider=provider,
+        )
+        found += served.Analyze(request, timeout=60).diagnostics
+    everything = [sent(one, provider=provider_of(one) if one.type.startswith("aws:") else None) for one in resources]
+    found += served.AnalyzeStack(analyzer_pb2.AnalyzeStackRequest(resources=everything), timeout=60).diagnostics
+    return found
 
 
 def test_the_real_pack_tells_pulumi_of_every_policy(pack, served):
@@ -230,16 +250,18 @@ def test_the_real_pack_tells_pulumi_of_every_policy(pack, served):
     }
 
 
+def test_the_real_pack_lets_a_new_stack_pass_whose_cluster_is_not_known_yet(served):
+    resources = as_planned(planned("prod")[0])
+    bare = [replace(one, properties={}) if one.type.startswith("kubernetes:") else one for one in resources]
+    assert [(one.policyName, one.message) for one in diagnostics(served, bare)] == []
+
+
 def test_the_real_pack_speaks_of_what_is_broken_in_the_real_stack_and_of_nothing_else(served):
     resources = as_planned(planned("prod")[0])
     [database] = [one for one in resources if one.type == "aws:rds/instance:Instance"]
     broken = replace(database, properties={**database.properties, "publiclyAccessible": True})
     [found] = diagnostics(served, [broken if one is database else one for one in resources])
-    assert (found.policyName, found.urn, found.enforcementLevel) == (
-        "database-private",
-        database.urn,
-        analyzer_pb2.MANDATORY,
-    )
+    assert (found.policyName, found.enforcementLevel) == ("database-private", analyzer_pb2.MANDATORY)
     assert "publiclyAccessible of database-instance is True and must be false" in found.message
 
 

@@ -60,7 +60,7 @@ _ADDONS: Mapping[str, tuple[Manifest, ...]] = {
         _addon("ebs-csi-node").pods("DaemonSet", "", dict.fromkeys(_CSI_NODE, _CSI), tolerations=_ANYWHERE),
     ),
 }
-_KNOWN_SETTINGS = {"enableNetworkPolicy", "env", "controller.extraVolumeTags"}
+_KNOWN_SETTINGS = {"enableNetworkPolicy", "env", "init.env", "controller.extraVolumeTags"}
 """Of `configurationValues`, by its path: what changes no request."""
 
 

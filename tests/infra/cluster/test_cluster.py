@@ -118,5 +118,7 @@ def test_the_network_addons_come_pinned_with_the_cluster_and_enforce_network_pol
     addons = inputs_of(deploy_cluster(), "aws:eks/addon:Addon")
     assert set(addons) == {"cluster-kube-proxy", "cluster-vpc-cni"}
     assert all("-eksbuild." in one["addonVersion"] for one in addons.values())
-    assert '"enableNetworkPolicy": "true"' in addons["cluster-vpc-cni"]["configurationValues"]
-    assert '"ENABLE_PREFIX_DELEGATION": "true"' in addons["cluster-vpc-cni"]["configurationValues"]
+    values = json.loads(addons["cluster-vpc-cni"]["configurationValues"])
+    assert values["enableNetworkPolicy"] == "true"
+    assert values["env"]["ENABLE_PREFIX_DELEGATION"] == "true"
+    assert values["env"]["AWS_VPC_K8S_CNI_LOGLEVEL"] == "INFO"

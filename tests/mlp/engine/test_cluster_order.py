@@ -46,6 +46,21 @@ def test_nothing_is_put_into_a_namespace_that_is_not_there(platform):
     ] == []
 
 
+FINALIZING = {
+    "kuberay-operator": {"training"},
+    "aws-load-balancer-controller": {"airflow", "mlflow", "monitoring"},
+}
+"""The namespaces in which objects carry a finalizer of a chart's controller: with the controller gone they never go."""
+
+
+@pytest.mark.parametrize("chart", FINALIZING)
+def test_a_controller_goes_after_the_namespaces_whose_objects_it_must_let_go(platform, chart):
+    controller = release_of(platform, chart)
+    for namespace in wanted(platform, NAMESPACE).values():
+        if namespace.inputs["metadata"]["name"] in FINALIZING[chart]:
+            assert controller in ancestors(platform, namespace.urn), namespace.name
+
+
 def test_an_ingress_stands_between_its_controller_and_its_service(platform):
     controller = release_of(platform, "aws-load-balancer-controller")
     for ingress in wanted(platform, INGRESS).values():

@@ -2,6 +2,7 @@
 
 import json
 import runpy
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import yaml
 from infra.facts.kubernetes_versions import TABLE_DATE
 from mlp.engine.clouds.recording import RecordingCloud
 from mlp.engine.deployment import run_declaration, run_program
-from mlp.engine.eks_component import TYPE
+from mlp.engine.eks_component import TYPE, VERSION
 from mlp.engine.programs import PLATFORM, WORKLOADS, Program
 from mlp.engine.values import Secret, revealed
 from mlp.plan import planning
@@ -219,6 +220,32 @@ def cluster(**changes):
     return declare
 
 
+def test_the_expanded_component_is_that_of_the_pinned_version():
+    assert version("pulumi-eks") == VERSION
+
+
+def test_the_network_addon_gets_the_values_that_the_component_sends():
+    options = {"enable_network_policy": True, "enable_prefix_delegation": True, "log_level": "INFO"}
+    deployment = deploy(cluster(vpc_cni_options=options))
+    addon = wanted(deployment, "aws:eks/addon:Addon")["cluster-vpc-cni"]
+    values = json.loads(addon.inputs["configurationValues"])
+    assert values["enableNetworkPolicy"] == "true"
+    assert values["init"] == {"env": {"DISABLE_TCP_EARLY_DEMUX": "false"}}
+    assert {key: values["env"][key] for key in ("ENABLE_PREFIX_DELEGATION", "AWS_VPC_K8S_CNI_LOGLEVEL")} == {
+        "ENABLE_PREFIX_DELEGATION": "true",
+        "AWS_VPC_K8S_CNI_LOGLEVEL": "INFO",
+    }
+    assert len(values["env"]) == 11
+
+
+def test_what_the_component_ignores_on_the_control_plane_is_ignored_here():
+    [control_plane] = wanted(deploy(cluster()), "aws:eks/cluster:Cluster").values()
+    assert control_plane.ignore_changes == (
+        "accessConfig.bootstrapClusterCreatorAdminPermissions",
+        "bootstrapSelfManagedAddons",
+    )
+
+
 def test_the_cluster_component_is_expanded_into_what_pulumi_eks_registers():
     deployment = deploy(cluster(create_oidc_provider=True, version="1.35"))
     made = {(one.wanted.type, one.wanted.name) for one in deployment.resources.values()}
@@ -246,8 +273,9 @@ def test_the_cluster_component_is_expanded_into_what_pulumi_eks_registers():
             "its default node group, security groups and service role are not expanded",
         ),
         ({"service_role": None}, "its default node group, security groups and service role are not expanded"),
+        ({"vpc_cni_options": {"eni_mtu": 1500}}, "option eniMtu of vpcCniOptions is not expanded offline"),
     ],
-    ids=["unknown argument", "default nodes", "default role"],
+    ids=["unknown argument", "default nodes", "default role", "unknown option"],
 )
 def test_what_the_expansion_does_not_cover_is_refused(changes, message):
     with pytest.raises(PlatformError, match=message):
