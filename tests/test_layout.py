@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from mlp.cli import app
+from tests.command_help import first_lines
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 PARTS = ("infra", "mlp", "stacks", "workloads", "policies")
 MAY_IMPORT = {
@@ -117,8 +120,8 @@ def modules_loaded_by(*arguments):
 HEAVY = {"torch", "ray", "mlflow"}
 
 
-def test_the_help_of_mlp_loads_no_provider_and_no_training_library():
-    assert not modules_loaded_by("mlp.cli", "--help") & (HEAVY | {"pulumi", "pulumi_aws", "boto3"})
+def test_the_help_of_mlp_loads_no_provider_no_training_library_and_nothing_that_draws():
+    assert not modules_loaded_by("mlp.cli", "--help") & (HEAVY | {"pulumi", "pulumi_aws", "boto3", "rich", "pydantic"})
 
 
 def test_a_plan_loads_no_training_library():
@@ -164,6 +167,55 @@ def test_every_file_that_documents_and_messages_name_is_there():
     assert missing == set()
 
 
+DOCUMENTS = (
+    *(path for path in REPOSITORY.glob("*.md") if path.name != "CHANGELOG.md"),  # it names what is gone
+    *(REPOSITORY / "docs").rglob("*.md"),
+)
+FOLDERS = (*PARTS, "tests", "bench", "images", "docs")
+OF_OTHER_REPOSITORIES = {"workloads/dags"}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_path_that_a_document_quotes_is_there(document):
+    quoted = set(re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w./-]*)`", document.read_text()))
+    assert [name for name in quoted - OF_OTHER_REPOSITORIES if not (REPOSITORY / name).exists()] == []
+
+
+def headings(document):
+    """The anchors of a document, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_within_the_documents_leads_somewhere(document):
+    links = re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)", document.read_text())
+    targets = [((document.parent / file) if file else document, anchor) for file, anchor in links]
+    assert [
+        f"{target}#{anchor}"
+        for target, anchor in targets
+        if not target.exists() or (anchor and anchor not in headings(target))
+    ] == []
+
+
+def test_the_folders_of_the_readmes_tree_are_there():
+    [tree] = re.findall(r"^```\n(infra/ .+?)^```$", (REPOSITORY / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    folders = {
+        name if at_the_margin else f"mlp/{name}"
+        for at_the_margin, line in ((not line.startswith(" "), line) for line in tree.splitlines())
+        for name in re.findall(r"(?<![\w/])[\w/]+/(?= )", line)
+    }
+    assert len(folders) > 15
+    assert [name for name in folders if not (REPOSITORY / name).is_dir()] == []
+
+
+def test_the_list_of_commands_has_them_all():
+    text = (REPOSITORY / "docs" / "commands.md").read_text()
+    typed = {name for name, line in first_lines(app).items() if line and name != "charts"}
+    assert len(typed) > 15
+    assert [name for name in typed if not re.search(rf"`mlp {name}\b", text)] == []
+
+
 def test_nothing_that_an_editor_or_a_merge_leaves_is_kept():
     places = [REPOSITORY / name for name in (*PARTS, "tests", "bench", "docs", "images", ".github")]
     found = [path for place in places for end in ("orig", "rej", "bak") for path in place.rglob(f"*.{end}")]
@@ -184,3 +236,13 @@ def test_iam_documents_are_written_in_one_place(part):
         if "2012-10-17" in path.read_text()
     }
     assert writers <= {"infra/identity/iam.py"}
+
+
+def test_commands_draw_and_write_files_in_one_place():
+    alone = {"Console": "mlp/shared/console.py", "os.fsync": "mlp/shared/files.py", "mkstemp": "mlp/shared/files.py"}
+    found = {
+        (call, path.relative_to(REPOSITORY).as_posix())
+        for path in (REPOSITORY / "mlp").rglob("*.py")
+        for call in re.findall(rf"\b({'|'.join(alone)})\(", path.read_text())
+    }
+    assert {place for place in found if place[1] != alone[place[0]]} == set()

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mlp.shared.files import write_whole
-
-_WIDTH_WITHOUT_TERMINAL = 240
+from mlp.shared.console import show, write_json
 
 
 def register(app: typer.Typer) -> None:
@@ -90,19 +85,7 @@ def bootstrap(
     )
     result = operation.bootstrap(options, UserClients(region), progress(), dry_run=dry_run)
     if json_file is not None:
-        _write(json_file, json.dumps(report.as_data(options, result), indent=2) + "\n")
+        write_json(json_file, report.as_data(options, result))
         return
-    from rich.console import Console
-
-    # Where nobody looks, lines are not to be broken.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL)
-    console.print(report.table(result))
+    show(report.table(result))
     typer.echo(report.next_steps(options, result))
-
-
-def _write(target: str, text: str) -> None:
-    """To stdout for `-`, else to a file."""
-    if target == "-":
-        typer.echo(text, nl=False)
-        return
-    write_whole(Path(target), text)

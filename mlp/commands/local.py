@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.table import Table
+from mlp.shared.console import STDOUT, show, write_json
 
 AsJson = Annotated[bool, typer.Option("--json", help="Write the result as JSON.")]
 Ports = Annotated[
@@ -23,7 +20,6 @@ Extras = Annotated[
     list[str] | None,
     typer.Option("--with", metavar="EXTRA", help="Start an extra too: aws, an emulator with the local stack applied."),
 ]
-_WIDTH_WITHOUT_TERMINAL = 160
 
 
 def register(app: typer.Typer) -> None:
@@ -45,9 +41,9 @@ def up(port: Ports = None, extra: Extras = None, as_json: AsJson = False) -> Non
     with _terminated_as_interrupted():
         statuses = operations.up(home, port or [], progress(), extra or [])
     if as_json:
-        _write_json(report.as_data(home, statuses))
+        write_json(STDOUT, report.as_data(home, statuses))
     else:
-        _print_table(report.table(statuses))
+        show(report.table(statuses))
         typer.echo(report.how_to_log_in(home))
 
 
@@ -70,9 +66,9 @@ def status(as_json: AsJson = False) -> None:
     home = find_home()
     statuses = operations.status(home, progress())
     if as_json:
-        _write_json(report.as_data(home, statuses))
+        write_json(STDOUT, report.as_data(home, statuses))
     else:
-        _print_table(report.table(statuses))
+        show(report.table(statuses))
 
 
 def logs(
@@ -110,7 +106,7 @@ def env(as_json: AsJson = False) -> None:
 
     variables = environment(find_home(), REQUIRED_NAMES)
     if as_json:
-        _write_json(variables)
+        write_json(STDOUT, variables)
     else:
         typer.echo(exports(variables), nl=False)
 
@@ -131,18 +127,7 @@ def quickstart() -> None:
         statuses = operations.up(home, [], told)
         steps = WorkloadSteps(environment(home, operations.REQUIRED_NAMES))
         summary = Quickstart(steps, told).run()
-    _print_table(report.summary_table(summary, statuses, home))
-
-
-def _write_json(value: object) -> None:
-    typer.echo(json.dumps(value, indent=2))
-
-
-def _print_table(table: Table) -> None:
-    from rich.console import Console
-
-    # Where nobody looks, lines are not to be broken.
-    Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL).print(table)
+    show(report.summary_table(summary, statuses, home))
 
 
 @contextmanager

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mlp.commands.tables import Document, Update, print_or_write
+from mlp.shared import documents
+from mlp.shared.checkout import REPOSITORY
 from mlp.shared.console import show, warn, write_json, write_text
 
 if TYPE_CHECKING:
@@ -84,7 +86,8 @@ def snapshot(
         for name, state in keeping.write(one, plans).items():
             typer.echo(f"{name}: {state}")
         if one == sample.STACK:
-            typer.echo(f"docs/{sample.DOCUMENT.name}: {sample.update(plans)}")
+            written = documents.update(sample.DOCUMENT, sample.MARKS, sample.sample(plans))
+            typer.echo(documents.outcome(sample.DOCUMENT.relative_to(REPOSITORY), written=written))
 
 
 def _earlier(stack: str, against: str | None) -> tuple[str, list[ProgramPlan]]:
@@ -98,21 +101,11 @@ def _earlier(stack: str, against: str | None) -> tuple[str, list[ProgramPlan]]:
     return "the committed plan", read(stack)
 
 
-def settings(
-    update: Annotated[
-        Path | None,
-        typer.Option(
-            "--update", metavar="FILE", help="Write the table between its marks in FILE, the README.", dir_okay=False
-        ),
-    ] = None,
-) -> None:
+def settings(update: Update = False, document: Document = None) -> None:
     """Show every setting of a stack file.
 
-    What it may be, its default, what it is.
+    What it may be, its default, what it is: the table in docs/settings.md.
     """
-    from mlp.review import settings_table
+    from mlp.review.settings_table import DOCUMENT, MARKS, settings_table
 
-    if update is None:
-        typer.echo(settings_table.settings_table())
-    else:
-        typer.echo(f"{update}: {'written' if settings_table.update(update) else 'is current'}", err=True)
+    print_or_write(settings_table(), MARKS, update=update, document=document, committed=DOCUMENT)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from mlp.commands.tables import Document, Update, print_or_write
 from mlp.shared.console import STDOUT, warn, write_json
 
 POLICY_EXIT_CODE = 3
@@ -55,21 +55,11 @@ def policy(
         raise typer.Exit(POLICY_EXIT_CODE)
 
 
-def policies(
-    update: Annotated[
-        Path | None,
-        typer.Option(
-            "--update",
-            metavar="FILE",
-            help="Write the table between its marks in FILE, docs/policies.md.",
-            dir_okay=False,
-        ),
-    ] = None,
-) -> None:
-    """Show every rule, and its level in each environment."""
-    from mlp.review.policy import table as policy_table
+def policies(update: Update = False, document: Document = None) -> None:
+    """Show every rule, and its level in each environment.
 
-    if update is None:
-        typer.echo(policy_table.policy_table())
-    else:
-        typer.echo(f"{update}: {'written' if policy_table.update(update) else 'is current'}", err=True)
+    The table in docs/policies.md.
+    """
+    from mlp.review.policy.table import DOCUMENT, MARKS, policy_table
+
+    print_or_write(policy_table(), MARKS, update=update, document=document, committed=DOCUMENT)

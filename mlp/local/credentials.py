@@ -6,8 +6,9 @@ import json
 import secrets
 from dataclasses import asdict, dataclass, field, fields
 
-from mlp.local.home import Home, read_json, write_private
+from mlp.local.home import Home, read_json
 from mlp.shared.errors import PlatformError
+from mlp.shared.files import write_private
 
 MLFLOW_USERNAME = "admin"
 

@@ -7,9 +7,10 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mlp.local.home import Home, write_private
+from mlp.local.home import Home
 from mlp.local.processes import Launch
 from mlp.local.service import HOST, Service, ask, require_package
+from mlp.shared.files import write_private
 
 Apply = Callable[[str], dict[str, Any]]
 """From the emulator's URL to the stack's outputs."""

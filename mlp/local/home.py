@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -110,23 +109,6 @@ def prepare(home: Home) -> None:
     for folder in (home.log("any").parent, home.artifacts, home.data, home.checkpoints, home.registry):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     home.artifacts.parent.chmod(0o700)
-
-
-def write_private(path: Path, text: str) -> None:
-    """Put `text` at `path` whole or not at all, readable by this user only."""
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # 0600 from its creation
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(beside).replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            Path(beside).unlink()
-        raise PlatformError(
-            f"{path} could not be written: {error.strerror}; free or unlock the disk and run the command again"
-        ) from error
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import psutil
 
-from mlp.local.home import write_private
 from mlp.shared.checkout import HOME_VARIABLE
 from mlp.shared.errors import PlatformError
+from mlp.shared.files import write_private
 
 SERVICE_VARIABLE = "MLP_SERVICE"
 GONE = (psutil.NoSuchProcess, FileNotFoundError)

@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from mlp.local.home import Home, read_json, write_private
+from mlp.local.home import Home, read_json
 from mlp.shared.errors import PlatformError
+from mlp.shared.files import write_private
 
 FORMAT = 1
 Phase = Literal["starting", "ready", "stopped"]

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mlp.plan.planned import ProgramPlan, with_symbols
@@ -14,7 +16,7 @@ from mlp.plan.snapshots import PROGRAMS, file_name, parse, parse_printed
 from mlp.shared.checkout import REPOSITORY
 from mlp.shared.errors import PlatformError
 
-_LONGEST_S = 300
+LONGEST_S = 300
 """How long an old program may take for its plan: it takes seconds, and more on a busy machine."""
 
 
@@ -30,7 +32,7 @@ def plans_of(revision: str, stack: str, repository: Path = REPOSITORY) -> list[P
         if content.returncode == 0:
             kept[program] = parse(content.stdout, f"{revision}:{file_name(program, stack)}", program, stack)
     # The platform's plan is always there where plans are kept.
-    return list(kept.values()) if PROGRAMS[0] in kept else _made(revision, commit, stack, repository)
+    return list(kept.values()) if PROGRAMS[0] in kept else _made(revision, stack, repository)
 
 
 def _commit(revision: str, repository: Path) -> str:
@@ -48,38 +50,61 @@ def _commit(revision: str, repository: Path) -> str:
     )
 
 
-def _made(revision: str, commit: str, stack: str, repository: Path) -> list[ProgramPlan]:
-    """What that revision's `mlp plan` prints, run from a copy of its files with this interpreter."""
+@contextmanager
+def files_of(revision: str, repository: Path = REPOSITORY) -> Iterator[Path]:
+    """Have a copy of the files of `revision` in a folder of its own while the block runs.
+
+    Raises PlatformError for a revision that git does not know.
+    """
+    commit = _commit(revision, repository)
     with tempfile.TemporaryDirectory(prefix="mlp-revision-", ignore_cleanup_errors=True) as folder:
-        place = Path(folder)
-        archive = place / "files.tar"
+        archive, files = Path(folder) / "files.tar", Path(folder) / "files"
         packed = _git(repository, "archive", "--format=tar", f"--output={archive}", commit)
         if packed.returncode != 0:
             raise PlatformError(f"git archive {revision} failed: {packed.stderr.decode(errors='replace').strip()}")
-        with tarfile.open(archive) as files:
-            files.extractall(place / "files", filter="data")
-        printed = place / "plan.json"
+        with tarfile.open(archive) as packed_files:
+            packed_files.extractall(files, filter="data")
+        archive.unlink()
+        yield files
+
+
+def run_plan(files: Path, stack: str, printed: Path) -> subprocess.CompletedProcess[bytes]:
+    """Run `mlp plan` of the code in `files` with this interpreter, which writes its plan as JSON to `printed`.
+
+    Raises subprocess.TimeoutExpired after `LONGEST_S`.
+    """
+    # Before the command had a package of its own it was a part of `stacks`.
+    module = "mlp.cli" if (files / "mlp").is_dir() else "stacks.cli"
+    return subprocess.run(
+        [sys.executable, "-m", module, "plan", stack, "--json", str(printed)],
+        cwd=files,
+        env=os.environ | {"PYTHONPATH": str(files)},
+        capture_output=True,
+        timeout=LONGEST_S,
+        check=False,
+    )
+
+
+def _made(revision: str, stack: str, repository: Path) -> list[ProgramPlan]:
+    """Return what that revision's `mlp plan` prints, run from a copy of its files."""
+    with files_of(revision, repository) as files:
+        printed = files.parent / "plan.json"
         try:
-            # Before the command had a package of its own it was a part of `stacks`.
-            module = "mlp.cli" if (place / "files" / "mlp").is_dir() else "stacks.cli"
-            result = subprocess.run(
-                [sys.executable, "-m", module, "plan", stack, "--json", str(printed)],
-                cwd=place / "files",
-                env=os.environ | {"PYTHONPATH": str(place / "files")},
-                capture_output=True,
-                timeout=_LONGEST_S,
-                check=False,
-            )
+            result = run_plan(files, stack, printed)
         except subprocess.TimeoutExpired:
-            raise PlatformError(f"the program of {revision} made no plan of {stack} in {_LONGEST_S} s") from None
+            raise PlatformError(f"the program of {revision} made no plan of {stack} in {LONGEST_S} s") from None
         if result.returncode != 0 or not printed.exists():
-            told = result.stderr.decode(errors="replace").strip().splitlines() or ["it printed nothing"]
             raise PlatformError(
                 f"{revision} keeps no plan of {stack}, and its program does not run here: "
-                f"{told[-1].removeprefix('mlp: ')}"
+                f"{last_line(result).removeprefix('mlp: ')}"
             )
         # Before plans were kept, they showed the hashes of images.
         return [with_symbols(one) for one in parse_printed(printed.read_bytes(), f"the program of {revision}", stack)]
+
+
+def last_line(result: subprocess.CompletedProcess[bytes]) -> str:
+    """Return what a program said last on stderr, which is mostly why it failed."""
+    return (result.stderr.decode(errors="replace").strip().splitlines() or ["it printed nothing"])[-1]
 
 
 def _git(repository: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:

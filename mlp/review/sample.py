@@ -7,7 +7,6 @@ import runpy
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
-from pathlib import Path
 
 from mlp.engine.clouds.recording import RecordingCloud
 from mlp.engine.deployment import run_declaration
@@ -16,15 +15,13 @@ from mlp.plan.planned import ProgramPlan
 from mlp.review import report
 from mlp.review.review import review
 from mlp.shared.checkout import REPOSITORY
-from mlp.shared.errors import PlatformError
-from mlp.shared.files import write_whole
+from mlp.shared.documents import Marks
 
 STACK = "prod"
 DAY = date(2026, 11, 21)
 """As on which it is judged: rules know dates."""
 DOCUMENT = REPOSITORY / "docs" / "plans.md"
-BEGIN = "<!-- example: written by `mlp snapshot` -->"
-END = "<!-- end of example -->"
+MARKS = Marks(what="example", command="mlp snapshot")
 _SETTINGS = "ml-platform:settings"
 _CHANGE = {
     "database": {"multi_az": False},
@@ -45,7 +42,7 @@ _CHANGE = {
 
 
 def sample(plans: Sequence[ProgramPlan]) -> str:
-    """The report on the example, from the plans of production as it is."""
+    """Return the report on the example as Markdown, from the plans of production as it is."""
     config = PLATFORM.config(STACK)
     settings = json.loads(config.values[_SETTINGS]) | _CHANGE
     changed = run_declaration(
@@ -59,24 +56,3 @@ def sample(plans: Sequence[ProgramPlan]) -> str:
     [platform] = [one for one in plans if one.program == PLATFORM.label]
     judged = review([changed], ("main", [platform]), today=DAY)
     return report.markdown(*judged.headline(), judged.sections())
-
-
-def with_sample(text: str, shown: str) -> str:
-    """The document `text` with the example between its two marks. Raises PlatformError where they are missing."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise PlatformError(
-            f"{DOCUMENT.name} has no lines `{BEGIN}` and `{END}` to write the example between; add them"
-        )
-    return f"{before}{BEGIN}\n\n{shown}\n{END}{after}"
-
-
-def update(plans: Sequence[ProgramPlan], document: Path = DOCUMENT) -> str:
-    """Write the example into the document; what was done with it."""
-    old = document.read_text()
-    new = with_sample(old, sample(plans))
-    if new == old:
-        return "is current"
-    write_whole(document, new)
-    return "written"

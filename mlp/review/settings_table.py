@@ -1,4 +1,4 @@
-"""`mlp settings`: every setting of a stack file, read off the model, as the README shows it."""
+"""`mlp settings`: every setting of a stack file, read off the model, as docs/settings.md shows it."""
 
 from __future__ import annotations
 
@@ -7,46 +7,27 @@ import types
 import typing
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from infra.settings.settings import PlatformSettings
-from mlp.shared.errors import PlatformError
-from mlp.shared.files import write_whole
+from mlp.shared.checkout import REPOSITORY
+from mlp.shared.documents import Marks
 
-BEGIN = "<!-- settings: written by `mlp settings --update` -->"
-END = "<!-- end of settings -->"
+DOCUMENT = REPOSITORY / "docs" / "settings.md"
+MARKS = Marks(what="settings", command="mlp settings --update")
 _HEAD = ("setting", "allowed", "default", "what it is")
 _NOT_IN_THE_FILE = "environment"
 """The stack's name."""
 
 
 def settings_table() -> str:
-    """A Markdown table with a row for each setting, in the model's order."""
+    """Return a Markdown table with a row for each setting, in the model's order."""
     rows = [_HEAD, *rows_of(PlatformSettings)]
     lines = [f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |" for row in rows]
     return "\n".join([lines[0], "| --- | --- | --- | --- |", *lines[1:]])
-
-
-def with_settings_table(text: str, *, name: str) -> str:
-    """The document `text` with the present table between its two marks. Raises PlatformError where they are missing."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise PlatformError(f"{name} has no lines `{BEGIN}` and `{END}` to write the table between; add them")
-    return f"{before}{BEGIN}\n\n{settings_table()}\n\n{END}{after}"
-
-
-def update(path: Path) -> bool:
-    """Write the present table into the document at `path`; whether it had another one."""
-    old = path.read_text()
-    new = with_settings_table(old, name=path.name)
-    if new != old:
-        write_whole(path, new)
-    return new != old
 
 
 def rows_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, str, str]]:

@@ -13,22 +13,28 @@ import typer
 from mlp.shared.files import write_whole
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
 STDOUT = "-"
-_WIDTH_WITHOUT_TERMINAL = 200
-"""Where nobody looks, lines are not to be broken."""
+_WIDTH_WITHOUT_TERMINAL = 240
+"""In characters: where nobody looks, lines are not to be broken."""
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return what draws on stdout or stderr, as wide as the terminal there."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, highlight=False, width=None if stream.isatty() else _WIDTH_WITHOUT_TERMINAL)
 
 
 def show(what: RenderableType) -> None:
     """Print a table or a text on stdout."""
-    from rich.console import Console
-
-    Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL).print(what)
+    console().print(what)
 
 
 def write_text(target: str, text: str) -> None:
-    """To stdout for `-`, else to a file, whole or not at all."""
+    """Write to stdout for `-`, else to a file, whole or not at all."""
     if target == STDOUT:
         typer.echo(text, nl=False)
     else:
@@ -36,7 +42,7 @@ def write_text(target: str, text: str) -> None:
 
 
 def write_json(target: str, data: Any) -> None:
-    """The data as JSON, likewise."""
+    """Write the data as JSON, likewise."""
     write_text(target, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
 
 

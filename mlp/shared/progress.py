@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from mlp.shared.console import console
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -48,10 +50,8 @@ class PlainLines:
 class Spinner:
     """A spinner that names all that is going on, with the lines above it."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        from rich.console import Console
-
-        self._console = console or Console(stderr=True, highlight=False)
+    def __init__(self, on: Console | None = None) -> None:
+        self._console = on or console(stderr=True)
         self._status = self._console.status("")
         self._going_on: list[str] = []
         self._lock = threading.Lock()

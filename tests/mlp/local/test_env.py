@@ -6,9 +6,9 @@ import pytest
 
 from mlp.local.credentials import ensure_credentials
 from mlp.local.env import code_version, environment, exports
-from mlp.local.home import write_private
 from mlp.local.state import PlatformState, ServiceRecord, load_state, save_state
 from mlp.shared.errors import PlatformError
+from mlp.shared.files import write_private
 from workloads.environment import PlatformEnvironment
 
 PORTS = {"emulator": 2001, "postgres": 2002, "mlflow": 2003, "ray": 2004, "ray-dashboard": 2005}

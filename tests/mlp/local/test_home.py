@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
-from mlp.local.home import Home, locked, prepare, read_json, write_private
+from mlp.local.home import Home, locked, prepare, read_json
 from mlp.shared.errors import PlatformError
+from mlp.shared.files import write_private
 from tests.mlp.local.builders import wait_until
 
 
@@ -38,39 +39,6 @@ def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path):
         prepare(Home(tmp_path))
     assert mode(tmp_path) == 0o755
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
-
-
-def test_a_private_file_is_replaced_whole(tmp_path):
-    write_private(tmp_path / "file", "first")
-    write_private(tmp_path / "file", "second")
-    assert (tmp_path / "file").read_text() == "second"
-    assert mode(tmp_path / "file") == 0o600
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
-
-
-WRITE_ON_A_FULL_DISK = """
-import resource, signal, sys
-from pathlib import Path
-from mlp.shared.errors import PlatformError
-from mlp.local.home import write_private
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))  # as on a full disk, writing stops half way
-try:
-    write_private(Path(sys.argv[1]), "x" * 100_000)
-except PlatformError as error:
-    print(error)
-"""
-
-
-def test_what_cannot_be_written_whole_leaves_the_old_file(tmp_path):
-    write_private(tmp_path / "file", "old")
-    command = [sys.executable, "-c", WRITE_ON_A_FULL_DISK, str(tmp_path / "file")]
-    # Without coverage: its data file would meet the limit too.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
-    told = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
-    assert f"{tmp_path / 'file'} could not be written" in told
-    assert (tmp_path / "file").read_text() == "old"
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "\xff"])

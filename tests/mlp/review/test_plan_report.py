@@ -12,6 +12,7 @@ from mlp.review import sample
 from mlp.review.changes.comparison import changes_sections, comparison
 from mlp.review.report import LIMIT, Section, code, markdown, rendered, table
 from mlp.review.review import headline
+from mlp.shared.documents import with_part
 from tests.builders import planned
 from tests.mlp.review.changes.builders import BUCKET, DATABASE, ROLE, SUBNET, VPC, plan_of, resource
 
@@ -194,4 +195,5 @@ def test_secrets_are_in_no_report():
 def test_the_example_in_the_documentation_is_current():
     plans = [program_plan(one) for one in planned("prod")]
     document = sample.DOCUMENT.read_text()
-    assert document == sample.with_sample(document, sample.sample(plans)), "run: .venv/bin/mlp snapshot prod"
+    current = with_part(document, sample.MARKS, sample.sample(plans), name=sample.DOCUMENT.name)
+    assert document == current, "run: .venv/bin/mlp snapshot prod"
