@@ -74,6 +74,18 @@ class PlatformOutputs(_Outputs):
     """Holds the same login in Secrets Manager, as JSON."""
 
 
+def tracking_url(service_urls: Mapping[str, str], stack: str) -> str:
+    """Return where jobs record themselves; raise pulumi.RunError where the platform runs no services."""
+    url = service_urls.get("mlflow")
+    if not url:
+        raise pulumi.RunError(
+            f"Stack {stack} of the platform runs no services (services.enabled is false), and jobs need its tracking "
+            f"server; turn the services on, or run `pulumi destroy -s {stack}` in stacks/workloads and delete its "
+            f"Pulumi.{stack}.yaml there"
+        )
+    return url
+
+
 @dataclass(frozen=True, kw_only=True)
 class WorkloadOutputs(_Outputs):
     """What the workloads stack offers: images by digest, and manifests that name them."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from infra.contracts import PlatformOutputs, WorkloadOutputs
+from infra.contracts import PlatformOutputs, WorkloadOutputs, tracking_url
 from infra.data.image import Image, ImageArgs
 from infra.naming import PROJECT
 from infra.provider import acting_kubeconfig, aws_provider
@@ -50,7 +50,7 @@ job = pulumi.Output.all(
         command=f"python -m workloads train fashion_mnist --launcher ray --ranks {settings.training.ranks} "
         "--set device=cuda --max-restarts 3",
         environment={
-            environment.TRACKING_URI: known["urls"]["mlflow"],
+            environment.TRACKING_URI: tracking_url(known["urls"], settings.environment),
             environment.CHECKPOINTS: f"s3://{known['artifacts']}/checkpoints",
             environment.REGISTRY: f"s3://{known['artifacts']}/registry",
             environment.IMAGE_DIGEST: known["image"].rpartition("@")[2],

@@ -308,6 +308,13 @@ def test_a_gpu_pool_that_costs_while_idle_breaks_a_rule_in_the_whole_program(cha
     assert {violation.rule for violation in broken} == {"gpu-pools-free-when-idle", "gpu-pools-on-spot"}
 
 
+def test_workloads_on_a_platform_without_services_say_what_to_do(changed_dev):
+    platform = changed_dev(services={"enabled": False})
+    references = {platform.reference: platform.outputs}
+    with pytest.raises(PlatformError, match=r"runs no services \(services.enabled is false\).*turn the services on"):
+        run_program(WORKLOADS, "dev", RecordingCloud(), references=references)
+
+
 def test_a_stack_file_with_three_faults_is_refused_with_all_of_them(changed_dev):
     with pytest.raises(PlatformError) as raised:
         changed_dev(region="nowhere", storage={"noncurrent_days": 0}, databse={})
