@@ -27,9 +27,10 @@ RAY_DEFAULTS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_CHDIR_TO_TRIAL_DIR": "0"}
 def connected_to_ray(
     environment: PlatformEnvironment, *, num_cpus: int = LOCAL_CPUS, variables: dict[str, str] | None = None
 ) -> Iterator[None]:
-    """Ray at RAY_ADDRESS, or one with `num_cpus` on this machine, for as long as the context lasts.
+    """Connect to Ray at RAY_ADDRESS, or start one with `num_cpus` CPUs here, for as long as the context lasts.
 
-    Its workers find the data sets that this process finds, and get `variables` besides; raises ClusterError.
+    Its workers find the data sets that this process finds, and get the environment `variables` besides. Raises
+    ClusterError.
     """
     for name, value in RAY_DEFAULTS.items():
         os.environ.setdefault(name, value)

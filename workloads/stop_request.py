@@ -1,8 +1,8 @@
-"""SIGINT and SIGTERM, kept until it is safe to end.
+"""SIGINT and SIGTERM, recorded until it is safe to stop.
 
-Training ends after a step, with everything saved. In a search an exception out of a signal handler in the midst of a
-call into Ray's core would surface as a SystemError, with the record left open. So the handler only takes note, and who
-works asks.
+Training stops after a step, with everything saved. In a search an exception out of a signal handler in the midst of a
+call into Ray's core would surface as a SystemError, with the record left open. So the handler only sets a flag, which
+the working code polls.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopRequest:
-    """Notes the first signal to end for as long as the context lasts; a second one acts at once, as outside.
+    """Records the first stop signal for as long as the context lasts; a second one acts at once, as outside.
 
-    With `patient` it does not: a launcher that passes signals on sends the same one twice after Ctrl-C at a terminal.
+    With `patient` it does not: a launcher that forwards signals sends the same one twice after Ctrl-C at a terminal.
     """
 
     def __init__(self, *, patient: bool = False) -> None:
@@ -43,17 +43,17 @@ class StopRequest:
         self._restore()
 
     def listen(self) -> None:
-        """Take the signals, also after somebody else did."""
+        """Install the signal handlers, again if other code replaced them."""
         for number in self._outside:
             signal.signal(number, self._note)
 
     @property
     def is_made(self) -> bool:
-        """Whether a signal came."""
+        """Whether a signal was received."""
         return self.signal_number is not None
 
     def raise_if_made(self) -> None:
-        """Raise KeyboardInterrupt or Stopped if a signal came."""
+        """Raise KeyboardInterrupt or Stopped if a signal was received."""
         if self.signal_number == signal.SIGINT:
             raise KeyboardInterrupt
         if self.signal_number is not None:

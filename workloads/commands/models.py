@@ -1,4 +1,4 @@
-"""Judge a registered model, and ask it."""
+"""Commands that evaluate a registered model and query it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def evaluate(
     alias: Annotated[str | None, typer.Option(help="Alias of a version, instead of its number.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Judge a registered version once on its test images."""
+    """Evaluate a registered version once on its test images."""
     if (version is None) == (alias is None):
         raise WorkloadError("Name the version to evaluate by one of --version and --alias")
     from workloads.registry.evaluate import evaluate_version
@@ -39,11 +39,11 @@ def evaluate(
 
 def predict(
     model: Annotated[str, typer.Option(help="Name of the registered model.")] = "vision-classifier",
-    alias: Annotated[str, typer.Option(help="Alias of the version to ask.")] = "production",
+    alias: Annotated[str, typer.Option(help="Alias of the version to query.")] = "production",
     index: Annotated[int, typer.Option(help="Which test image, from 0.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Ask a registered model what one test image shows."""
+    """Predict the class of one test image with a registered model."""
     from workloads.registry.predict import predict as predict_image
 
     answer = predict_image(PlatformEnvironment.read(), model, alias=alias, index=index)
@@ -58,7 +58,7 @@ def predict(
 
 
 def _print_judged(judged: Judged) -> None:
-    """Its last line is the accuracy."""
+    """Print the results; the last line is the accuracy."""
     report = judged.report
     rows = [
         [one.name, str(one.num_samples), accuracy(one.precision), accuracy(one.recall), accuracy(one.f1)]

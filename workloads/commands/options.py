@@ -1,4 +1,4 @@
-"""Arguments and ways to print that the commands share."""
+"""Arguments and printing that the commands share."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def print_table(header: list[str], rows: list[list[str]]) -> None:
 
 
 def accuracy(value: float | None) -> str:
-    """As it is shown; `-` where there is none."""
+    """Format an accuracy with four decimals, or `-` for None."""
     return "-" if value is None else f"{value:.4f}"
 
 
 def identity(version: Version) -> dict[str, Any]:
-    """What names a version in JSON."""
+    """Return the fields that identify a version in JSON."""
     return {"model_name": version.model_name, "version": version.number}

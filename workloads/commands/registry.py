@@ -1,4 +1,4 @@
-"""Versions of a registered model: what there is, and which of them has which alias."""
+"""Commands for the versions of a registered model and their aliases."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ registry_app = typer.Typer(no_args_is_help=True, help="Show versions of a model,
 Name = Annotated[str, typer.Argument(help="Name of the registered model.")]
 Number = Annotated[int, typer.Argument(metavar="VERSION", help="Version number.")]
 By = Annotated[str | None, typer.Option(help="Who makes the move; by default this user and machine.")]
-Why = Annotated[str, typer.Option(help="What the history is to say about it.")]
+Why = Annotated[str, typer.Option(help="Reason that the history records.")]
 
 
 @registry_app.command("list")
@@ -126,15 +126,15 @@ def registry_promote(
     to: Annotated[str, typer.Option(help="production or staging.")],
     rules: Annotated[Path | None, typer.Option(help="Yaml file of rules; by default the platform's own.")] = None,
     dry_run: Annotated[bool, typer.Option(help="Decide and change nothing; exit 3 unless it may be promoted.")] = False,
-    force: Annotated[bool, typer.Option(help="Promote whatever the gate says; needs --why.")] = False,
+    force: Annotated[bool, typer.Option(help="Promote whatever the gate decides; needs --why.")] = False,
     or_keep: Annotated[
-        bool, typer.Option(help="Where the gate says no, leave the alias to the version that has it, and exit 0.")
+        bool, typer.Option(help="If the gate refuses, keep the alias on its current version, and exit 0.")
     ] = False,
     why: Why = "",
     by: By = None,
     as_json: Json = False,
 ) -> None:
-    """Give a version an alias if the gate's rules say so."""
+    """Give a version an alias if it passes the gate's rules."""
     if to not in PROMOTABLE:
         raise WorkloadError(f"--to is {to}; it must be one of {', '.join(PROMOTABLE)}")
     if force and not why.strip():
@@ -170,7 +170,7 @@ def registry_promote(
 def registry_rollback(name: Name, why: Why = "", by: By = None, as_json: Json = False) -> None:
     """Give production back to the version that had it before.
 
-    Done again: to the one before that.
+    Run it again to go back one more.
     """
     from workloads.registry.moves import this_user
     from workloads.registry.promotion import roll_back
@@ -190,7 +190,7 @@ def registry_rollback(name: Name, why: Why = "", by: By = None, as_json: Json = 
 def registry_history(name: Name, as_json: Json = False) -> None:
     """Show every move of the model's aliases, oldest first.
 
-    Who, when, why, and on what evidence.
+    Each with who made it, when, why, and on what evidence.
     """
     from workloads.registry.moves import open_history
 
@@ -221,7 +221,7 @@ def registry_compare(
 
 
 def _tell_drift(environment: PlatformEnvironment, client: MlflowClient, name: str) -> None:
-    """On stderr, where the tracking server's aliases are not as the moves say."""
+    """Warn on stderr where the tracking server's aliases differ from the recorded moves."""
     if not environment.registry:
         return
     from workloads.registry.aliases import drift, told
@@ -230,14 +230,15 @@ def _tell_drift(environment: PlatformEnvironment, client: MlflowClient, name: st
     changes = drift(client, name, open_history(environment, name))
     if changes:
         typer.echo(
-            f"workloads: the aliases are not as the history says: {told(changes)} would mend them, which the next "
-            "`registry promote` or `registry rollback` does",
+            f"workloads: the aliases differ from the history; the next `registry promote` or `registry rollback` repairs "
+            f"them: {told(changes)}",
             err=True,
         )
 
 
 def _tell_mended(mended: Mapping[str, int | None]) -> None:
+    """Report on stderr the aliases that were repaired from the recorded moves."""
     from workloads.registry.aliases import told
 
     if mended:
-        typer.echo(f"workloads: aliases brought to what the history says: {told(mended)}", err=True)
+        typer.echo(f"workloads: aliases repaired from the history: {told(mended)}", err=True)

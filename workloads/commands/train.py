@@ -1,4 +1,4 @@
-"""Train, and what is asked before: what this machine offers, what a run would take."""
+"""Commands that train, and that show beforehand what this machine offers and what a run would take."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def train(
     run_name: Annotated[str | None, typer.Option(help="Default: <config>-<utc>-<4 hex>.")] = None,
     resume: Annotated[
         str | None,
-        typer.Option(metavar="RUN", help="Go on with a run from its newest checkpoint, as configured then."),
+        typer.Option(metavar="RUN", help="Resume a run from its newest checkpoint, as configured then."),
     ] = None,
-    max_restarts: Annotated[int, typer.Option(help="Times that lost ranks are started anew.", min=0)] = 0,
+    max_restarts: Annotated[int, typer.Option(help="Most restarts of lost ranks.", min=0)] = 0,
     no_tracking: NoTracking = False,
     register: Annotated[bool, typer.Option(help="Keep the model as a new version in the registry.")] = True,
     test: Annotated[bool, typer.Option(help="Evaluate once on the test images at the end.")] = True,
-    max_steps: Annotated[int | None, typer.Option(help="End after so many optimizer steps.")] = None,
-    print_config: Annotated[bool, typer.Option("--print-config", help="Print the resolved config and end.")] = False,
+    max_steps: Annotated[int | None, typer.Option(help="Stop after this many optimizer steps.")] = None,
+    print_config: Annotated[bool, typer.Option("--print-config", help="Print the resolved config and exit.")] = False,
     as_json: Json = False,
 ) -> None:
     """Train a model, record it and register it as a version."""
@@ -91,9 +91,9 @@ def train(
 
 
 def devices(as_json: Json = False) -> None:
-    """Show what this machine offers a run.
+    """Show the devices that this machine offers a run.
 
-    Cores, memory, GPUs, and what `auto` takes of them.
+    Cores, memory, GPUs, and what `auto` selects of them.
     """
     from workloads.training.devices import found
 
@@ -110,14 +110,14 @@ def devices(as_json: Json = False) -> None:
 
 def validate(
     config: Config,
-    budget_usd: Annotated[float | None, typer.Option(help="Most that the run may cost, in US dollars.", min=0)] = None,
+    budget_usd: Annotated[float | None, typer.Option(help="Highest price of the run, in US dollars.", min=0)] = None,
     assignments: Assignments = None,
     no_tracking: NoTracking = False,
     as_json: Json = False,
 ) -> None:
-    """Tell what memory, time and money a run would take.
+    """Estimate the memory, time and price of a run.
 
-    From its data, its net and a few steps; nothing is kept.
+    Uses its data, its network and a few steps; nothing is kept.
     """
     resolved = load_config(config, parse_assignments(assignments or []))
     from workloads.training.validate import validate as forecast_of
@@ -139,7 +139,7 @@ def validate(
 
 
 def _launcher(named: str | None, ranks: int, max_restarts: int) -> str:
-    """The one to use; raises WorkloadError where the one that was named cannot do what is asked."""
+    """Return the launcher to use; raise WorkloadError where the named one cannot do what is requested."""
     if named not in (None, *LAUNCHERS):
         raise WorkloadError(f"--launcher is {named}; it must be one of {', '.join(LAUNCHERS)}")
     if named == "local" and ranks > 1:
@@ -156,7 +156,7 @@ def _train_config(
     resume: str | None,
     environment: PlatformEnvironment,
 ) -> TrainConfig:
-    """The config that CONFIG names, or the one with which the run to go on with began."""
+    """Return the config that CONFIG names, or the one with which the run to resume began."""
     if resume is None:
         if config is None:
             raise WorkloadError(f"Name a CONFIG, one of {', '.join(config_names())}, or a run by --resume")

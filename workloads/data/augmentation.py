@@ -1,4 +1,7 @@
-"""All random changes to training images as a config asks for them, on whole batches and on the device of the images."""
+"""All random augmentation that a config asks for, on whole batches and on the images' device.
+
+Shapes: b images of a batch, c channels, h height, w width.
+"""
 
 from __future__ import annotations
 
@@ -16,19 +19,22 @@ from workloads.data.policies import Policy
 
 
 class Change(Protocol):
-    """A change of each image by its own draw."""
+    """A transform of each image by random parameters of its own."""
 
     def apply(self, images_bchw: Tensor, samples: Tensor) -> Tensor:
-        """uint8 [B, C, H, W]: the images of int64 `samples` [B], changed."""
+        """Return the transformed images, uint8 [B, C, H, W], of the samples at positions `samples`, int64 [B]."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """The draws of one epoch, for every sample: of its changes, one after the other, and of what it is mixed with."""
+    """The random parameters of one epoch, for every sample: of each transform, in order, and of mixing."""
 
     changes: Sequence[Change]
+    """Transforms, applied in this order."""
     mix: Mix | None
+    """MixUp or CutMix; None for neither."""
     num_classes: int
+    """Number of classes, the width of mixed targets."""
 
     @classmethod
     def draw(
@@ -41,7 +47,7 @@ class Augmentation:
         num_classes: int,
         device: torch.device | str = "cpu",
     ) -> Augmentation:
-        """What happens to each sample in one epoch: a function of seed, epoch and sample, whoever trains on it."""
+        """Draw the parameters of one epoch: a function of seed, epoch and sample, the same on every rank."""
         changes: list[Change] = []
         if config.augmentation != "none":
             changes.append(FlipShift.draw(seed, epoch, num_samples, device))
@@ -61,13 +67,17 @@ class Augmentation:
         return cls(changes=changes, mix=mix, num_classes=num_classes)
 
     def needed(self, samples: Tensor) -> Tensor:
-        """The samples whose images `apply` must be given for int64 `samples` [B]: [B], or [2B] with their partners."""
+        """Return the samples whose images `apply` needs for int64 `samples` [B].
+
+        They are int64 [B], or [2B] with the mixing partners in the second half.
+        """
         return samples if self.mix is None else torch.cat([samples, self.mix.partners[samples]])
 
     def apply(self, images: Tensor, labels: Tensor, needed: Tensor) -> tuple[Tensor, Tensor]:
-        """Changed images of the samples and their targets: int64 [B], or float [B, classes] where they were mixed.
+        """Return the augmented images and their targets: int64 [B], or float32 [B, classes] where they are mixed.
 
-        `images` and `labels` are those of `needed`, which `self.needed` gave.
+        `images`, uint8 [B or 2B, C, H, W], and `labels`, int64 [B or 2B], are those of `needed`, which `self.needed`
+        returned. Images are uint8, or float32 after MixUp.
         """
         for change in self.changes:
             images = change.apply(images, needed)

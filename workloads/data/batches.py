@@ -1,4 +1,4 @@
-"""The images of a split, batch after batch, on the device that trains on them."""
+"""Batches of a split's images on the device that trains on them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from workloads.data.folder_images import FolderImages
 def batches(
     split: Split, samples: Sequence[Tensor], device: torch.device, num_workers: int
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """For each int64 [B] of `samples`, in order: itself, its images, uint8 [B, C, H, W], and labels, on the device.
+    """Yield each int64 [B] of `samples` with its images, uint8 [B, C, H, W], and labels, int64 [B], on the device.
 
-    Images in memory, which is that of the device after `Split.on`, are taken from there; those in files are read by
-    `num_workers` processes ahead of their use.
+    Images in memory, which is that of the device after `Split.on`, are indexed there; those in files are read ahead by
+    `num_workers` processes.
     """
     if not samples:
         return

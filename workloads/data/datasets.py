@@ -1,4 +1,4 @@
-"""Data sets by name: where their files lie, and what is in them. Imports torch only when one is loaded."""
+"""Data sets by name: where their files are, and how they are loaded. Imports torch only to load one."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ DATASETS = ("fashion_mnist", "mnist", "cifar10", "cifar100", "digits", "image_fo
 
 
 class Source(Protocol):
-    """A data set that comes as files of its authors'."""
+    """A data set that is distributed as files by its authors."""
 
     @property
     def system_folder(self) -> Path | None:
-        """Where a package of the system puts them."""
+        """Folder into which a system package installs the files; None if no package does."""
 
     @property
     def package(self) -> str | None:
-        """Its name."""
+        """Name of that Debian package."""
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -34,20 +34,20 @@ class Source(Protocol):
 
     @property
     def sha256(self) -> Mapping[str, str]:
-        """Of each file there."""
+        """SHA-256 of each file, in hex, by its name."""
 
     def is_in(self, folder: Path) -> bool:
-        """Whether `folder` holds them."""
+        """Return whether `folder` holds all files."""
 
     def files_in(self, folder: Path) -> list[Path]:
-        """Those that `load` reads."""
+        """Return the paths of the files that `load` reads."""
 
     def load(self, folder: Path) -> Dataset:
-        """The data set; raises DataError that names the file which is damaged."""
+        """Load the data set from `folder`; raise DataError that names a damaged file."""
 
 
 def source_of(name: str) -> Source | None:
-    """Where the files of a data set come from; None for digits and image_folder, which nobody offers as such."""
+    """Return the source of a data set; None for digits and image_folder, which are not downloaded."""
     from workloads.data.cifar import CIFAR10, CIFAR100
     from workloads.data.idx_datasets import FASHION_MNIST, MNIST
 
@@ -61,7 +61,7 @@ def source_of(name: str) -> Source | None:
 
 
 def data_folder(environment: PlatformEnvironment) -> Path:
-    """The folder that holds data sets: MLP_DATA, where it is in S3 what is copied from there, else the user's cache."""
+    """Return the folder that holds data sets: MLP_DATA, its local copy where that is in S3, or the user's cache."""
     from workloads.data import s3
 
     if environment.data and s3.is_place(environment.data):
@@ -72,15 +72,15 @@ def data_folder(environment: PlatformEnvironment) -> Path:
 
 
 def cache_folder() -> Path:
-    """The user's own, for what can be had again."""
+    """Return the user's cache folder, for data that can be downloaded or built again."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ml-platform"
 
 
 def find(name: str, environment: PlatformEnvironment, *, system_folder: Path | None = None) -> Path:
-    """The folder that holds the data set's files, copied from S3 if they are there alone.
+    """Return the folder that holds the data set's files; copy them from S3 if they are only there.
 
-    Raises DataError that names the command which provides it. `system_folder` is where the system's package manager
-    puts them, unless given.
+    Raises DataError that names the command which provides them. `system_folder` overrides the folder into which a
+    system package installs them.
     """
     from workloads.data import digits, image_folder, s3
 
@@ -101,9 +101,9 @@ def find(name: str, environment: PlatformEnvironment, *, system_folder: Path | N
 
 
 def load(name: str, environment: PlatformEnvironment, *, image_size: int = 64) -> Dataset:
-    """The data set, read from where `find` finds it; raises DataError when it is missing or damaged.
+    """Load the data set from where `find` finds it; raise DataError if it is missing or damaged.
 
-    `image_size` is that of `image_folder`.
+    `image_size` is the side, in pixels, of images of `image_folder`.
     """
     from workloads.data import digits, image_folder
     from workloads.data.arrays import kept
@@ -115,7 +115,7 @@ def load(name: str, environment: PlatformEnvironment, *, image_size: int = 64) -
 
 
 def known(name: str) -> str:
-    """`name`, if there is such a data set; raises DataError that lists them."""
+    """Return `name` if there is such a data set; raise DataError that lists them otherwise."""
     if name not in DATASETS:
         raise DataError(f"No data set {name}; there are {', '.join(DATASETS)}")
     return name

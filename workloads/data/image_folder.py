@@ -1,8 +1,8 @@
-"""Images in files, a folder a class, read when they are used: for data sets that the memory does not hold.
+"""Images in files, one folder per class, read when they are used: for data sets larger than memory.
 
 `<data>/image_folder/train/<class>/*.png` and `.../test/<class>/*.png` (or .jpg, .jpeg, .bmp, .webp); the classes are
 the names of the folders, sorted. Images become RGB squares of `data.image_size` pixels: scaled so that the shorter side
-fits, and cut to the middle.
+fits, and center-cropped.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ FEWEST_CLASSES = 2
 
 
 def is_in(folder: Path) -> bool:
-    """Whether `folder` has both splits."""
+    """Return whether `folder` has both splits."""
     return (folder / "train").is_dir() and (folder / "test").is_dir()
 
 
 def load(folder: Path, image_size: int) -> Dataset:
-    """The data set in `folder`, none of its images read yet; raises DataError if a class has none."""
+    """Load the data set in `folder`, without reading an image; raise DataError if a class has none."""
     class_names = _class_names_in(folder)
     digest = hashlib.sha256(str(image_size).encode())
     splits = []
@@ -44,7 +44,7 @@ def load(folder: Path, image_size: int) -> Dataset:
 
 
 def _listed(folder: Path, class_names: Sequence[str]) -> tuple[list[Path], list[int]]:
-    """Files of one split, in the order of their names, and the class of each."""
+    """Return the files of one split, in the order of their names, and their labels."""
     paths: list[Path] = []
     labels: list[int] = []
     for label, name in enumerate(class_names):
@@ -57,7 +57,7 @@ def _listed(folder: Path, class_names: Sequence[str]) -> tuple[list[Path], list[
 
 
 def _class_names_in(folder: Path) -> tuple[str, ...]:
-    """The folders of the training split, which the test split must have too."""
+    """Return the folders of the training split, which the test split must have too."""
     train, test = (
         {entry.name for entry in (folder / split).iterdir() if entry.is_dir()} for split in ("train", "test")
     )

@@ -1,4 +1,4 @@
-"""A data set's files, copied once from S3. Region, endpoint and login are those of the environment."""
+"""Copies of data sets' files from S3. Region, endpoint and login are those of the environment."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from workloads.errors import DataError
 
 logger = logging.getLogger(__name__)
 AT_ONCE = 16
-"""Files; a large one comes in parts, ten at once, as well."""
+"""Files that are copied concurrently; a large one comes in parts, ten at a time, as well."""
 
 
 def is_place(place: str) -> bool:
-    """Whether it is an `s3://bucket/prefix`."""
+    """Return whether the location is an `s3://bucket/prefix`."""
     return place.startswith("s3://")
 
 
 def copy(place: str, folder: Path) -> None:
-    """Put all files below `place` into `folder`, which appears when all have arrived; raises DataError."""
+    """Copy all files below `place` into `folder`, which appears when all are complete; raise DataError."""
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
 

@@ -1,4 +1,4 @@
-"""Parts of a split in which every class keeps its share."""
+"""Stratified parts of a split: every class keeps its share."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from workloads.errors import DataError
 
 
 def stratified_split(split: Split, fraction: float, *, seed: int) -> tuple[Split, Split]:
-    """`split` without, and only, a random `fraction` of each class: the same for the same seed.
+    """Return `split` without, and only, a random `fraction` of each class: the same for the same seed.
 
-    Each class gives round(fraction * its size) images, but at least one; raises DataError when one would give all.
+    Each class gives round(fraction * its size) images, but at least one; raises DataError if that leaves a class empty.
     """
     apart = []
     for label, members in _by_class(split, seed):
@@ -29,7 +29,7 @@ def stratified_split(split: Split, fraction: float, *, seed: int) -> tuple[Split
 
 
 def stratified_sample(split: Split, num_samples: int, *, seed: int) -> Split:
-    """`num_samples` images of `split`, as many of each class where they last; DataError if it has fewer."""
+    """Return `num_samples` images, balanced over classes as far as they last; raise DataError if there are fewer."""
     if num_samples > len(split):
         raise DataError(f"data.num_train is {num_samples}; the training split has {len(split)} images")
     # The first image of every class, then the second of every class, and so on, until there are enough.
@@ -40,7 +40,7 @@ def stratified_sample(split: Split, num_samples: int, *, seed: int) -> Split:
 
 
 def _by_class(split: Split, seed: int) -> list[tuple[int, np.ndarray]]:
-    """From label to the positions of its images, in an order drawn from `seed`."""
+    """Return each label with the positions of its images, in an order drawn from `seed`."""
     draw = np.random.default_rng(seed)
     labels = split.labels.numpy()
     return [(int(label), draw.permutation(np.flatnonzero(labels == label))) for label in np.unique(labels)]

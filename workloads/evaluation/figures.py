@@ -1,4 +1,4 @@
-"""Pictures of an evaluation."""
+"""Figures of an evaluation."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from workloads.evaluation.report import Mistake, Report
 
 CONFUSION, RELIABILITY, MISTAKES = "confusion.png", "reliability.png", "mistakes.png"
 MOST_NUMBERED = 20
-"""Classes up to which the cells of a confusion matrix have room for their numbers."""
+"""Most classes for which the cells of a confusion matrix show their numbers."""
 DPI = 120
 COLUMNS = 4
 
 
 def draw(folder: Path, report: Report, mistakes: Sequence[Mistake], images: Tensor) -> None:
-    """Put the figures into `folder`; `images` (uint8 [N, C, H, W]) are those of the split, which mistakes point to."""
+    """Save the figures in `folder`; `images`, uint8 [N, C, H, W], are those of the split that mistakes index into."""
     figures = {CONFUSION: confusion(report), RELIABILITY: reliability(report)}
     if mistakes:
         figures[MISTAKES] = pictures(mistakes, images)
@@ -27,7 +27,7 @@ def draw(folder: Path, report: Report, mistakes: Sequence[Mistake], images: Tens
 
 
 def confusion(report: Report) -> Figure:
-    """How often images of each class (row) got each answer (column), shaded by the share of the row."""
+    """Return the confusion matrix: labels in rows, predictions in columns, shaded by the share of the row."""
     names = [one.name for one in report.classes]
     side = max(4.0, 0.45 * len(names))
     figure = Figure(figsize=(side + 1, side))
@@ -48,7 +48,7 @@ def confusion(report: Report) -> Figure:
 
 
 def reliability(report: Report) -> Figure:
-    """Accuracy by confidence, beside the line on which both are equal, above the number of images."""
+    """Return the reliability diagram: accuracy by confidence, above the number of images."""
     figure = Figure(figsize=(5, 6))
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     bins = [one for one in report.bins if one.num_samples]
@@ -63,7 +63,7 @@ def reliability(report: Report) -> Figure:
 
 
 def pictures(mistakes: Sequence[Mistake], images: Tensor) -> Figure:
-    """The images of the mistakes, with answer and class."""
+    """Return the images of the mistakes, with predicted and true class."""
     rows = -(-len(mistakes) // COLUMNS)
     figure = Figure(figsize=(2.2 * COLUMNS, 2.5 * rows))
     grid = figure.subplots(rows, COLUMNS, squeeze=False).flatten()

@@ -1,4 +1,4 @@
-"""Two versions side by side on the same test images."""
+"""Comparison of two versions on the same test images."""
 
 from __future__ import annotations
 
@@ -17,19 +17,21 @@ from workloads.training.evaluation import Counts
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Two versions, the same images: those of the first one's data set."""
+    """Two versions evaluated on the test images of the first one's data set."""
 
     first: Version
     second: Version
     reports: tuple[Report, Report]
     pairs: Pairs
     both_wrong: int
+    """Number of images on which both are wrong."""
 
 
 def compare(environment: PlatformEnvironment, model_name: str, first: int, second: int) -> Comparison:
-    """What both versions answer for the test images; nothing is kept.
+    """Evaluate both versions on the same test images; store nothing.
 
-    Raises RegistryError where one does not exist or cannot answer the other's images; DataError or TrackingError.
+    Raises RegistryError where a version does not exist or does not accept the other's images; DataError or
+    TrackingError.
     """
     client = connect(environment)
     one, other = (find_version(client, model_name, version=number) for number in (first, second))

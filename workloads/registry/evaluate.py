@@ -1,4 +1,7 @@
-"""A registered version judged once on the test images of its data set."""
+"""Evaluation of a registered version on the test images of its data set.
+
+Shapes: n test images, k classes.
+"""
 
 from __future__ import annotations
 
@@ -33,21 +36,21 @@ NUM_MISTAKES = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """A version, and all that was found out about it."""
+    """The results of a version on its test images."""
 
     version: Version
     report: Report
     mistakes: list[Mistake]
-    """The most confident ones."""
+    """The most confident wrong predictions."""
     latencies: list[Latency]
     size: Size
     machine: str
-    """Where the latencies were measured."""
+    """Description of the machine on which the latencies were measured."""
     right_n: Tensor
-    """bool, by test image: whether the answer was right."""
+    """bool [N]: whether the prediction for each test image is correct."""
 
     def more(self) -> dict[str, object]:
-        """What is said beside the report, as plain values."""
+        """Return the results beside the report, as plain values."""
         return {
             "mistakes": [asdict(one) for one in self.mistakes],
             "latencies": [asdict(one) for one in self.latencies],
@@ -59,7 +62,7 @@ class Judged:
 def evaluate_version(
     environment: PlatformEnvironment, model_name: str, *, version: int | None, alias: str | None
 ) -> Judged:
-    """The version's results on the test split, which are then kept with its run and in its tags.
+    """Evaluate the version on its test split, and record the results with its run and in its tags.
 
     Raises RegistryError, DataError or TrackingError.
     """
@@ -75,7 +78,7 @@ def evaluate_version(
 
 @torch.no_grad()
 def logits_of(programs: Sequence[nn.Module], split: Split) -> list[Tensor]:
-    """What each program answers for the images of a split, [N, classes]; images in files are read once."""
+    """Return each program's logits for the images of a split, float32 [N, classes]; images in files are read once."""
     batches: list[list[Tensor]] = [[] for _ in programs]
     for first in range(0, len(split), BATCH_SIZE):
         images = split.images[first : first + BATCH_SIZE]
@@ -85,7 +88,7 @@ def logits_of(programs: Sequence[nn.Module], split: Split) -> list[Tensor]:
 
 
 def judge(version: Version, program: nn.Module, dataset: Dataset, logits_nk: Tensor) -> Judged:
-    """All that is to be known of a version, from its answers for the test images."""
+    """Compute all results of a version from its logits, float32 [N, K], for the test images."""
     test = dataset.test
     return Judged(
         version=version,
@@ -99,12 +102,12 @@ def judge(version: Version, program: nn.Module, dataset: Dataset, logits_nk: Ten
 
 
 def right(logits_nk: Tensor, split: Split) -> Tensor:
-    """bool [N]: whether the most probable class is the true one."""
+    """Return whether the most probable class is the true one, as bool [N]."""
     return logits_nk.argmax(1) == split.labels
 
 
 def keep(client: MlflowClient, judged: Judged, dataset: Dataset) -> None:
-    """Keep the results with the version's run, and the accuracy in the version's tags; raises TrackingError."""
+    """Record the results with the version's run, and the accuracy in the version's tags; raise TrackingError."""
     from workloads.evaluation.figures import draw
 
     version = judged.version
@@ -127,9 +130,9 @@ def record_test(
     known: float | None = None,
     more: dict[str, object] | None = None,
 ) -> None:
-    """Keep the test results with a run, and what `more` says.
+    """Record the test results, and the values in `more`, with a run.
 
-    The metrics are left alone where the accuracy is `known` to have this value already.
+    Metrics are omitted where the accuracy is `known` to have this value already.
     """
     if known != report.accuracy:
         metrics = {

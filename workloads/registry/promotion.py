@@ -1,4 +1,4 @@
-"""Which version people are served: the gate asked, the move recorded, the alias set."""
+"""Promotion and rollback: the gate is evaluated, the move recorded, the alias set."""
 
 from __future__ import annotations
 
@@ -18,26 +18,28 @@ from workloads.tracking.connection import connect
 
 @dataclass(frozen=True, kw_only=True)
 class Promotion:
-    """What `promote` did."""
+    """The result of `promote`."""
 
     version: Version
     alias: str
     verdict: Verdict | None = None
-    """None if the version held the alias already."""
+    """The gate's verdict; None if the version had the alias already."""
     move: Move | None = None
+    """The recorded move; None if there was none."""
     holder: int | None
-    """The version that held the alias before."""
+    """The version that had the alias before."""
     mended: Mapping[str, int | None]
-    """Aliases that were not as the moves said, when it began."""
+    """Aliases that differed from the recorded moves, as they were repaired."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rollback:
-    """What `roll_back` did."""
+    """The result of `roll_back`."""
 
     model_name: str
     move: Move
     mended: Mapping[str, int | None]
+    """Aliases that differed from the recorded moves, as they were repaired."""
 
 
 def promote(
@@ -52,10 +54,10 @@ def promote(
     force: bool = False,
     dry_run: bool = False,
 ) -> Promotion:
-    """Ask the gate, and give version `number` the alias `to` if it passes, or by `force`; `dry_run` changes nothing.
+    """Evaluate the gate, and give version `number` the alias `to` if it passes, or by `force`.
 
-    Safe to repeat, also after a crash half way. Raises RegistryError when there is no such version, or when another
-    move was made meanwhile; DataError or TrackingError.
+    `dry_run` changes nothing. Safe to repeat, also after a crash half way. Raises RegistryError when there is no such
+    version, or when another move was made meanwhile; DataError or TrackingError.
     """
     rules = read_rules(rules_file, to)
     history = open_history(environment, model_name)
@@ -82,9 +84,10 @@ def promote(
 
 
 def roll_back(environment: PlatformEnvironment, model_name: str, *, by: str, why: str = "") -> Rollback:
-    """Give production to the version that had it before; once more, to the one before that. No gate is asked.
+    """Give production to the version that had it before, without evaluating the gate.
 
-    Raises RegistryError where there is none, or when another move was made meanwhile; TrackingError.
+    Called again, it goes back one more. Raises RegistryError where there is none, or when another move was made
+    meanwhile; TrackingError.
     """
     history = open_history(environment, model_name)
     client = connect(environment)
@@ -104,12 +107,12 @@ def roll_back(environment: PlatformEnvironment, model_name: str, *, by: str, why
 
 
 def _production(standing: Standing, aliases: Mapping[str, int]) -> int | None:
-    """The version that is served, which for a model older than its history the alias alone tells."""
+    """Return the version in production; for a model older than its history only the alias knows it."""
     return standing.production if standing.ever else aliases.get(PRODUCTION)
 
 
 def _start_recorded(history: History, standing: Standing, aliases: Mapping[str, int], *, by: str, after: int) -> int:
-    """The number of the last move, once production as the history finds it is recorded."""
+    """Record production as the history finds it, if needed, and return the number of the last move."""
     if standing.ever or PRODUCTION not in aliases:
         return after
     why = "held the alias when the history began"

@@ -1,4 +1,4 @@
-"""A version made from the model that a finished run has logged."""
+"""Registration of the model that a finished run has logged."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from workloads.registry.versions import TEST_ACCURACY, VALIDATION_ACCURACY, Vers
 from workloads.tracking.connection import connect, requests_to
 
 TAGS = ("dataset", "data_version", "code_version", "image_digest")
-"""Of a run, which its version has too."""
+"""Tags of a run that its version gets too."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Registered:
-    """What `register_run` did."""
+    """The result of `register_run`."""
 
     version: Version
     is_new: bool
-    """False if the run had a version of that name already."""
+    """Whether the version was created; False if the run had a version of that name already."""
 
 
 def register_run(environment: PlatformEnvironment, run_id: str, model_name: str | None = None) -> Registered:
-    """A version of `model_name`, or of the name that the run's config gives, from the run's model.
+    """Register the run's model as a version of `model_name`, or of the name in the run's config.
 
     Safe to repeat. Raises RegistryError when there is no such run, it is not finished, or it logged no model;
     TrackingError.

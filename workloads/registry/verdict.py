@@ -1,4 +1,4 @@
-"""The gate asked about a version: what it and production answer for the test images, and the verdict kept with it."""
+"""Evaluation of the gate: candidate and production are run on the test images, and the verdict is recorded."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ MIB = 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """A decision, and all that it was made from."""
+    """A decision, and the data that it was made from."""
 
     version: Version
     alias: str
     decision: Decision
     data: Mapping[str, Any]
-    """As it is kept, in plain values."""
+    """The verdict as it is recorded, in plain values."""
     address: str | None
-    """Of the artifact that keeps it; None where nothing was kept."""
+    """URI of the artifact that records it; None where nothing was recorded."""
 
     @property
     def passes(self) -> bool:
@@ -45,7 +45,7 @@ class Verdict:
         return self.decision.verdict == PROMOTE
 
     def __str__(self) -> str:
-        """Why not, rule by rule."""
+        """Describe why the version may not be promoted, rule by rule."""
         version = self.version
         told = [str(check) for check in self.decision.checks if check.outcome in (FAILED, UNDECIDED)]
         next_step = (
@@ -69,7 +69,7 @@ def ask_gate(
     rules_file: Path,
     keeps: bool,
 ) -> Verdict:
-    """The verdict; where it `keeps`, it lies with the version's run and in its tags, as do the test results.
+    """Evaluate the gate; where it `keeps`, record verdict and test results with the version's run and in its tags.
 
     Raises RegistryError, DataError or TrackingError.
     """
@@ -123,7 +123,7 @@ def ask_gate(
 def _on_test_images(
     client: MlflowClient, version: Version, production: int | None, dataset: Dataset
 ) -> tuple[Judged, Incumbent | None]:
-    """The candidate, and the version in production, if it can be, both asked about the candidate's test images."""
+    """Evaluate the candidate and, if possible, the version in production on the candidate's test images."""
     program = load_program(version.uri, client.tracking_uri)
     incumbent, other = _incumbent(client, version, production)
     logits = logits_of([program, other] if other else [program], dataset.test)
@@ -135,7 +135,7 @@ def _on_test_images(
 def _incumbent(
     client: MlflowClient, version: Version, production: int | None
 ) -> tuple[Incumbent | None, nn.Module | None]:
-    """The version in production and its program, None if that would not understand the candidate's images."""
+    """Return the version in production and its program, None if that does not accept the candidate's images."""
     runs = runs_of(client, version.model_name)
     if production not in runs:
         return None, None

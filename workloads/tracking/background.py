@@ -1,7 +1,7 @@
-"""A run's record kept while it trains: put into a file at once, brought to the tracking server by a thread.
+"""Recording of a run while it trains: appended to a file at once, sent to the tracking server by a thread.
 
-The training thread never waits for the server, and no answer of the server ends a run. What could not be sent when the
-run ended stays in its file, for the next resume or `python -m workloads tracking send`.
+The training thread never waits for the server, and no response of the server ends a run. What could not be sent when
+the run ended stays in its file, for the next resume or `python -m workloads tracking send`.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MOST_PATIENT_S = 120
-"""The longest time between two attempts while the server does not answer."""
+"""Longest delay between two attempts while the server does not answer, in seconds."""
 IN_HASTE_S = 5
-"""A process that was asked to end has no time for a server that does not answer."""
+"""Longest wait for the server in a process that was asked to stop, in seconds."""
 
 
 class BackgroundTracker(MlflowTracker):
-    """Keeps a run in its spool and sends that, in one request each `every_s` while training; the rest at the end.
+    """Appends a run's record to its spool and sends that, in one request every `every_s` while training.
 
-    There it waits up to `wait_s`, then says what is left and how to send it: by the name `known_as`. `sample` is asked
-    for more metrics each `every_s`, in the thread, which are recorded at the newest step.
+    At the end it sends the rest for up to `wait_s`, then warns how much is left and how to send it, by the name
+    `known_as`. The thread calls `sample` every `every_s` for more metrics, which are recorded at the newest step.
     """
 
     def __init__(
@@ -81,15 +81,15 @@ class BackgroundTracker(MlflowTracker):
 
     @property
     def newest(self) -> Point | None:
-        """The last point that there is, of any metric."""
+        """The newest point of any metric."""
         return max(self.last.values(), key=lambda point: (point.step, point.time_ms), default=None)
 
     def end(self, status: str) -> None:
-        """Say how the run ended."""
+        """Record how the run ended."""
         self.spool.add_status(status, _now_ms())
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Record metrics at an optimizer step, once for each."""
+        """Record metrics at an optimizer step; a metric that has this step already is skipped."""
         new, now_ms = self.new(metrics, step), _now_ms()
         if new:
             self.spool.add_metrics(new, step, now_ms)
@@ -101,7 +101,7 @@ class BackgroundTracker(MlflowTracker):
         self.spool.add_tags(tags)
 
     def log_text(self, text: str, path: str) -> None:
-        """Keep `text` as the artifact `path`."""
+        """Record `text` as the artifact `path`."""
         self.spool.add_text(text, path)
 
     def _work(self) -> None:
@@ -117,7 +117,7 @@ class BackgroundTracker(MlflowTracker):
                 time.sleep(min(0.5 * 2**self._failures, 5, left_s))
 
     def _send(self) -> bool:
-        """Send the oldest batch; whether there was one."""
+        """Send the oldest batch; return whether there was one."""
         try:
             batch = self.spool.next_batch()
             if batch.end == self.spool.offset:
@@ -136,7 +136,7 @@ class BackgroundTracker(MlflowTracker):
 
 
 def send_batch(client: MlflowClient, run_id: str, batch: Batch) -> None:
-    """Tell the server what a batch holds; to repeat it changes nothing. Raises TrackingError."""
+    """Send a batch to the server; repeating it changes nothing. Raises TrackingError."""
     from mlflow.entities import Metric, RunTag
 
     with requests_to(client.tracking_uri):
@@ -157,7 +157,7 @@ def send_batch(client: MlflowClient, run_id: str, batch: Batch) -> None:
 
 
 def send_rest(client: MlflowClient, spool: Spool) -> int:
-    """Send all that the spool still holds, and return how many values that were; raises TrackingError."""
+    """Send all that the spool still holds, and return the number of values; raise TrackingError."""
     left = num_values = spool.num_unsent()
     while left:
         batch = spool.next_batch()
@@ -172,7 +172,7 @@ def send_rest(client: MlflowClient, spool: Spool) -> int:
 
 
 def _newest(*records: Mapping[str, Point]) -> dict[str, Point]:
-    """Of each metric the point with the highest step."""
+    """Return the point with the highest step for each metric."""
     newest: dict[str, Point] = {}
     for record in records:
         for key, point in record.items():

@@ -1,4 +1,4 @@
-"""Whether the tracking server answers this login, found out within seconds and before any work is done."""
+"""The connection to the tracking server, checked with its login within seconds and before any work is done."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LOGIN_STEP = 'run `eval "$(mlp env)"` in this shell'
 
 
 def tracking_uri(environment: PlatformEnvironment, *, can_go_without: bool = False) -> str:
-    """MLFLOW_TRACKING_URI; raises TrackingError that names the next step when it is unset."""
+    """Return MLFLOW_TRACKING_URI; raise TrackingError that names the next step when it is unset."""
     if environment.tracking_uri:
         return environment.tracking_uri
     instead = ", or pass --no-tracking" if can_go_without else ""
@@ -38,11 +38,10 @@ def tracking_uri(environment: PlatformEnvironment, *, can_go_without: bool = Fal
 
 
 def check_server(environment: PlatformEnvironment, *, can_go_without: bool = False) -> None:
-    """Return if the tracking server answers this login; raises TrackingError that names its URI and what it said.
+    """Return if the tracking server accepts this login; raise TrackingError that names its URI and response.
 
-    It is TrackingUnreachable where that is no matter of the login.
-
-    Only http(s) servers are asked: a database URI is opened by the first request.
+    The error is TrackingUnreachable where the login is not the cause. Only http(s) servers are checked: a database URI
+    is opened by the first request.
     """
     uri = tracking_uri(environment, can_go_without=can_go_without)
     parts = urlsplit(uri)
@@ -67,13 +66,13 @@ def check_server(environment: PlatformEnvironment, *, can_go_without: bool = Fal
 
 
 def connect(environment: PlatformEnvironment, *, can_go_without: bool = False) -> MlflowClient:
-    """A client of the tracking server, after `check_server`; raises TrackingError."""
+    """Return a client of the tracking server, after `check_server`; raise TrackingError."""
     check_server(environment, can_go_without=can_go_without)
     return client_of(environment)
 
 
 def client_of(environment: PlatformEnvironment) -> MlflowClient:
-    """A client of a tracking server that may or may not answer."""
+    """Return a client of a tracking server that may or may not answer."""
     for name, value in CLIENT_DEFAULTS.items():
         os.environ.setdefault(name, value)
     import mlflow
@@ -88,7 +87,7 @@ def client_of(environment: PlatformEnvironment) -> MlflowClient:
 
 @contextmanager
 def requests_to(uri: str) -> Iterator[None]:
-    """Within it, a request that MLflow could not carry out raises TrackingError instead of its own exception."""
+    """Raise TrackingError in place of MLflow's own exceptions within the context."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -100,7 +99,7 @@ def requests_to(uri: str) -> Iterator[None]:
 
 
 def _probe(parts: SplitResult, environment: PlatformEnvironment) -> tuple[int, str]:
-    """Status and message of the cheapest request that needs a login."""
+    """Return status and message of the cheapest request that needs a login."""
     connect_by = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     headers = {}
     if environment.tracking_username:

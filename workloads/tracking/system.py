@@ -1,4 +1,4 @@
-"""How busy the machine is on which the first rank trains."""
+"""Load of the machine on which the first rank trains."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GIB = 2**30
 
 
 def system_metrics(device: torch.device) -> Callable[[], Mapping[str, float]]:
-    """A function whose every call says how busy the machine was since the call before."""
+    """Return a function that samples the machine's load since its previous call, as metrics by name."""
     process = psutil.Process()
     psutil.cpu_percent()  # the first call only begins to measure
 

@@ -1,4 +1,7 @@
-"""Where a run's spool lies: in the run's folder; for one in S3 on this machine, and there what could not be sent."""
+"""Location of a run's spool: the run's folder, or a folder of this machine for a run in S3.
+
+What is unsent at the end of a process is then in the run's store, for the next one.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +24,9 @@ from workloads.training.resume import run_store
 
 @contextmanager
 def spool_of(store: Store | None, *, run_id: str, run_name: str) -> Iterator[Spool]:
-    """The spool of a run whose folder is `store`, open; what is left in it afterwards is there for the next process.
+    """Open the spool of a run whose folder is `store`; what is unsent afterwards is there for the next process.
 
-    Without a folder it lies in the machine's temporary folder, where a process that is started anew finds it.
+    Without a folder it is in the machine's temporary folder, where a restarted process finds it.
     """
     if isinstance(store, FolderStore):
         with Spool(store.folder / FILE, run_id=run_id, run_name=run_name) as spool:
@@ -51,7 +54,7 @@ def spool_of(store: Store | None, *, run_id: str, run_name: str) -> Iterator[Spo
 
 
 def _private_folder() -> Path:
-    """A temporary folder that is this user's alone; another's of that name is left alone."""
+    """Return a temporary folder of this user alone; another user's of that name is not touched."""
     folder = Path(tempfile.gettempdir()) / f"ml-platform-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     is_ours = folder.lstat().st_uid == os.getuid() and not folder.is_symlink()
@@ -59,7 +62,10 @@ def _private_folder() -> Path:
 
 
 def send_unsent(environment: PlatformEnvironment, run: str) -> int:
-    """Send what the run of that name, or a spool's file, still holds; how many values. Raises TrackingError."""
+    """Send what the run of that name, or a spool's file, still holds; return the number of values.
+
+    Raises TrackingError.
+    """
     path = Path(run)
     if path.is_file():
         found = Spool.found(path)

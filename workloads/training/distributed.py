@@ -1,4 +1,4 @@
-"""Gradients brought together over the ranks: DDP, and what is sent in place of the plain gradients."""
+"""Distributed data parallel training: gradients are averaged over the ranks, compressed as configured."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ Hook = Callable[[Any, GradBucket], torch.futures.Future[Tensor]]
 
 
 class Exchange:
-    """A module wrapped so that its gradients become the mean over the ranks, compressed on the way as configured.
+    """A module wrapped in DDP, so that its gradients become the mean over the ranks.
 
-    Raises WorkloadError where the ranks' transport cannot send what is asked for.
+    Raises WorkloadError where the ranks' transport does not support the configured compression.
     """
 
     def __init__(self, module: nn.Module, config: DistributedConfig, device: torch.device) -> None:
@@ -62,7 +62,7 @@ class Exchange:
             self.model.register_comm_hook(self.power_sgd, self._unless_rehearsal(hook))
 
     def _unless_rehearsal(self, hook: Hook) -> Hook:
-        """The hook, except in a rehearsal, which leaves no trace in what the hook remembers."""
+        """Return the hook, except in warm-up, which leaves no trace in the hook's state."""
 
         plainly: Hook = allreduce_hook
 
@@ -73,7 +73,10 @@ class Exchange:
         return chosen
 
     def state(self) -> dict[str, Any] | None:
-        """What PowerSGD remembers of the steps before; the same on every rank, and each must call it."""
+        """Return PowerSGD's state, the same on every rank, or None without it.
+
+        A collective: every rank must call it.
+        """
         if self.power_sgd is None:
             return None
         return {
@@ -85,7 +88,10 @@ class Exchange:
         }
 
     def restore(self, state: Mapping[str, Any] | None, device: torch.device) -> None:
-        """Go on from what `state` gave; other ranks than then begin without what was lost, which is little."""
+        """Restore a state that `state` returned.
+
+        A different number of ranks drops the compression errors, which are small.
+        """
         if state is None or self.power_sgd is None:
             return
         self.power_sgd.iter = state["iter"]
@@ -99,7 +105,7 @@ class Exchange:
 
 
 def _gathered(mine: Tensor) -> list[Tensor]:
-    """The tensor of each rank."""
+    """Return the tensor of each rank; a collective."""
     tensors = [torch.empty_like(mine) for _ in range(dist.get_world_size())]
     dist.all_gather(tensors, mine)
     return tensors

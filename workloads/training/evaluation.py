@@ -1,4 +1,8 @@
-"""How well a classifier does on a split: sums and counts, reduced across ranks, divided once."""
+"""Evaluation of a classifier on a split: sums and counts, reduced across ranks, divided once.
+
+Shapes: b images of a batch, k classes; of `bins_3b`, b confidence bins and 3 rows: images, sums of confidence, correct
+images.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,7 @@ from workloads.training.ranks import Ranks
 
 BATCH_SIZE = 1000
 NUM_BINS = 15
-"""Of confidence, in the calibration error of Guo et al. 2017, https://arxiv.org/abs/1706.04599."""
+"""Number of confidence bins in the calibration error of Guo et al. 2017, https://arxiv.org/abs/1706.04599."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,15 +29,16 @@ class Counts:
     """Sums over images, in float64, which counts without error."""
 
     confusion_kk: Tensor
-    """Images by their class (row) and the answer (column)."""
+    """float64 [K, K]: images by label (row) and prediction (column)."""
     bins_3b: Tensor
-    """By confidence, the probability of the answer, in equal parts of (0, 1]: images, their confidence, right ones."""
+    """float64 [3, NUM_BINS]: images, sum of confidence, and correct images, by confidence (the probability of the
+    prediction) in equal parts of (0, 1]."""
     loss: Tensor
-    """Cross-entropy."""
+    """float64 []: summed cross-entropy, in nats."""
 
     @classmethod
     def of(cls, logits_bk: Tensor, labels_b: Tensor) -> Self:
-        """Those of some images."""
+        """Count a batch of float logits [B, K] and int64 labels [B]."""
         num_classes = logits_bk.shape[1]
         probabilities_b, answers_b = logits_bk.double().softmax(1).max(1)
         right_b = (answers_b == labels_b).double()
@@ -48,7 +53,7 @@ class Counts:
         )
 
     def plus(self, other: Counts) -> Counts:
-        """Those of both."""
+        """Return the sum of both counts."""
         return Counts(
             confusion_kk=self.confusion_kk + other.confusion_kk,
             bins_3b=self.bins_3b + other.bins_3b,
@@ -56,7 +61,7 @@ class Counts:
         )
 
     def of_all_ranks(self, device: torch.device | str) -> Counts:
-        """Their sum over the ranks, each of which must call this; they talk on `device`."""
+        """Return the sum over the ranks, each of which must call this; the all-reduce runs on `device`."""
         num_classes = len(self.confusion_kk)
         told = torch.cat([self.confusion_kk.flatten(), self.bins_3b.flatten(), self.loss.view(1)]).to(device)
         dist.all_reduce(told)
@@ -73,15 +78,16 @@ class Evaluation:
     """Results over the `num_samples` images of a split."""
 
     loss: float
-    """Mean cross-entropy."""
+    """Mean cross-entropy, in nats."""
     accuracy: float
+    """Share of correct predictions, 0 to 1."""
     per_class_accuracy: tuple[float | None, ...]
-    """None for a class without images."""
+    """Accuracy by class, 0 to 1; None for a class without images."""
     num_samples: int
 
     @classmethod
     def of(cls, counts: Counts) -> Self:
-        """What the counts come to."""
+        """Compute the results from counts."""
         rights_k, counts_k = counts.confusion_kk.diagonal(), counts.confusion_kk.sum(1)
         num_samples = float(counts_k.sum())
         return cls(
@@ -104,9 +110,9 @@ def count(
     device: torch.device | str = "cpu",
     ranks: Ranks | None = None,
 ) -> Counts:
-    """The counts of `classify` (uint8 [N, C, H, W] to logits [N, num_classes]) on `split`, on the CPU.
+    """Return the counts of `classify` (uint8 [N, C, H, W] to logits [N, num_classes]) on `split`, on the CPU.
 
-    With several ranks each looks at its share and all return the same; every rank must call it.
+    With several ranks each evaluates its share and all return the same; every rank must call it.
     """
     ranks = ranks or Ranks()
     mine = split.take(share(torch.arange(len(split)), ranks.rank, ranks.world_size))
@@ -126,5 +132,5 @@ def evaluate(
     device: torch.device | str = "cpu",
     ranks: Ranks | None = None,
 ) -> Evaluation:
-    """The results of `count`."""
+    """Return the results of `classify` on `split`; the arguments are those of `count`."""
     return Evaluation.of(count(classify, split, num_classes=num_classes, device=device, ranks=ranks))

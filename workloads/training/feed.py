@@ -1,4 +1,7 @@
-"""What a rank trains on at each step: its share of the batch, changed as drawn, on the device."""
+"""The training batches of one rank: its share of each global batch, augmented, on the device.
+
+Shapes: n samples of the split, b samples of a batch.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from workloads.training.ranks import Ranks
 
 
 class Feed:
-    """The training images of one rank, step after step: a function of seed, epoch and step."""
+    """Loads the training images of one rank, step by step: a function of seed, epoch and step."""
 
     def __init__(
         self, config: TrainConfig, train: Split, *, num_classes: int, device: torch.device, ranks: Ranks
@@ -26,16 +29,18 @@ class Feed:
         self.steps_per_epoch = num_batches(len(train), config.global_batch_size)
 
     def images_at(self, step: int) -> int:
-        """Images in the first `step` optimizer steps, over all ranks."""
+        """Return the number of images in the first `step` optimizer steps, over all ranks."""
         epochs, steps = divmod(step, self.steps_per_epoch)
         num_train = len(self.split)
         return epochs * num_train + min(steps * self.config.global_batch_size, num_train)
 
     def steps(self, epoch: int, first: int, end: int) -> Iterator[tuple[Tensor, Tensor, float]]:
-        """Of an epoch's steps `first` to `end` - 1 (0-based): images, targets and the weight of their summed gradients.
+        """Yield images, targets and loss weight for an epoch's steps `first` to `end` - 1 (0-based).
 
-        DDP averages gradients over ranks: with this weight the average is the gradient of the global mean loss. A rank
-        without a share joins the collectives with an image of weight 0.
+        Images are uint8 [B, C, H, W], or float32 after MixUp; targets are int64 [B], or float32 [B, classes] where
+        images are mixed; both are on the device. The weight is a factor of the summed loss: DDP averages gradients over
+        ranks, and with this weight the average is the gradient of the global mean loss. A rank without a share joins
+        the collectives with one image of weight 0.
         """
         seed, num_samples = self.config.seed, len(self.split)
         order_n = order(seed, epoch, num_samples)

@@ -1,4 +1,4 @@
-"""The gradient of a batch, summed over pieces that the memory holds."""
+"""The gradient of a batch, accumulated over micro-batches that fit the memory."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from workloads.errors import WorkloadError
 
 logger = logging.getLogger(__name__)
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""Data type of the products by the name of the precision."""
 
 
 class Gradients:
-    """Gradients of `model` (or its DDP wrapper), in pieces of at most `micro_batch_size` images.
+    """Computes gradients of `model` (or its DDP wrapper), in micro-batches of at most `micro_batch_size` images.
 
-    When the device runs out of memory the pieces are halved, and the batch is done again from the beginning.
+    When the device runs out of memory the micro-batch is halved, and the batch is computed again from the beginning.
     """
 
     def __init__(
@@ -38,11 +39,13 @@ class Gradients:
         self._buffers_before = [torch.empty_like(buffer) for buffer in model.buffers()]
 
     def backward(self, images: Tensor, targets: Tensor, *, weight: float, seed: int, is_sent: bool = True) -> Tensor:
-        """Leave `weight` times the gradient of the summed loss in the parameters; the summed loss, without a graph.
+        """Store `weight` times the gradient of the summed loss in the parameters; return the summed loss, detached.
 
-        Among several ranks the gradients are brought together with the last piece, once, unless not `is_sent`. `seed`
-        is that of dropout. Raises WorkloadError when the memory does not hold one image, or is full while the other
-        ranks wait already.
+        `images` are uint8 [B, C, H, W], or float32 after MixUp; `targets` are int64 [B], or float32 [B, classes]; the
+        loss is float32 []. The gradients have the parameters' shapes and dtype, times the scale of the fp16 scaler if
+        that is enabled. Among several ranks they are all-reduced with the last micro-batch, once, unless not `is_sent`.
+        `seed` is that of dropout. Raises WorkloadError when one image does not fit the memory, or when memory runs out
+        while other ranks already wait in the all-reduce.
         """
         with torch.no_grad():
             for before, buffer in zip(self._buffers_before, self.model.buffers(), strict=True):
@@ -56,18 +59,18 @@ class Gradients:
             self.restore_buffers()
 
     def clear(self) -> None:
-        """Forget the gradients."""
+        """Delete the gradients."""
         for parameter in self.model.parameters():
             parameter.grad = None
 
     def restore_buffers(self) -> None:
-        """Put back the buffers, such as BatchNorm's statistics, as they were before the last `backward`."""
+        """Restore the buffers, such as BatchNorm's statistics, to their values before the last `backward`."""
         with torch.no_grad():
             for before, buffer in zip(self._buffers_before, self.model.buffers(), strict=True):
                 buffer.copy_(before)
 
     def _attempt(self, images: Tensor, targets: Tensor, weight: float, *, is_sent: bool) -> Tensor | None:
-        """The summed loss; None if the memory was full, and the pieces are now smaller."""
+        """Return the summed loss, float32 []; or None after running out of memory, with the micro-batch now halved."""
         size = self.micro_batch_size or len(images)
         loss = torch.zeros((), device=self.device)
         waiting = False
@@ -86,6 +89,7 @@ class Gradients:
         return None
 
     def _piece(self, images: Tensor, targets: Tensor, weight: float) -> Tensor:
+        """Add the gradients of one micro-batch; return its summed loss, float32 [], detached."""
         with torch.autocast(self.device.type, dtype=DTYPES[self.precision], enabled=self.precision != "fp32"):
             logits = self.model(images)
         loss = cross_entropy(logits.float(), targets, reduction="sum", label_smoothing=self.label_smoothing)

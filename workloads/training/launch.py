@@ -1,4 +1,4 @@
-"""Ranks on this machine, started and watched by torchrun's own agent; their failure told in one message."""
+"""Ranks on this machine, started and monitored by torchrun's own agent; their failure is reported in one message."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ logger = logging.getLogger(__name__)
 
 PR_SET_PDEATHSIG = 1
 ERROR_FILE = "TORCHELASTIC_ERROR_FILE"
-"""Set by the agent for each rank: where it says why it failed."""
+"""Variable that the agent sets for each rank: the file in which the rank reports why it failed."""
 LAUNCHER = "MLP_LAUNCHER_PID"
-"""Set for each rank: the process that started it."""
+"""Variable that is set for each rank: the id of the process that started it."""
 
 
 def launch(arguments: Sequence[str], num_ranks: int, *, max_restarts: int = 0) -> None:
-    """Run `python -m workloads <arguments>` as `num_ranks` ranks that meet on this machine alone, and wait for all.
+    """Run `python -m workloads <arguments>` as `num_ranks` ranks on this machine alone, and wait for all.
 
-    When one fails the others are ended, and all are started anew up to `max_restarts` times; then raises WorkloadError
-    with the failing rank's own message. A signal to this process is passed on to the ranks; once they are gone raises
-    Preempted if they saved their state, else Stopped.
+    When one fails the others are terminated, and all are restarted up to `max_restarts` times; then raises
+    WorkloadError with the failing rank's own message. A signal to this process is forwarded to the ranks; once they
+    have exited raises Preempted if they saved their state, else Stopped.
     """
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -98,9 +98,9 @@ def _report_in(path: Path) -> Mapping[str, object]:
 def train_on_ranks(
     config: TrainConfig, options: TrainOptions, environment: PlatformEnvironment, *, num_ranks: int, as_json: bool
 ) -> None:
-    """Train on `num_ranks` ranks, the first of which prints the result; raises WorkloadError or Stopped.
+    """Train on `num_ranks` ranks, the first of which prints the result; raise WorkloadError or Stopped.
 
-    The run's record says how it ended even where rank 0 could not: FAILED, or KILLED by a signal to this process.
+    Sets the run's status where rank 0 could not: FAILED, or KILLED by a signal to this process.
     """
     with tempfile.TemporaryDirectory(prefix="workloads-run-") as folder:
         path = Path(folder) / f"{config.name}.yaml"
@@ -123,7 +123,7 @@ def train_on_ranks(
 
 
 def _settle(config: TrainConfig, options: TrainOptions, environment: PlatformEnvironment, status: str) -> None:
-    """Give the run its status; the failure that led here is the one to report, so one of the server is only logged."""
+    """Set the run's status; only log an error of the server, since the training's error is the one to report."""
     try:
         end_run(environment, experiment=config.name, run_name=options.run_name, status=status)
     except TrackingError as error:
@@ -131,14 +131,14 @@ def _settle(config: TrainConfig, options: TrainOptions, environment: PlatformEnv
 
 
 def is_rank(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether this process was started by `launch`."""
+    """Return whether this process was started by `launch`."""
     return STORE_FILE in environ and ERROR_FILE in environ
 
 
 def end_with_launcher() -> None:
-    """In a rank of ours: be sent SIGTERM by the kernel when the launcher is gone, even if it was killed.
+    """In a rank of ours, have the kernel send SIGTERM when the launcher exits, even if it was killed.
 
-    Ends the process at once where it is gone already, of which the kernel tells nobody.
+    Exits at once where it is gone already, of which the kernel does not notify.
     """
     if is_rank() and sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -147,7 +147,7 @@ def end_with_launcher() -> None:
 
 
 def explain(failures: Mapping[int, ProcessFailure]) -> str:
-    """The message of the rank that failed first, and not of those that only lost it."""
+    """Return the message of the rank that failed first, rather than of those that only lost it."""
 
     def blame(item: tuple[int, ProcessFailure]) -> tuple[int, int, int]:
         rank, failure = item
@@ -168,7 +168,7 @@ def explain(failures: Mapping[int, ProcessFailure]) -> str:
 
 
 def report_to_agent(error: WorkloadError, environ: Mapping[str, str] = os.environ) -> bool:
-    """Leave the message for `launch`, which shows it once for all ranks; False if this is not one of its ranks."""
+    """Write the message for `launch`, which shows it once for all ranks; return False if this is no rank."""
     if not is_rank(environ):
         return False
     report = {"text": str(error), "kind": type(error).__name__, "extraInfo": {"timestamp": str(int(time.time()))}}

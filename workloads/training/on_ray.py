@@ -1,7 +1,7 @@
 """Ranks on a Ray cluster: Ray Train places them and watches their nodes; state and restarts are ours.
 
-A rank that hears of a node going (a spot notice, a drained pod) has the state saved after a step, on all of them; then
-they are placed anew and go on.
+A rank that is notified of its node's termination (a spot notice, a drained pod) has all ranks save their state after a
+step; then they are placed anew and continue.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ASK_EVERY_S = 0.5
-"""How often the driver looks for what the ranks said, and whether it was asked to end."""
+"""Interval in seconds at which the driver polls for the ranks' reports and for its own stop signals."""
 SETTINGS = {
     "RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "1",  # of the seconds' notice that a pod has, five would be many
     "RAY_TRAIN_METRICS_ENABLED": "0",  # ours are served by rank 0
@@ -47,20 +47,20 @@ SETTINGS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Wires:
-    """Between the driver and rank 0."""
+    """The queues between the driver and rank 0."""
 
     told: Queue
-    """Reports and log records, on their way to the driver."""
+    """Reports and log records for the driver."""
     asked: Queue
-    """Not empty when the driver was asked to end."""
+    """Stop requests for rank 0; not empty when the driver was asked to stop."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """What a rank gives in place of a result when all of them ended in order before the last step."""
+    """A rank's result when all of them stopped in order before the last step."""
 
     text: str | None
-    """How to go on; None if no state was kept."""
+    """How to resume; None if no state was saved."""
 
 
 def train_on_ray(
@@ -71,9 +71,9 @@ def train_on_ray(
     num_ranks: int,
     progress: Progress,
 ) -> TrainResult:
-    """Train on `num_ranks` workers of the cluster at RAY_ADDRESS, or of one made on this machine.
+    """Train on `num_ranks` workers of the cluster at RAY_ADDRESS, or of one started on this machine.
 
-    Ranks that end since a node is going are placed anew, however often; those that are lost otherwise up to
+    Ranks that end because a node is terminated are placed anew, however often; those that are lost otherwise up to
     `options.max_restarts` times. Raises WorkloadError, Preempted or Stopped.
     """
     check_head(environment)
@@ -113,7 +113,7 @@ def _attempt(
     progress: Progress,
     stop: StopRequest,
 ) -> TrainResult | Ended:
-    """Ranks placed once; raises RankLost where they can go on from what was kept, else WorkloadError."""
+    """Place the ranks once; raise RankLost where they can resume from a checkpoint, else WorkloadError."""
     from ray.train.torch import TorchConfig
     from ray.train.v2.api.config import FailureConfig, RunConfig, ScalingConfig  # `ray.train`'s are typed as version 1
     from ray.train.v2.torch.torch_trainer import TorchTrainer
@@ -141,7 +141,7 @@ def _attempt(
 
 
 def _follow(fitted: Future[Any], wires: Wires, progress: Progress, stop: StopRequest) -> None:
-    """Show what rank 0 says until the ranks have ended, and pass on a request to end."""
+    """Forward rank 0's reports until the ranks have ended, and a stop request to them."""
     is_passed_on = False
     while not fitted.done():
         with suppress(NotYet):
@@ -181,7 +181,7 @@ def _outcome(fitted: Future[Any]) -> TrainResult | Ended:
 
 
 def explain(failures: Mapping[int, Exception]) -> WorkloadError:
-    """The fault of the rank that failed of itself; RankLost where one is gone, and the others only lost it."""
+    """Return the error of the rank that failed by itself; RankLost where one is gone and the others only lost it."""
     from ray.exceptions import RayActorError
 
     for rank in sorted(failures):
@@ -200,7 +200,7 @@ def explain(failures: Mapping[int, Exception]) -> WorkloadError:
 
 @dataclass(frozen=True, kw_only=True)
 class _Job:
-    """What a rank needs, on its way there."""
+    """What a rank needs, sent to its worker."""
 
     config: TrainConfig
     options: TrainOptions
@@ -209,7 +209,7 @@ class _Job:
     wires: Wires
 
     def train(self) -> TrainResult | Ended | None:
-        """Train as one rank, in a worker of Ray's; rank 0 says what all of them did."""
+        """Train as one rank in a worker of Ray; rank 0 returns the result of all."""
         from ray import train
 
         from workloads.training.run import run
@@ -249,7 +249,7 @@ class _Job:
 
 @contextmanager
 def _logs_to(told: Queue, *, level: int) -> Iterator[None]:
-    """Within it what our loggers say in this process goes to the driver."""
+    """Forward the records of our loggers in this process to the driver within the context."""
     handler, ours = QueueHandler(cast("Any", told)), logging.getLogger("workloads")  # it only calls `put_nowait`
     handler.setLevel(level)
     ours.setLevel(logging.INFO)
@@ -261,7 +261,7 @@ def _logs_to(told: Queue, *, level: int) -> Iterator[None]:
 
 
 def _uses_gpu(config: TrainConfig, num_ranks: int) -> bool:
-    """Whether each rank asks Ray for a GPU: for `cuda`, and for `auto` if the cluster has so many now."""
+    """Return whether each rank requests a GPU: for `cuda`, and for `auto` if the cluster has enough now."""
     return config.device == "cuda" or (config.device == "auto" and _there("GPU") >= num_ranks)
 
 
@@ -278,7 +278,7 @@ def _warn_of_little_room(num_ranks: int, *, use_gpu: bool) -> None:
 
 
 def _there(kind: str) -> int:
-    """How many of a resource the cluster has now."""
+    """Return how many of a resource the cluster has now."""
     import ray
 
     resources: Mapping[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray's are untyped
@@ -286,7 +286,7 @@ def _there(kind: str) -> int:
 
 
 def _with_absolute_places(environment: PlatformEnvironment) -> PlatformEnvironment:
-    """Folders by their whole path: a worker has another working directory."""
+    """Return the environment with absolute paths: a worker has another working directory."""
     places = {"checkpoints": environment.checkpoints, "data": environment.data}
     found = {
         key: place if urlsplit(place).scheme else str(Path(place).resolve()) for key, place in places.items() if place

@@ -1,4 +1,4 @@
-"""What a run leaves: its record on the tracking server, its checkpoints, and what it shows while it lives."""
+"""What a run records: metrics on the tracking server, checkpoints, and live metrics."""
 
 from __future__ import annotations
 
@@ -45,23 +45,23 @@ TRAIN_LOSS = "train/loss"
 STEP_LOSS, LEARNING_RATE = "train/step_loss", "lr"
 NUM_PARAMETERS = "num_parameters"
 MFU = "mfu"
-"""Model FLOPs utilization: the share of the GPUs' 16-bit products that training used."""
+"""Model FLOPs utilization: achieved FLOP/s divided by the GPUs' peak in 16-bit products."""
 SECONDS, PRICE_PAID = "seconds", "price_usd"
 WASTED_SECONDS, WASTED_PRICE = "wasted_seconds", "wasted_usd"
-"""Steps that were done again: those between the newest checkpoint and the end of a process."""
+"""Time and price of repeated steps: those between the newest checkpoint and the end of a process."""
 RESUMED_AT = "resumed_at"
-"""Tag: when the newest process of a run that went on began, Unix time."""
+"""Tag: Unix time at which the newest process of a resumed run began."""
 SECONDS_PER_HOUR = 3600
 SAVE_WITHIN_S = 20
-"""A spot node goes two minutes after its notice, a pod often 30 seconds after its."""
+"""Longest wait for a checkpoint when stopping: a spot node has two minutes after its notice, a pod often 30 seconds."""
 
 
 @dataclass(kw_only=True)
 class RunRecord:
-    """Kept by the first rank; the others have one that keeps nothing. A context: the record ends as the run ended.
+    """The record of a run, kept by the first rank; the others have one that records nothing.
 
-    With `MLP_CHECKPOINTS` the run has a folder of its own there, claimed before the first step. Raises CheckpointError
-    if another run has it, TrackingError if the server cannot be reached.
+    A context: the record ends as the run ended. With `MLP_CHECKPOINTS` the run has a folder of its own there, claimed
+    before the first step. Raises CheckpointError if another run has it, TrackingError if the server cannot be reached.
     """
 
     config: TrainConfig
@@ -70,7 +70,7 @@ class RunRecord:
     dataset: Dataset
     ranks: Ranks
     resolved: Mapping[str, object]
-    """What the config left open, as it was settled."""
+    """Values of settings that the config left open, such as the device."""
 
     def __post_init__(self) -> None:
         self.tracker: BackgroundTracker | NoTracking = NoTracking()
@@ -127,7 +127,7 @@ class RunRecord:
         claim(store, identity)
 
     def _track(self, tracker: MlflowTracker) -> None:
-        """Keep the record from here on in the run's folder, for a thread to send."""
+        """From here on keep the record in the run's spool, for a thread to send."""
         name, settings = self.options.run_name, self.config.tracking
         spool = self._open.enter_context(spool_of(self.store, run_id=tracker.run_id, run_name=name))
         self.tracker = BackgroundTracker(
@@ -173,7 +173,7 @@ class RunRecord:
             return MlflowTracker(client_of(self.environment), **ids)
 
     def newest_state(self) -> Mapping[str, Any] | None:
-        """Where the run goes on, the same on every rank; None for a run that is new."""
+        """Return the state from which the run resumes, the same on every rank; None for a new run."""
         state = Checkpoints(self.store).newest() if self.store and self.identity else None
         if state is not None:
             self.seconds = sum(report["seconds"] for report in state["reports"])
@@ -182,19 +182,19 @@ class RunRecord:
         return state
 
     def _add_wasted(self, tracker: BackgroundTracker, state: Mapping[str, Any]) -> None:
-        """Count what the process before did after `state` was saved, up to the last step that it recorded."""
+        """Count the time that the previous process worked after `state` was saved, up to its last recorded step."""
         began_at = float(tracker.tags.get(RESUMED_AT, tracker.started_at))
         again = done_again_s(tracker.newest, step=state["step"], saved_at=state["time"], began_at=began_at)
         self.wasted_seconds = float(tracker.tags.get(WASTED_SECONDS, 0)) + again
         tracker.set_tags({WASTED_SECONDS: f"{self.wasted_seconds:.3f}", RESUMED_AT: f"{time.time():.3f}"})
 
     def on_step(self, report: StepReport) -> None:
-        """Show and record where the run is."""
+        """Export and record the current step."""
         show_step(self.metrics, report)
         self.tracker.log_metrics({STEP_LOSS: report.loss, LEARNING_RATE: report.lr}, report.step)
 
     def on_epoch(self, report: EpochReport) -> None:
-        """Record what an epoch gave, at its last optimizer step, and what the run cost so far."""
+        """Record an epoch's results, at its last optimizer step, and the cost of the run so far."""
         self.metrics.set({exporter.ACCURACY: report.validation.accuracy})
         self.seconds += report.seconds
         metrics = {
@@ -216,11 +216,11 @@ class RunRecord:
         self.tracker.log_metrics(metrics, report.step)
 
     def on_saved(self, manifest: Manifest) -> None:
-        """Show when the newest checkpoint was whole."""
+        """Export the time at which the newest checkpoint was complete."""
         self.metrics.set({exporter.CHECKPOINT_TIME: manifest.time})
 
     def settle(self) -> None:
-        """Wait for the checkpoint that is being written, but not long: whoever asked to end will not wait long."""
+        """Wait up to `SAVE_WITHIN_S` for the checkpoint that is being written."""
         if self.checkpoints:
             try:
                 self.checkpoints.wait(SAVE_WITHIN_S)
@@ -228,13 +228,13 @@ class RunRecord:
                 logger.warning("the state could not be written within %d s; an older one is the newest", SAVE_WITHIN_S)
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """Say that the run reached its end, so that nobody goes on with it."""
+        """Mark the run as finished, so that it is not resumed."""
         if self.store:
             finish(self.store, result)
 
 
 def show_step(metrics: exporter.RunMetrics, report: StepReport) -> None:
-    """Show where the run is."""
+    """Export the current step."""
     metrics.set(
         {
             exporter.STEP: report.step,
@@ -246,9 +246,9 @@ def show_step(metrics: exporter.RunMetrics, report: StepReport) -> None:
 
 
 def done_again_s(newest: Point | None, *, step: int, saved_at: float, began_at: float) -> float:
-    """Seconds that a process which began at `began_at` worked after the state of `step` was saved, as far as is known.
+    """Estimate for how many seconds a process that began at `began_at` worked after the state of `step` was saved.
 
-    That is up to the newest point; one of a process before it says nothing of this one.
+    That is up to its newest recorded point; a point of an earlier process says nothing about this one.
     """
     since = max(saved_at, began_at)  # 0 where neither is known: a run without checkpoints whose server does not answer
     if newest is None or newest.step <= step or not since:
@@ -257,7 +257,7 @@ def done_again_s(newest: Point | None, *, step: int, saved_at: float, began_at: 
 
 
 def price_per_hour(environment: PlatformEnvironment) -> float | None:
-    """What the run's machines cost, in US dollars, if that is known; raises WorkloadError for what is no price."""
+    """Return the price of the run's machines in US dollars per hour, or None; raise WorkloadError if invalid."""
     given = environment.price_usd_per_hour
     if given is None:
         return None
@@ -271,7 +271,7 @@ def price_per_hour(environment: PlatformEnvironment) -> float | None:
 
 
 def version_tags(dataset: Dataset, environment: PlatformEnvironment) -> dict[str, str]:
-    """By which a run and a model version say what they came from."""
+    """Return the tags by which a run and a model version record their origin."""
     tags = {
         "dataset": dataset.name,
         "data_version": dataset.version,

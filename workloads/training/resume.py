@@ -1,4 +1,4 @@
-"""Runs by name in the place for checkpoints: those that may begin, those that can go on."""
+"""Runs by name in the location of checkpoints: those that may begin, those that can be resumed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from workloads.tracking.connection import LOGIN_STEP
 
 
 def run_store(environment: PlatformEnvironment, run_name: str) -> Store | None:
-    """Where the run's checkpoints lie; None where the environment names no place for them."""
+    """Return the store of the run's checkpoints; None where no location is configured."""
     return open_store(below(environment.checkpoints, run_name)) if environment.checkpoints else None
 
 
@@ -23,7 +23,7 @@ def check_new(environment: PlatformEnvironment, run_name: str) -> None:
 
 
 def has_begun(environment: PlatformEnvironment, run_name: str, config: TrainConfig) -> bool:
-    """Whether the run of that name can go on; raises CheckpointError if it ended, or was configured otherwise."""
+    """Return whether the run of that name can be resumed; raise CheckpointError if it finished or differs."""
     store = run_store(environment, run_name)
     if store is None or identity_of(store) is None:
         return False
@@ -33,7 +33,7 @@ def has_begun(environment: PlatformEnvironment, run_name: str, config: TrainConf
 
 
 def unfinished(environment: PlatformEnvironment, run_name: str) -> Identity:
-    """A run that can go on; raises CheckpointError where there is none of that name, or it reached its end."""
+    """Return a run that can be resumed; raise CheckpointError where there is none of that name, or it finished."""
     store = run_store(environment, run_name)
     if store is None:
         raise CheckpointError(
@@ -49,5 +49,5 @@ def unfinished(environment: PlatformEnvironment, run_name: str) -> Identity:
 
 
 def config_of(identity: Identity) -> TrainConfig:
-    """The config with which the run began."""
+    """Return the config with which the run began."""
     return read_config(identity.config, {}, source=f"Config of run {identity.run_name}")

@@ -41,7 +41,7 @@ from workloads.training.trainer import Trainer
 
 @dataclass(frozen=True, kw_only=True)
 class TrainResult:
-    """What a run gave; None where it was not asked for."""
+    """The result of a run; a field is None where it was not requested."""
 
     run_name: str
     run_id: str | None
@@ -51,9 +51,11 @@ class TrainResult:
     val_accuracy: float
     test_accuracy: float | None
     seconds: float
-    """Of all epochs, their evaluation included."""
+    """Time of all epochs with their evaluation, in seconds."""
     images_per_second: float
+    """Training throughput over all ranks."""
     ranks: int
+    """Number of ranks."""
     model_name: str | None
     model_version: int | None
     alias: str | None
@@ -68,7 +70,7 @@ class TrainedModel:
     num_train: int
     reports: list[EpochReport]
     result: EpochReport
-    """Of the epoch whose weights `module` has: the last, or the best if the run might have ended early."""
+    """Report of the epoch whose weights `module` has: the last, or the best if the run might have ended early."""
 
     @property
     def validation(self) -> Evaluation:
@@ -77,7 +79,7 @@ class TrainedModel:
 
 
 def new_run_name(config: TrainConfig) -> str:
-    """`<config>-<utc>-<4 hex>`, for the launcher to make and pass on."""
+    """Return `<config>-<utc>-<4 hex>`, a new name that the launcher passes on."""
     return f"{config.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
@@ -90,7 +92,7 @@ def check_ranks(config: TrainConfig, num_ranks: int) -> None:
 
 
 def preflight(config: TrainConfig, options: TrainOptions, environment: PlatformEnvironment, *, num_ranks: int) -> None:
-    """Raise WorkloadError, within seconds and before any process is started, where the run could not go well."""
+    """Raise WorkloadError, within seconds and before any process is started, where the run would fail."""
     check_ranks(config, num_ranks)
     find(config.data.name, environment)
     exporter.metrics_port(environment)
@@ -111,10 +113,11 @@ def run(
     on_step: Callable[[StepReport], None] = lambda _: None,
     is_asked_to_end: Callable[[], bool] = lambda: False,
 ) -> TrainResult | None:
-    """Train, test, record and register as told. The result on rank 0, None on the others; raises WorkloadError.
+    """Train, test, record and register as the options say; return the result on rank 0, None on the others.
 
-    `on_epoch` is told of every epoch and `on_step` of some steps, on every rank. A run that is asked to end, by a
-    signal or on any rank by `is_asked_to_end`, does so after a step, with its state saved, and raises Preempted.
+    `on_epoch` is called with every epoch's report and `on_step` with some steps', on every rank. A run that is asked to
+    stop, by a signal or on any rank by `is_asked_to_end`, does so after a step, with its state saved, and raises
+    Preempted. Raises WorkloadError.
     """
     check_ranks(config, ranks.world_size)
     dataset = load(config.data.name, environment, image_size=config.data.image_size)
@@ -200,9 +203,9 @@ def train_model(
     stop: Callable[[], bool] = lambda: False,
     state: Mapping[str, Any] | None = None,
 ) -> TrainedModel:
-    """A model trained as the config says, the same on every rank, from the beginning or from `state`.
+    """Train the config's model, the same on every rank, from the beginning or from `state`.
 
-    Raises DataError, TrainingDiverged, CheckpointError, or Preempted if any rank is to stop.
+    Raises DataError, TrainingDiverged, CheckpointError, or Preempted if any rank is asked to stop.
     """
     train, validation = stratified_split(dataset.train, config.data.validation_fraction, seed=config.seed)
     if config.data.num_train is not None:
@@ -230,7 +233,7 @@ def train_model(
 
 @contextmanager
 def _ends_in_order(record: RunRecord, *, patient: bool) -> Iterator[StopRequest]:
-    """Within it a signal is noted, for training to end after a step; the state is on the disk when that is told."""
+    """Record signals within the context, for training to stop after a step with its state saved."""
     with StopRequest(patient=patient) as stop:
         try:
             yield stop
@@ -245,7 +248,7 @@ def _ends_in_order(record: RunRecord, *, patient: bool) -> Iterator[StopRequest]
 
 @contextmanager
 def _can_be_done_again(record: RunRecord) -> Iterator[None]:
-    """Within it, a server that does not answer is told with the way to do what follows the training once more."""
+    """Add to a TrackingError within the context how to repeat what follows the training."""
     try:
         yield
     except TrackingError as error:
@@ -263,7 +266,7 @@ def _register(
     dataset: Dataset,
     environment: PlatformEnvironment,
 ) -> tuple[int, str | None]:
-    """The new version and its alias: `staging` if its validation accuracy is high enough, else None."""
+    """Register the model; return the new version and its alias: `staging` if its accuracy is high enough, else None."""
     model_name = config.registry.model_name
     version = register(tracker, trained.module, trained.spec, dataset, model_name)
     tags = version_tags(dataset, environment) | {"val_accuracy": f"{trained.validation.accuracy:.4f}"}

@@ -1,7 +1,8 @@
-"""The two minutes' notice that an EC2 spot machine gets, asked for where no cluster passes it on.
+"""The two-minute interruption notice of an EC2 spot machine, polled where no cluster forwards it.
 
 The instance metadata service has it at `spot/instance-action` (404 until then), behind a token of its own
-(https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html: every 5 seconds will do).
+(https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html recommends polling every 5
+seconds).
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ TOKEN_LASTS_S = 300
 
 
 class SpotNotice:
-    """Asks the metadata service at `host`:`port` for as long as the context lasts, in a thread of its own."""
+    """Polls the metadata service at `host`:`port` for as long as the context lasts, in a thread of its own."""
 
     def __init__(self, host: str, port: int, *, every_s: float | None = None) -> None:
         self.is_given = False
-        """Whether the machine is going."""
+        """Whether AWS announced that the machine will be interrupted."""
         self._host, self._port, self._every_s = host, port, ASK_EVERY_S if every_s is None else every_s
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="spot-notice", daemon=True)
@@ -81,13 +82,13 @@ class SpotNotice:
 
 
 class NoNotice:
-    """Where nobody is asked."""
+    """A stand-in that never gives notice, where no metadata service is configured."""
 
     is_given = False
 
 
 def spot_notice(environment: PlatformEnvironment) -> AbstractContextManager[SpotNotice | NoNotice]:
-    """What watches the metadata service that the environment names; raises WorkloadError for what is no such URL."""
+    """Return the poller of the configured metadata service; raise WorkloadError for an invalid URL."""
     given = environment.instance_metadata
     if given is None:
         return nullcontext(NoNotice())

@@ -1,4 +1,7 @@
-"""The training loop."""
+"""The training loop.
+
+Shapes: r ranks.
+"""
 
 from __future__ import annotations
 
@@ -29,18 +32,18 @@ from workloads.training.reports import EpochReport, Saver, StepReport
 
 CHECK_EVERY_STEPS = 50
 CHECK_EVERY_S = 1.0
-"""How often, whichever comes first, the ranks ask each other whether the loss is finite and nobody is to stop: each
-time the host waits for the device."""
+"""Longest interval, in steps and in seconds, at which the ranks synchronize whether the loss is finite and any is to
+stop: each time the host waits for the device."""
 NEVER = 2**31 - 1
 
 
 class Trainer:
     """Trains `model` on `train` and evaluates it on `validation` after each epoch, in step with the other ranks.
 
-    `on_epoch` is told of every epoch and `on_step` of some steps, the last of each epoch among them; on every rank. The
-    model must hold the same weights on all ranks. Every random draw is a function of seed, epoch or step, and sample or
-    rank, so that the state is the weights, the optimizer and a few sums. `saver` keeps it after every
-    `checkpoint.every_steps` and every epoch; when `stop` is true on any rank, all end after the same step.
+    `on_epoch` is called with every epoch's report and `on_step` with those of some steps, the last of each epoch among
+    them; on every rank. The model must hold the same weights on all ranks. Every random number is a function of seed,
+    epoch or step, and sample or rank, so that the state is the weights, the optimizer and a few sums. `saver` saves it
+    after every `checkpoint.every_steps` and every epoch; when `stop` is true on any rank, all stop after the same step.
     """
 
     def __init__(
@@ -85,19 +88,19 @@ class Trainer:
         self.step = 0
         self.reports: list[EpochReport] = []
         self.best: dict[str, Tensor] = {}
-        """The weights of the best epoch, where the run may end early."""
+        """Weights of the best epoch, where early stopping is on."""
         # Apple's GPUs have no float64.
         self.loss_sum = torch.zeros((), dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
-        """Of this rank, in the epoch so far."""
+        """Summed loss of this rank in the current epoch, []."""
         self.train_seconds = self.seconds = 0.0
-        """Of the epoch, of runs that were ended too; without what there is since `began_at`."""
+        """Time of the current epoch in earlier processes, in seconds; this process's counts from `began_at`."""
         self.began_at: float | None = None
         self.first_bad_step = torch.full((), NEVER, device=device)
         self.next_check = 1
         self.checked_at = (0, time.perf_counter())
 
     def fit(self) -> list[EpochReport]:
-        """Train to the last step; the report of every epoch. Raises TrainingDiverged or Preempted, on all ranks."""
+        """Train to the last step and return all epochs' reports; raise TrainingDiverged or Preempted on all ranks."""
         if self.exchange and self.goes_on:
             self.rehearse(self.exchange)
         while self.goes_on:
@@ -115,17 +118,17 @@ class Trainer:
 
     @property
     def meeting_place(self) -> torch.device:
-        """Where the ranks compare what they have; for one alone, where it is read."""
+        """Device of the all-reduces among ranks; for one rank the CPU, where the values are read."""
         return self.device if self.ranks.world_size > 1 else torch.device("cpu")
 
     @property
     def since_began_s(self) -> float:
-        """Of the epoch, in this process; 0 between epochs."""
+        """Seconds of the current epoch in this process; 0 between epochs."""
         return time.perf_counter() - self.began_at if self.began_at is not None else 0.0
 
     @property
     def goes_on(self) -> bool:
-        """Whether there is a step left, or an epoch to be reported."""
+        """Whether there is a step left, or an epoch to report."""
         if self.step > self.epoch_start:
             return True
         patience = self.config.optim.patience_epochs
@@ -134,34 +137,34 @@ class Trainer:
 
     @property
     def judged(self) -> nn.Module:
-        """The weights that are evaluated and registered: the averaged ones if there are such."""
+        """The module that is evaluated and registered: the averaged weights if there are such."""
         return self.optimization.average.module if self.optimization.average else self.module
 
     @property
     def result(self) -> EpochReport:
-        """Of the epoch whose weights `judged` has when all is done."""
+        """Report of the epoch whose weights `judged` has after the last step."""
         return self.reports[self.best_report_at if self.best else -1]
 
     @property
     def best_report_at(self) -> int:
-        """Where the epoch with the highest validation accuracy is in `reports`; the first of equals, 0 of none."""
+        """Position in `reports` of the highest validation accuracy; the first of equals, 0 without reports."""
         return max(range(self.epoch), key=lambda at: (self.reports[at].validation.accuracy, -at), default=0)
 
     @property
     def epoch(self) -> int:
-        """The epoch that is trained, 0-based."""
+        """The current epoch, 0-based."""
         return len(self.reports)
 
     @property
     def epoch_start(self) -> int:
-        """Optimizer steps before it."""
+        """Optimizer steps before the current epoch."""
         return self.epoch * self.steps_per_epoch
 
     def rehearse(self, exchange: Exchange) -> None:
-        """Two steps without consequences before the first.
+        """Run two warm-up steps whose effects are undone.
 
-        In one DDP's buckets get the order that they keep, so that a step is summed alike in a run that went on and in
-        one that was never ended; the other finds out how much the memory holds, while no rank waits for another.
+        In one DDP orders its buckets for good, so that a step is summed alike in a run that was resumed and in one that
+        was not; the other finds out which micro-batch fits the memory, while no rank waits for another.
         """
         self.module.train()
         [(images, targets, weight)] = self.feed.steps(self.epoch, 0, 1)  # which has as many images as any
@@ -177,7 +180,7 @@ class Trainer:
         self.gradients.micro_batch_size = int(size) if int(size) < NEVER else None
 
     def train_epoch(self) -> None:
-        """What is left of a pass over the training images, or of the run."""
+        """Train to the end of the current epoch, or of the run."""
         self.module.train()
         end = min(self.epoch_start + self.steps_per_epoch, self.total_steps)
         first, end_of_epoch = self.step - self.epoch_start, end - self.epoch_start
@@ -194,7 +197,12 @@ class Trainer:
                 self.save()
 
     def train_step(self, images: Tensor, targets: Tensor, weight: float) -> Tensor:
-        """One optimizer step; the summed loss of this rank's share of the batch."""
+        """Take one optimizer step and return the summed loss of this rank's share of the batch, float32 [].
+
+        `images` are uint8 [B, C, H, W], or float32 after MixUp; `targets` are int64 [B], or float32 [B, classes]; both
+        are on the device. `weight` is the factor of the summed loss that `Feed.steps` yields, 0 for a rank without a
+        share.
+        """
         seed = step_seed(self.config.seed, self.step, self.ranks.rank)  # for dropout
         loss = self.gradients.backward(images, targets, weight=weight, seed=seed) * (weight > 0)
         self.optimization.step(self.step)
@@ -227,7 +235,10 @@ class Trainer:
         self.save(score=validation.accuracy)
 
     def save(self, *, score: float | None = None) -> None:
-        """Have the state kept. Every rank must call it; raises TrainingDiverged rather than keep one that is lost."""
+        """Save the state; raise TrainingDiverged rather than save weights that are not finite.
+
+        A collective: every rank must call it.
+        """
         state = self.state()
         is_finite = get_total_norm(list(self.module.parameters())).isfinite()
         self.first_bad_step = torch.minimum(self.first_bad_step, torch.where(is_finite, NEVER, self.step - 1))
@@ -236,7 +247,10 @@ class Trainer:
             self.saver.save(self.step, state, score=score)
 
     def state(self) -> dict[str, Any]:
-        """All that the next step depends on, in plain values and tensors, the same on every rank; each must call it."""
+        """Return all state that the next step depends on, in plain values and tensors, the same on every rank.
+
+        A collective: every rank must call it.
+        """
         return {
             "step": self.step,
             "time": time.time(),  # of this rank
@@ -252,7 +266,7 @@ class Trainer:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` gave, with as many ranks or others; raises CheckpointError if it does not fit."""
+        """Restore a state that `state` returned, of any number of ranks; raise CheckpointError if it does not fit."""
         try:
             self.module.load_state_dict(state["model"])
             self.optimization.load_state_dict(state)
@@ -275,7 +289,7 @@ class Trainer:
         self.train_seconds, self.seconds = state["train_seconds"], state["seconds"]
 
     def loss_sums(self) -> list[float]:
-        """The summed loss of the epoch so far, of each rank."""
+        """Return the summed loss of the epoch so far, of each rank; a collective."""
         sums_r = torch.zeros(self.ranks.world_size, dtype=torch.float64, device=self.meeting_place)
         sums_r[self.ranks.rank] = self.loss_sum.to(self.meeting_place)
         if self.ranks.world_size > 1:
@@ -283,11 +297,11 @@ class Trainer:
         return [float(value) for value in sums_r]
 
     def lr_at(self, step: int) -> float:
-        """The learning rate of an optimizer step (0-based)."""
+        """Return the learning rate of an optimizer step (0-based)."""
         return self.optimization.lr_at(step)
 
     def report_of(self, loss: Tensor, num_images: int) -> StepReport:
-        """The report of the step just done on this rank's share of so many images, whose summed loss is `loss`."""
+        """Return the report of the last step, on `num_images` images of this rank with the summed loss `loss`, []."""
         return StepReport(
             step=self.step,
             num_steps=self.total_steps,
@@ -299,7 +313,7 @@ class Trainer:
     def check(self) -> None:
         """Raise, on all ranks, TrainingDiverged if the loss of any was not finite, or Preempted if any is to stop.
 
-        Then the state is kept first. Also sets when to look again, the same on all ranks.
+        The state is saved before Preempted. Also schedules the next check, the same on all ranks.
         """
         step, then = self.checked_at
         pace_s = (time.perf_counter() - then) / max(1, self.step - step)
@@ -311,7 +325,10 @@ class Trainer:
         self.checked_at = (self.step, time.perf_counter())
 
     def raise_if_diverged(self, *values: float) -> list[float]:
-        """Raise TrainingDiverged, on all ranks, if the loss of any was not finite; else the largest of each value."""
+        """Raise TrainingDiverged, on all ranks, if the loss of any was not finite.
+
+        Returns the maximum of each of `values` over the ranks.
+        """
         told = torch.tensor([0.0, *(-value for value in values)], dtype=torch.float64)
         told[0] = self.first_bad_step
         told = told.to(self.meeting_place)
@@ -326,7 +343,7 @@ class Trainer:
         return [-float(value) for value in told[1:]]
 
     def evaluate(self, split: Split) -> Evaluation:
-        """How well the model does on `split`, every rank looking at its share of it."""
+        """Evaluate the model on `split`, each rank on its share."""
         if self.ranks.world_size > 1:  # BatchNorm keeps statistics of its rank's images: rank 0's are the model's
             for buffer in dict.fromkeys([*self.module.buffers(), *self.judged.buffers()]):
                 dist.broadcast(buffer, src=0)
@@ -335,5 +352,5 @@ class Trainer:
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:
-    """32 bits, which is what torch's CPU generator takes, that differ between neighbours in any of the three."""
+    """Return a 32-bit seed, as torch's CPU generator takes, hashed so that neighbours in any argument differ."""
     return int.from_bytes(blake2b(f"{seed} {step} {rank}".encode(), digest_size=4).digest(), "big")

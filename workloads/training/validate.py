@@ -1,4 +1,4 @@
-"""What a run would take, before it is started: told from its data, its net without weights, and a few steps."""
+"""The cost of a run before it starts: estimated from its data, its network without weights, and a few steps."""
 
 from __future__ import annotations
 
@@ -23,38 +23,39 @@ from workloads.training.trainer import Trainer
 
 TIMED_STEPS = 3
 STATES = {"sgd": 1, "adam": 2, "adamw": 2}
-"""Values that an optimizer keeps a weight."""
+"""Values per weight that an optimizer keeps."""
 SECONDS_PER_HOUR = 3600
 FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """Of one run on one rank of this machine."""
+    """The estimate of one run on one rank of this machine."""
 
     dataset: str
     num_train: int
     num_validation: int
     num_test: int
     image_shape: tuple[int, ...]
+    """Channels, height, width."""
     num_parameters: int
     tflop_per_step: float
-    """Forward and backward, of a global batch."""
+    """TFLOP of forward and backward of a global batch."""
     num_steps: int
     device: str
     precision: str
     memory_gib: float
-    """Of the device: images, weights, gradients, what the optimizer keeps, and activations of a micro-batch."""
+    """Memory of the device in GiB: images, weights, gradients, optimizer state, and activations of a micro-batch."""
     hours: float
-    """From the time of a few steps here; evaluation not included."""
+    """Time of training by that of a few steps here, without evaluation, in hours."""
     price_usd: float | None
-    """Where the environment says what an hour costs."""
+    """Price in US dollars; None where no price per hour is configured."""
 
 
 def validate(
     config: TrainConfig, environment: PlatformEnvironment, *, budget_usd: float | None = None, tracking: bool = True
 ) -> Forecast:
-    """What the run would take; raises WorkloadError for what would stop it, and for a price above the budget."""
+    """Estimate the cost of the run; raise WorkloadError for what would stop it, and for a price above the budget."""
     price = price_per_hour(environment)
     if budget_usd is not None and price is None:
         raise WorkloadError(f"--budget-usd is {budget_usd:g} and {PRICE} is not set; set it to what an hour costs")
@@ -98,7 +99,7 @@ def validate(
 
 
 def _kept_bytes(config: TrainConfig, num_parameters: int, train: Split) -> int:
-    """Images in the device's memory, and what is kept a weight: itself, its gradient, the optimizer's, its average."""
+    """Return the bytes of images on the device, and of weights with gradient, optimizer state and average."""
     values = 2 + STATES[config.optim.name] + (config.optim.ema_decay is not None)
     in_memory = isinstance(train.images, torch.Tensor)
     return values * FLOAT_BYTES * num_parameters + (train.images.numel() if in_memory else 0)
@@ -120,7 +121,7 @@ def _trainer(
 
 
 def _seconds_of_step(trainer: Trainer) -> float:
-    """The time of an optimizer step, after one that warms up."""
+    """Measure the time of an optimizer step in seconds, after one that warms up."""
     trainer.module.train()
     last = min(TIMED_STEPS + 1, trainer.total_steps, trainer.steps_per_epoch)
     started, num_timed = time.perf_counter(), 0

@@ -1,4 +1,4 @@
-"""Draws the parameters of trials, by Optuna: at random, or by TPE, which learns from the trials that ended."""
+"""Sampling of trials' parameters by Optuna: at random, or by TPE, which learns from finished trials."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 class Draws:
-    """What is drawn for a trial depends on seed, number and, for TPE, on the trials that ended before."""
+    """Samples trials' parameters: a function of seed, trial number and, for TPE, the trials that finished before."""
 
     def __init__(self, space: Mapping[str, Dimension], *, sampler: str, seed: int) -> None:
         self.space, self.sampler, self.seed = space, sampler, seed
@@ -33,7 +33,7 @@ class Draws:
         self.asked: dict[int, optuna.Trial] = {}
 
     def ask(self, number: int) -> dict[str, object]:
-        """The parameters of a new trial."""
+        """Sample the parameters of a new trial."""
         self.study.sampler = self._sampler(number)
         trial = self.asked[number] = self.study.ask()
         params: dict[str, object] = {}
@@ -43,7 +43,7 @@ class Draws:
         return params
 
     def tell(self, trial: Trial) -> None:
-        """Take up a trial that ended, also one that was asked for in another process."""
+        """Add a finished trial, also one that was sampled in another process."""
         asked = self.asked.pop(trial.number, None)
         if asked is None:
             self.study.add_trial(frozen(trial, self.space))
@@ -62,7 +62,7 @@ class Draws:
 
 
 def distribution(dimension: Dimension) -> BaseDistribution:
-    """Optuna's word for it."""
+    """Return Optuna's distribution for the dimension."""
     match dimension.kind:
         case "choice":
             return CategoricalDistribution(dimension.ends)  # type: ignore[arg-type]  # scalars, as parsed
@@ -75,7 +75,7 @@ def distribution(dimension: Dimension) -> BaseDistribution:
 
 
 def frozen(trial: Trial, space: Mapping[str, Dimension]) -> FrozenTrial:
-    """An ended trial as a study keeps it."""
+    """Return a finished trial as Optuna's study stores it."""
     state = STATES[trial.state]
     values = {result.epoch: result.val_accuracy for result in trial.results}
     attributes: dict[str, object] = {"trial": trial.name, "seconds": trial.seconds}

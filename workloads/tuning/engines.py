@@ -1,4 +1,4 @@
-"""What runs the trials: a Ray cluster, or processes of this machine."""
+"""The engines that run trials: a Ray cluster, or processes of this machine."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from workloads.tuning.trial import Training
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """Ready to run trials."""
+    """An engine that is ready to run trials."""
 
     num_slots: int
-    """Trials at once."""
+    """Trials that run concurrently."""
     run: Callable[[Study], None]
-    """Run a study's trials to its end."""
+    """Runs a study's trials to its end."""
 
 
 @contextmanager
 def opened(config: TrainConfig, options: SearchOptions, environment: PlatformEnvironment) -> Iterator[Engine]:
-    """The engine that the options name, for as long as the context lasts; raises ClusterError."""
+    """Open the engine that the options name, for as long as the context lasts; raise ClusterError."""
     if options.engine == OPTUNA:
         slots = min(options.max_concurrent or slots_here(config), options.num_trials)
         training = Training(config=config, num_threads=max(1, num_cores() // slots))
@@ -68,7 +68,7 @@ def opened(config: TrainConfig, options: SearchOptions, environment: PlatformEnv
 
 
 def slots_here(config: TrainConfig) -> int:
-    """One a core; a GPU is for one."""
+    """Return the trials that this machine runs concurrently: one per core, or one on a GPU."""
     from workloads.training.devices import resolve_device
     from workloads.training.ranks import Ranks
 

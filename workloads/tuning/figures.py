@@ -1,4 +1,4 @@
-"""Pictures of a search."""
+"""Figures of a search."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from workloads.tuning.study import Study
 
 HISTORY, IMPORTANCES, PARETO = "history.png", "importances.png", "pareto.png"
 LEAST_TRIALS = 4
-"""From which on something can be said of what a parameter matters."""
+"""Fewest trials from which parameter importances are computed."""
 DPI = 120
 
 
 def draw(folder: Path, study: Study, dataset: Dataset) -> None:
-    """Put the figures for which there are trials enough into `folder`."""
+    """Save the figures for which there are enough trials in `folder`."""
     for name, figure in (
         (HISTORY, history(study)),
         (IMPORTANCES, importances(study)),
@@ -32,7 +32,7 @@ def draw(folder: Path, study: Study, dataset: Dataset) -> None:
 
 
 def history(study: Study) -> Figure | None:
-    """Each trial's validation accuracy after its last epoch, and the best so far."""
+    """Return the figure of each trial's last validation accuracy, and the best so far."""
     trials = [trial for trial in study.trials if trial.val_accuracy is not None]
     if not trials:
         return None
@@ -50,9 +50,9 @@ def history(study: Study) -> Figure | None:
 
 
 def importances(study: Study) -> Figure | None:
-    """The share of the variance of accuracy that each parameter explains (PED-ANOVA, https://arxiv.org/abs/2304.10255).
+    """Return the figure of parameter importances (PED-ANOVA, https://arxiv.org/abs/2304.10255).
 
-    Of parameters that all trials have.
+    Importance is the share of the accuracy's variance that a parameter explains, for parameters that all trials have.
     """
     space = study.config.search.space
     done = [trial for trial in study.trials if trial.state in (COMPLETE, PRUNED)]

@@ -1,4 +1,4 @@
-"""The engine of a Ray cluster: trials in actors, each of which runs one after the other."""
+"""The engine that runs trials in actors of a Ray cluster, each of which runs one trial after the other."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from workloads.tuning.trial import Job
 from workloads.tuning.trials import EpochResult, Trial
 
 START_AGAIN_S = 1.0
-"""After a worker was lost as it started: Ray places actors on a node that is gone until it finds out."""
+"""Delay in seconds after a worker was lost as it started: Ray places actors on a lost node until it notices."""
 GIVE_UP_S = 120.0
-"""Of starts that fail, while no trial runs."""
+"""Longest time in seconds for which starts may fail while no trial runs."""
 REASON_LENGTH = 400
-"""Of what Ray says; on a node short of memory it lists who uses it."""
+"""Most characters of Ray's message; on a node short of memory it lists the processes."""
 
 
 def run(
@@ -43,7 +43,7 @@ def run(
     """Run the study's trials to its end on the cluster that this process is connected to.
 
     A worker runs a trial at a time with `ranks_per_worker` ranks, each of which needs `resources` (`CPU`, `GPU`).
-    `num_workers` is asked again and again: nodes come and go. Raises ClusterError if workers cannot start.
+    `num_workers` is called again and again: nodes come and go. Raises ClusterError if workers cannot start.
     """
     pool = _Pool(study, objective, resources, ranks_per_worker)
     try:
@@ -58,13 +58,13 @@ def run(
 
 @dataclass(frozen=True)
 class Lost:
-    """What a rank tells in place of a trial's end when another rank is gone, before Ray does."""
+    """A rank's message in place of a trial's end when another rank is gone, sent before Ray reports it."""
 
     reason: str
 
 
 Told = EpochResult | Lost | str | None
-"""A trial's result after an epoch, or why it failed, or None if it ended."""
+"""A message of a rank: a result after an epoch, why the trial failed, or None if it ended."""
 
 
 class _Pool:
@@ -78,13 +78,13 @@ class _Pool:
         self.failing_since: float | None = None
 
     def grow(self, size: int) -> None:
-        """Ask the cluster for workers, up to `size` and to what is left to do."""
+        """Request workers from the cluster, up to `size` and to the number of trials left."""
         wanted = min(size, self.study.num_trials)
         while len(self.workers) < wanted and time.monotonic() >= self.grows_from:
             self.workers.append(_Worker(self.objective, self.resources, self.num_ranks))
 
     def give_trials(self) -> None:
-        """Have those that wait for one run one."""
+        """Start a trial on each idle worker."""
         for worker in self.workers:
             if not worker.waits_for():
                 trial = self.study.next()
@@ -94,7 +94,7 @@ class _Pool:
                 worker.begin(trial, job_of(self.study, trial))
 
     def hear(self) -> None:
-        """Wait for the workers' answers, but not for long."""
+        """Receive the workers' messages, waiting `LOOK_EVERY_S` at most."""
         waiting = {answer: worker for worker in self.workers for answer in worker.waits_for()}
         if not waiting:
             time.sleep(LOOK_EVERY_S)
@@ -125,7 +125,7 @@ class _Pool:
             self._end(worker, told)
 
     def _end(self, worker: _Worker, fault: str | None) -> None:
-        """The trial ended, or one of its ranks failed: the others may wait for it for ever."""
+        """End the trial, or fail it with `fault`; then the ranks of several may wait for one forever, so drop them."""
         trial, worker.trial = worker.trial, None
         if fault is not None and self.num_ranks > 1:
             self._drop(worker)
@@ -133,7 +133,7 @@ class _Pool:
             self.study.end(trial.number, fault)
 
     def _lose_trial(self, worker: _Worker, reason: str) -> None:
-        """Drop the worker; its trial, if it still has one, goes on with another."""
+        """Drop the worker; its trial, if it still has one, continues on another."""
         self._drop(worker)
         if worker.trial is not None:
             self.study.lost(worker.trial.number, reason)
@@ -157,13 +157,13 @@ class _Pool:
         worker.stop()
 
     def stop(self) -> None:
-        """End the workers, in the midst of a trial too."""
+        """Stop the workers, in the midst of a trial too."""
         for worker in self.workers:
             worker.stop()
 
 
 class _Worker:
-    """What the driver knows of the actors that run a trial: one, or the ranks of it."""
+    """The driver's view of the actors that run a trial: one, or one per rank."""
 
     def __init__(self, objective: Any, resources: dict[str, float], num_ranks: int) -> None:
         needs: dict[str, Any] = {"num_cpus": resources["CPU"], "num_gpus": resources.get("GPU", 0)}
@@ -176,16 +176,16 @@ class _Worker:
         self.trial: Trial | None = None
         self.has_started = False
         self.store_address: str | None = None
-        """Where the ranks find each other."""
+        """`host:port` of the ranks' rendezvous store."""
         self.answer, *others = [
             actor.start.remote(opens_store=num_ranks > 1 and rank == 0) for rank, actor in enumerate(self.actors)
         ]
-        """To what the first was last asked; None once it is told."""
+        """The first rank's pending message; None once it is received."""
         self.others: list[Any] = others
-        """What the other ranks have yet to say."""
+        """The other ranks' pending messages."""
 
     def begin(self, trial: Trial, job: Job) -> None:
-        """Have them run a trial."""
+        """Start a trial on the actors."""
         self.trial, world_size = trial, len(self.actors)
         self.answer, *others = [
             actor.begin.remote(
@@ -196,15 +196,15 @@ class _Worker:
         self.others = others
 
     def go_on(self, goes_on: bool) -> None:
-        """Tell the first, and by it all, whether the trial does."""
+        """Send the decision whether the trial continues to the first rank, which shares it with the others."""
         self.answer = self.actors[0].go_on.remote(goes_on)
 
     def waits_for(self) -> list[Any]:
-        """Answers to come."""
+        """Return the pending messages."""
         return [*self.others, *([] if self.answer is None else [self.answer])]
 
     def answered(self, answer: Any) -> bool:
-        """Cross out what is told now; whether it is the first who tells it."""
+        """Mark a message as received; return whether it is the first rank's."""
         if answer == self.answer:
             self.answer = None
             return True
@@ -212,7 +212,7 @@ class _Worker:
         return False
 
     def stop(self) -> None:
-        """End them."""
+        """Stop the actors."""
         for actor in self.actors:
             with suppress(RayError):  # it is gone, or all of the cluster is
                 ray.kill(actor)
@@ -222,7 +222,7 @@ class _Worker:
 
 
 class _Actor:
-    """In a worker. The trial has a thread of its own, which waits for the driver after each report."""
+    """A worker's process. The trial has a thread of its own, which waits for the driver after each report."""
 
     def __init__(self, objective: Objective) -> None:
         self.objective = objective
@@ -232,7 +232,7 @@ class _Actor:
         threading.Thread(target=self._work, name="trials", daemon=True).start()
 
     def start(self, *, opens_store: bool) -> str | None:
-        """To be heard of once the actor runs, and where the ranks of a trial can meet."""
+        """Confirm that the actor runs; return the address of the rendezvous store if it opens one."""
         if not opens_store:
             return None
         host: str = get_node_ip_address()  # type: ignore[no-untyped-call]  # Ray's
@@ -240,12 +240,12 @@ class _Actor:
         return f"{host}:{self.store.port}"
 
     def begin(self, job: Job) -> Told:
-        """Run a trial up to its first report, and return what is told of it."""
+        """Run a trial up to its first message, and return that."""
         self.jobs.put(job)
         return self.told.get()
 
     def go_on(self, goes_on: bool) -> Told:
-        """Answer the last report, and run the trial up to the next one."""
+        """Answer the last report, run the trial up to its next message, and return that."""
         self.answers.put(goes_on)
         return self.told.get()
 

@@ -1,4 +1,4 @@
-"""What a trial's net costs to serve, beside the accuracy that the trial found."""
+"""Size and latency of trials' networks against their accuracy."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from workloads.tuning.trials import Trial
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Of a net, whatever its weights are."""
+    """The serving cost of a network, whatever its weights are."""
 
     num_parameters: int
     latency_ms: float
-    """From one image to its logits, the median on this machine."""
+    """Median time from one image to its logits on this machine, in milliseconds."""
 
 
 def costs(config: TrainConfig, trials: Iterable[Trial], dataset: Dataset) -> dict[int, Cost]:
-    """Those of the trials' nets by the trials' numbers; each kind of net is built and timed once."""
+    """Return the costs of the trials' networks by trial number; each distinct network is built and timed once."""
     nets = {trial.number: config.with_values(trial.params).model for trial in trials}
     few = dataset.test.take(torch.arange(2))
     by_net = {}
@@ -40,7 +40,7 @@ def costs(config: TrainConfig, trials: Iterable[Trial], dataset: Dataset) -> dic
 
 
 def front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Of points of cost and accuracy, those for which none costs as little and is as accurate; by cost."""
+    """Return the Pareto front of points (cost, accuracy), by ascending cost."""
     best: list[tuple[float, float]] = []
     for cost, accuracy in sorted(points, key=lambda point: (point[0], -point[1])):
         if not best or accuracy > best[-1][1]:
@@ -49,7 +49,7 @@ def front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def pareto(study: Study, dataset: Dataset) -> Figure | None:
-    """Validation accuracy against size and against latency, with the trials that no other beats in both."""
+    """Return the figure of validation accuracy against size and latency, with the Pareto fronts."""
     trials = [trial for trial in study.trials if trial.val_accuracy is not None and trial.state != FAILED]
     if not trials:
         return None

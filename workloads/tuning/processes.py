@@ -1,4 +1,4 @@
-"""The engine of one machine: trials in processes of our own, or one after the other in this one. Nothing of Ray."""
+"""The engine that runs trials in processes of one machine, or one after the other in this process, without Ray."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from workloads.tuning.trial import Job, Report
 from workloads.tuning.trials import EpochResult, Trial
 
 Objective = Callable[[Job, Report], None]
-"""Runs one trial; must be picklable. What it raises fails the trial."""
+"""A function that runs one trial; must be picklable. An exception that it raises fails the trial."""
 
 LOOK_EVERY_S = 0.2
-"""How soon a signal is answered."""
+"""Longest wait before stop signals are checked, in seconds."""
 
 
 def run(study: Study, objective: Objective, *, num_workers: int) -> None:
-    """Run the study's trials to its end, up to `num_workers` at once."""
+    """Run the study's trials to its end, up to `num_workers` concurrently."""
     if num_workers == 1:
         _run_here(study, objective)
         return
@@ -45,13 +45,13 @@ def run(study: Study, objective: Objective, *, num_workers: int) -> None:
 
 
 def job_of(study: Study, trial: Trial) -> Job:
-    """What a worker is to do."""
+    """Return the job that a worker needs to run the trial."""
     place = study.folder.state_of(trial) if study.folder else None
     return Job(number=trial.number, params=trial.params, state_place=place)
 
 
 def reason_of(error: BaseException) -> str:
-    """In one line."""
+    """Return type and message of the error in one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
@@ -75,7 +75,7 @@ def _run_here(study: Study, objective: Objective) -> None:
 
 @dataclass
 class _Worker:
-    """A process that runs one trial after the other; started with its first, and anew if it is lost."""
+    """A process that runs one trial after the other; started with its first, and restarted if it is lost."""
 
     study: Study
     objective: Objective
@@ -86,7 +86,7 @@ class _Worker:
         self.connection: Connection
 
     def give(self, trial: Trial | None) -> bool:
-        """Have the trial run; whether there was one."""
+        """Start the trial on the worker; return whether there was one."""
         if trial is None:
             return False
         if self.process is None:
@@ -102,7 +102,7 @@ class _Worker:
         return True
 
     def hear(self) -> None:
-        """Take what the worker says: a result, that the trial ended, or nothing ever more."""
+        """Receive the worker's message: a result, the end of the trial, or the end of the process."""
         if self.trial is None:
             raise RuntimeError("a worker without a trial has nothing to say")
         number = self.trial.number
@@ -120,7 +120,7 @@ class _Worker:
         self.study.end(number, told)
 
     def stop(self) -> None:
-        """End the process, in the midst of a trial too."""
+        """Kill the process, in the midst of a trial too."""
         if self.process is not None:
             self.process.kill()  # it has nothing to tidy up: what it keeps is whole at any moment
             self.process.join()
@@ -129,7 +129,7 @@ class _Worker:
 
 
 def _work(connection: Connection, objective: Objective) -> None:
-    """In the worker: one job after the other, until the driver is gone."""
+    """Run one job after the other in the worker, until the driver is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the driver decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 

@@ -1,7 +1,7 @@
 """The record of a search on the tracking server: a parent run, and a run nested in it for each trial.
 
-Kept by the driver in a thread of its own, from how trials stand: neither a trial nor the search waits for the server,
-and what a server that was away did not get is sent when it is back, or when the search goes on.
+Sent by a thread of the driver, from the trials' current state: neither a trial nor the search waits for the server, and
+what an unavailable server missed is sent when it is back, or when the search is resumed.
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ STATUS = {COMPLETE: "FINISHED", PRUNED: "FINISHED", FAILED: "FAILED", INTERRUPTE
 TRY_AGAIN_S = 5.0
 PAGE = 1000
 POINTS_A_REQUEST = 900
-"""MLflow takes 1000 at once (https://mlflow.org/docs/latest/api_reference/rest-api.html#log-batch)."""
+"""Metric values per request; MLflow takes 1000 at once (https://mlflow.org/docs/latest/api_reference/rest-api.html#log-
+batch)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Run:
-    """What the server has of a trial."""
+    """The recorded state of a trial on the server."""
 
     run_id: str
     epochs: int = 0
@@ -42,7 +43,10 @@ class _Run:
 
 
 class SearchRecord:
-    """Follows trials. A context: at its end what is new is sent, if the server answers within `tracking.wait_s`."""
+    """Records the trials of a search.
+
+    Leaving the context sends what is new, if the server answers within `tracking.wait_s`.
+    """
 
     def __init__(
         self,
@@ -53,7 +57,7 @@ class SearchRecord:
         tags: dict[str, str],
         usd_per_s: float | None = None,
     ) -> None:
-        """`tags` are those of every trial's run; `usd_per_s` is what a second of a trial costs."""
+        """Record under `parent`; `tags` are those of each trial's run, `usd_per_s` the price of a trial's second."""
         self.parent, self.config, self.name, self.tags, self.usd_per_s = parent, config, name, tags, usd_per_s
         self.runs: dict[int, _Run] = {}
         self._news: dict[int, Trial] = {}
@@ -63,7 +67,7 @@ class SearchRecord:
         self._thread = threading.Thread(target=self._follow, name="search-record", daemon=True)
 
     def find_runs(self) -> None:
-        """Take up the runs of a search that goes on; raises TrackingError."""
+        """Load the runs of a search that is resumed; raise TrackingError."""
         client, token = self.parent.client, None
         names = {}
         with requests_to(self.parent.uri):
@@ -84,7 +88,7 @@ class SearchRecord:
         self.runs = {int(name): run for name, run in names.items() if name}
 
     def changed(self, trial: Trial) -> None:
-        """Have the server told how `trial` stands now, unless it was."""
+        """Queue the current state of `trial` to be sent, unless it was."""
         run = self.runs.get(trial.number)
         if run and run.state == trial.state and run.state in STATUS:
             return
@@ -94,12 +98,12 @@ class SearchRecord:
 
     @property
     def run_ids(self) -> dict[int, str]:
-        """The runs of trials, by number."""
+        """Run ids by trial number."""
         return {number: run.run_id for number, run in self.runs.items()}
 
     @property
     def is_whole(self) -> bool:
-        """Whether the server was told all."""
+        """Whether everything was sent."""
         return not self._news
 
     def __enter__(self) -> Self:
@@ -117,7 +121,7 @@ class SearchRecord:
         self._thread.join()
 
     def _follow(self) -> None:
-        """In the thread."""
+        """Send changed trials, in the thread, until the context ends."""
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._news or self._ends)
@@ -136,7 +140,7 @@ class SearchRecord:
                     del self._news[number]
 
     def _send(self, trial: Trial) -> None:
-        """What the server has not yet of how the trial stands."""
+        """Send what the server lacks of the trial's state."""
         with requests_to(self.parent.uri):
             run = self.runs.get(trial.number) or self._begin(trial)
             if run.state in STATUS and trial.state not in STATUS:

@@ -1,4 +1,4 @@
-"""The run that follows a search: the best parameters, trained as long as a run is, judged on the test images, kept."""
+"""The run that follows a search: the best parameters, trained in full, tested and registered."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from workloads.tuning.trials import Trial
 def retrain(
     search: str, config: TrainConfig, best: Trial, options: SearchOptions, environment: PlatformEnvironment
 ) -> TrainResult:
-    """Train with the parameters of the best trial; a run that was ended goes on, one that is done is not repeated."""
+    """Train with the best trial's parameters; resume an unfinished run, return the result of a finished one."""
     name = f"{search}-best"
     store = run_store(environment, name)
     done = store.read(RESULT) if store else None

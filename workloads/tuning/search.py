@@ -1,4 +1,4 @@
-"""A search: trials drawn from the config's space, the poor ones ended early, the best by validation accuracy."""
+"""A search: trials sampled from the config's space, poor ones stopped early, the best by validation accuracy."""
 
 from __future__ import annotations
 
@@ -36,26 +36,28 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class SearchResult:
-    """A search as it stands at its end."""
+    """The result of a search."""
 
     name: str
     run_id: str | None
+    """Id of the parent run; None without tracking."""
     trials: list[Trial]
     run_ids: dict[int, str]
-    """Of trials, by number; empty without tracking."""
+    """Run ids by trial number; empty without tracking."""
     best: Trial
     totals: Totals
     ended_by: str | None
-    """The limit that ended it before its last trial, if one did; it can go on."""
+    """The limit that ended the search before its last trial, if one did; it can be resumed."""
     seconds: float
-    """From its begin to its end, in all processes that worked on it."""
+    """Time of the search in seconds, in all processes that worked on it."""
     retrained: TrainResult | None
+    """Result of the run with the best parameters; None if there was none."""
 
 
 def search(
     config: TrainConfig, options: SearchOptions, environment: PlatformEnvironment, *, name: str | None = None
 ) -> SearchResult:
-    """Run the trials and return them with the best; raises SearchError if none ended well, or WorkloadError."""
+    """Run the trials and return them with the best; raise SearchError if none succeeded, or WorkloadError."""
     check(config, options, environment)
     name = name or new_run_name(replace(config, name=f"{config.name}-search"))
     folder = SearchFolder.of(environment, name)
@@ -79,7 +81,7 @@ def search(
 
 
 def resume(name: str, changes: Mapping[str, Any], environment: PlatformEnvironment) -> SearchResult:
-    """Go on with a search as it was begun, but for `changes` of its options; raises as `search` does."""
+    """Resume a search as it was begun, except for `changes` of its options; raise as `search` does."""
     folder, identity = unfinished(environment, name)
     config, options = identity.train_config, replace(identity.search_options, **dict(changes))
     check(config, options, environment)
@@ -96,7 +98,7 @@ def resume(name: str, changes: Mapping[str, Any], environment: PlatformEnvironme
 
 
 def check(config: TrainConfig, options: SearchOptions, environment: PlatformEnvironment) -> None:
-    """Raise WorkloadError, within seconds, with every fault for which the search could not run."""
+    """Raise WorkloadError, within seconds, with every reason for which the search could not run."""
     faults = [
         f"--{name} is {value}; it must be at least 1"
         for name, value in (
@@ -142,7 +144,7 @@ def check(config: TrainConfig, options: SearchOptions, environment: PlatformEnvi
 
 
 def best_of(trials: Sequence[Trial]) -> tuple[Trial, float]:
-    """The trial with the highest validation accuracy, and that; raises SearchError if none has one or all failed."""
+    """Return the trial with the highest validation accuracy, and that; raise SearchError if none succeeded."""
     ended_well = [(t.val_accuracy, t) for t in trials if t.val_accuracy is not None and t.state != FAILED]
     if not ended_well:
         raise SearchError(
@@ -164,7 +166,7 @@ def _started(config: TrainConfig, options: SearchOptions, environment: PlatformE
 
 @dataclass(kw_only=True)
 class _Search:
-    """One process's work on a search: the trials that are left, and what comes after the last."""
+    """One process's work on a search: the remaining trials, and what follows the last."""
 
     name: str
     config: TrainConfig
@@ -178,7 +180,7 @@ class _Search:
     parent: MlflowTracker | None = None
 
     def run(self) -> SearchResult:
-        """Raises Preempted where it was asked to end, and can go on."""
+        """Run the search; raise Preempted where it was asked to stop and can be resumed."""
         with self._can_be_sent_again(), self.parent or nullcontext():
             with StopRequest() as stop:
                 study, record, usd_per_s = self._run_trials(stop)
@@ -213,7 +215,7 @@ class _Search:
             ) from None
 
     def _finish(self, study: Study, totals: Totals) -> tuple[Trial, TrainResult | None]:
-        """The best trial and, once all have ended, the run with its parameters; then the search has reached its end."""
+        """Return the best trial and, once all have ended, the result of retraining; mark the search as finished."""
         retrained = None
         if study.ended_by and not any(trial.results for trial in study.trials):
             again = f"; go on with more by: python -m workloads tune --resume {self.name}" if self.folder else ""
@@ -234,7 +236,7 @@ class _Search:
 
     @contextmanager
     def _can_be_sent_again(self) -> Iterator[None]:
-        """Within it, a server that fails is told with the way to have it told later."""
+        """Add to a TrackingError within the context how to send the record later."""
         try:
             yield
         except TrackingError as error:
@@ -246,7 +248,7 @@ class _Search:
             ) from error
 
     def _run_trials(self, stop: StopRequest) -> tuple[Study, SearchRecord | None, float | None]:
-        """The study as it is in the end, its record, and what a second of a trial cost."""
+        """Run the trials; return the study, its record, and the price of a trial's second in US dollars."""
         price = price_per_hour(self.environment)
         with ExitStack() as stack:
             if self.kept:

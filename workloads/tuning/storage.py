@@ -1,4 +1,4 @@
-"""The study in Optuna's own form, for its dashboard and analyses: each trial once it ended. Nothing goes on from it."""
+"""The study in Optuna's own storage, for its dashboard and analyses: each finished trial. Nothing is read from it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FAULTS = (StorageInternalError, SQLAlchemyError, OSError)
 
 
 class KeptStudy:
-    """Follows trials."""
+    """Stores finished trials in an Optuna study."""
 
     def __init__(self, study: optuna.Study, storage: BaseStorage, space: Mapping[str, Dimension]) -> None:
         self.study, self.storage, self.space = study, storage, space
@@ -39,7 +39,7 @@ class KeptStudy:
     def open(
         cls, storage: str | None, folder: SearchFolder | None, name: str, space: Mapping[str, Dimension]
     ) -> Self | None:
-        """The study `name` in `storage`, else in a journal in the search's folder, if that is on a disk.
+        """Open the study `name` in `storage`, else in a journal in the search's folder, if that is on disk.
 
         Raises SearchError where it cannot be opened.
         """
@@ -56,7 +56,7 @@ class KeptStudy:
             raise SearchError(f"Storage {_shown(storage)} cannot be used: {fault}; leave out --storage") from error
 
     def changed(self, trial: Trial) -> None:
-        """Keep a trial that ended; a storage that fails is told of, and does not end the search."""
+        """Store a finished trial; a storage that fails is logged and does not end the search."""
         if trial.state not in ENDED or trial.name in self.names:
             return
         try:
@@ -67,7 +67,7 @@ class KeptStudy:
             self.names.add(trial.name)
 
     def close(self) -> None:
-        """Let go of connections to a database."""
+        """Close connections to a database."""
         if isinstance(self.storage, RDBStorage):
             self.storage.remove_session()
             self.storage.engine.dispose()
@@ -84,6 +84,6 @@ def _opened(storage: str) -> BaseStorage:
 
 
 def _shown(storage: str) -> str:
-    """Without a password."""
+    """Return the storage's URL with the password redacted."""
     parts = urlsplit(storage)
     return storage.replace(f":{parts.password}@", ":***@") if parts.password else storage

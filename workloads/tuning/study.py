@@ -1,6 +1,6 @@
-"""The list of a search's trials, the truth about it: engines ask it for trials and tell it what becomes of them.
+"""The trials of a search and their states: engines take trials from it and report their results.
 
-Used by the one process that drives the search; it keeps the folder, the record and what draws parameters up to date.
+Used by the one process that drives the search; it keeps folder, record and sampler up to date.
 """
 
 from __future__ import annotations
@@ -27,26 +27,28 @@ SECONDS_PER_HOUR = 3600
 
 @dataclass(kw_only=True)
 class Limits:
-    """When a search ends before all its trials did."""
+    """Limits at which a search ends before all its trials did."""
 
     max_hours: float | None = None
+    """Longest time of the search, in hours."""
     budget_usd: float | None = None
+    """Highest price of the search, in US dollars."""
     price_per_hour: float | None = None
-    """US dollars, of all machines of the search together."""
+    """Price per hour of all machines of the search together, in US dollars."""
     earlier_s: float = 0.0
-    """That the search had worked when this process began."""
+    """Time that the search had run when this process began, in seconds."""
 
     def __post_init__(self) -> None:
         self.began = time.monotonic()
 
     @property
     def elapsed_s(self) -> float:
-        """Of all processes that worked on the search."""
+        """Time that the search has run in all its processes, in seconds."""
         return self.earlier_s + time.monotonic() - self.began
 
     @property
     def reached(self) -> str | None:
-        """The limit at which the search is to end, if it came to one."""
+        """The limit that the search has reached, if any, as the option that set it."""
         hours = self.elapsed_s / SECONDS_PER_HOUR
         if self.max_hours is not None and hours >= self.max_hours:
             return f"--max-hours {self.max_hours:g}"
@@ -56,14 +58,14 @@ class Limits:
 
 
 class Follower(Protocol):
-    """Is told whenever something about a trial is new."""
+    """Is called whenever the state of a trial changes."""
 
     def changed(self, trial: Trial) -> None:
-        """`trial` stands as it does now."""
+        """Take up the current state of `trial`."""
 
 
 class Study:
-    """The trials of a search. Not safe for use by several threads."""
+    """The trials of a search. Not thread-safe."""
 
     def __init__(
         self,
@@ -77,7 +79,7 @@ class Study:
         trials: Sequence[Trial] = (),
         raise_if_stopped: Callable[[], None] = lambda: None,
     ) -> None:
-        """`trials` are those of the folder, if the search goes on.
+        """Start with `trials`, those of the folder if the search is resumed.
 
         `raise_if_stopped` is called often, and ends the search by what it raises.
         """
@@ -85,7 +87,7 @@ class Study:
         self.folder, self.followers, self.raise_if_stopped = folder, followers, raise_if_stopped
         self.trials = list(trials)
         self._since: dict[int, float] = {}
-        """When each trial that is with a worker was given to it, or reported last (`time.monotonic`)."""
+        """When each trial on a worker was assigned or last reported (`time.monotonic`, in seconds)."""
         self.ended_by: str | None = None
         """The limit that ended the search, if one did."""
         self.halving = Halving(
@@ -99,7 +101,7 @@ class Study:
                 self._tell(trial)  # whose process may have been killed before it did
 
     def next(self) -> Trial | None:
-        """A trial to be run now: one that was interrupted, then a new one; None where there is none now."""
+        """Return a trial to run now: one that was interrupted, then a new one; None if there is none now."""
         if self._is_at_limit():
             return None
         trial = next((one for one in self.trials if one.state == WAITING), None)
@@ -117,23 +119,23 @@ class Study:
 
     @property
     def is_over(self) -> bool:
-        """Whether there is nothing left to be run, or that may have to be run once more, and no worker has a trial."""
+        """Whether nothing is left to run, now or again, and no worker has a trial."""
         if self._since:
             return False
         return self.is_complete or self._is_at_limit()
 
     @property
     def is_complete(self) -> bool:
-        """Whether all trials ended for good."""
+        """Whether all trials are in a final state."""
         return len(self.trials) >= self.num_trials and all(trial.state in ENDED for trial in self.trials)
 
     def began(self, number: int) -> None:
-        """A worker begins with the trial."""
+        """Record that a worker starts the trial."""
         self._since[number] = time.monotonic()
         self._tell(self.trials[number])
 
     def report(self, number: int, result: EpochResult) -> bool:
-        """Take up what a trial reports after an epoch; whether it goes on."""
+        """Record a trial's result after an epoch; return whether it continues."""
         trial = self.trials[number]
         self._since[number] = time.monotonic()
         if result.epoch <= trial.num_epochs:
@@ -156,7 +158,7 @@ class Study:
         return trial.state == RUNNING and result.epoch < self.config.epochs  # its last state has no reader
 
     def end(self, number: int, error: str | None = None) -> None:
-        """The trial's function returned or, with `error`, raised; or it was ended as `report` said."""
+        """Record that the trial's function returned or, with `error`, raised; or that it stopped as `report` said."""
         trial = self.trials[number]
         if error is not None:
             trial.state, trial.error = FAILED, error
@@ -172,7 +174,7 @@ class Study:
         self._tell(trial)
 
     def lost(self, number: int, reason: str) -> None:
-        """The trial's worker is gone: it is to be run once more, from its state if it has one."""
+        """Record that the trial's worker is gone: it runs again, from its state if it has one."""
         trial = self.trials[number]
         trial.times_lost += 1
         if trial.state != RUNNING or trial.times_lost > MAX_TIMES_LOST:
@@ -186,7 +188,7 @@ class Study:
         del self._since[number]
 
     def interrupt(self) -> None:
-        """End the search here: what runs goes on when the search does, what was told to end has ended."""
+        """End the search here: running trials can be resumed with it, those that were to stop have ended."""
         for trial in self.trials:
             if trial.state in (RUNNING, WAITING):
                 trial.state, trial.ended_at = INTERRUPTED, time.time()

@@ -1,6 +1,6 @@
-"""One trial, as a worker runs it: a training with the parameters that were drawn, reported after each epoch.
+"""One trial, as a worker runs it: a training with the sampled parameters, reported after each epoch.
 
-Workers are used for many trials: nothing of a trial outlives its call but the loaded data set and how ranks are joined.
+Workers run many trials: nothing of a trial outlives its call but the loaded data set and the process group.
 """
 
 from __future__ import annotations
@@ -27,29 +27,30 @@ from workloads.training.run import check_ranks, train_model
 from workloads.tuning.trials import EpochResult
 
 Report = Callable[[EpochResult], bool]
-"""Told of an epoch; answers whether the trial goes on."""
+"""A function that takes an epoch's result and returns whether the trial continues."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A trial to be run."""
+    """A trial to run."""
 
     number: int
     params: Mapping[str, object]
     state_place: str | None
-    """Where its state is kept after each epoch, and found if it ran before; None to keep none."""
+    """Location where its state is saved after each epoch, and found if it ran before; None to save none."""
     ranks: Ranks = field(default_factory=Ranks)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """Runs jobs of a search on this config."""
+    """The objective of a search on this config."""
 
     config: TrainConfig
     num_threads: int
+    """CPU threads of a trial, unless its config sets them."""
 
     def __call__(self, job: Job, report: Report) -> None:
-        """Train to the last epoch, or until `report` answers no; errors are let out, and fail this trial alone.
+        """Train to the last epoch, or until `report` returns false; an exception fails this trial alone.
 
         Of several ranks, each of which is called, the first reports. Raises RankLost where another of them is gone.
         """
@@ -88,7 +89,7 @@ class Training:
 
 
 def _all(says: bool, ranks: Ranks, device: torch.device) -> bool:
-    """Whether all ranks say so."""
+    """Return whether `says` is true on all ranks; a collective."""
     if ranks.world_size == 1:
         return says
     told = torch.tensor(int(says), device=device)
@@ -97,17 +98,17 @@ def _all(says: bool, ranks: Ranks, device: torch.device) -> bool:
 
 
 class _Ended(Exception):  # noqa: N818  reads as what happened
-    """The trial is to end here."""
+    """Stops the trial."""
 
 
 class _Newest:
-    """Keeps the newest state only: the best one of a trial has no reader."""
+    """A saver that drops scores, so that only the newest state is kept: the best one of a trial is never read."""
 
     def __init__(self, checkpoints: Checkpoints) -> None:
         self.checkpoints = checkpoints
 
     def save(self, step: int, state: Mapping[str, Any], *, score: float | None = None) -> None:  # noqa: ARG002  a Saver's
-        """Keep it, without its score."""
+        """Save the state without its score."""
         self.checkpoints.save(step, state)
 
 
@@ -124,7 +125,7 @@ def _result(epoch: EpochReport) -> EpochResult:
 
 
 def _told_again(report: Mapping[str, Any], *, ended_at: float) -> EpochResult:
-    """`report` is one of those in a trainer's state, which was whole at `ended_at`."""
+    """Return the result of a report in a trainer's state that was complete at `ended_at`."""
     return EpochResult(
         epoch=report["epoch"],
         step=report["step"],
@@ -139,5 +140,5 @@ def _told_again(report: Mapping[str, Any], *, ended_at: float) -> EpochResult:
 
 @lru_cache(maxsize=1)
 def dataset_of(data: DataConfig) -> Dataset:
-    """The one that `data` names, loaded once in a process."""
+    """Load the data set that `data` names, once per process."""
     return load(data.name, PlatformEnvironment.read(), image_size=data.image_size)
