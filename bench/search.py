@@ -32,10 +32,10 @@ from workloads.environment import PlatformEnvironment
 from workloads.evaluation.speed import machine
 from workloads.ray_cluster import connected_to_ray
 from workloads.tuning import processes
-from workloads.tuning.draws import Draws
 from workloads.tuning.folder import SearchFolder
 from workloads.tuning.halving import Halving
 from workloads.tuning.processes import Objective
+from workloads.tuning.samplers import TrialSampler
 from workloads.tuning.study import Limits, Study
 from workloads.tuning.trial import Job, Report, Training
 from workloads.tuning.trials import EpochResult
@@ -88,7 +88,7 @@ def seconds_of(run: Run, num_trials: int, sleep_s: float) -> float:
         study = Study(
             config,
             num_trials=num_trials,
-            draws=Draws(config.search.space, sampler="random", seed=0),
+            sampler=TrialSampler(config.search.space, kind="random", seed=0),
             limits=Limits(),
             folder=SearchFolder.of(PlatformEnvironment(checkpoints=folder), "search"),
         )
@@ -145,14 +145,14 @@ def keep(curve: list[float], result: EpochResult) -> bool:
 def curves_of(config: TrainConfig, num_configs: int, path: Path) -> list[list[float]]:
     """Validation accuracy after each epoch, of each configuration."""
     kept: list[list[float]] = json.loads(path.read_text()) if path.exists() else []
-    draws = Draws(config.search.space, sampler="random", seed=config.seed)
+    sampler = TrialSampler(config.search.space, kind="random", seed=config.seed)
     training = Training(config=config, num_threads=torch.get_num_threads())
     for number in range(num_configs):
-        params = draws.ask(number)
+        params = sampler.ask(number)
         if number < len(kept):
             continue
         kept.append([])
-        training(Job(number=number, params=params, state_place=None), partial(keep, kept[-1]))
+        training(Job(number=number, params=params, state_location=None), partial(keep, kept[-1]))
         path.write_text(json.dumps(kept))
         print(f"{number + 1}/{num_configs}: {params} {kept[-1][-1]:.4f}", flush=True)
     return kept[:num_configs]
@@ -166,7 +166,7 @@ def replayed(curves: list[list[float]], *, seed: int) -> tuple[float, float]:
     for curve in random.Random(seed).sample(curves, len(curves)):  # noqa: S311  no secret
         for epoch, value in enumerate(curve, 1):
             epochs += 1
-            if not halving.goes_on(epoch, value):
+            if not halving.should_continue(epoch, value):
                 break
         best = max(best, curve[epoch - 1])
     return epochs / len(curves) / num_epochs, max(curve[-1] for curve in curves) - best

@@ -111,7 +111,7 @@ def blocks(config: TrainConfig, dataset: Dataset, environment: PlatformEnvironme
         tracker = MlflowTracker.start(environment, experiment="bench", run_name="ours", params={}, tags={})
         spool = Spool(folder / tracker.run_id / FILE, run_id=tracker.run_id, run_name="ours")
         sample = system_metrics(CPU)
-        with spool, BackgroundTracker(tracker, spool, every_s=1, wait_s=60, known_as="-", sample=sample) as tracker:
+        with spool, BackgroundTracker(tracker, spool, every_s=1, wait_s=60, resend_name="-", sample=sample) as tracker:
             block = Block(
                 config, dataset, lambda step: tracker.log_metrics({"loss": step.loss, "lr": step.lr}, step.step)
             )

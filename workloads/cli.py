@@ -12,7 +12,7 @@ import typer
 from workloads.commands import models, registry, search, stores, train
 from workloads.environment import PlatformEnvironment
 from workloads.errors import Preempted, Stopped, WorkloadError
-from workloads.logs import is_json, set_up
+from workloads.logs import configure_logging, is_json
 
 app = typer.Typer(
     name="workloads",
@@ -46,7 +46,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _stop)
     end_with_launcher()
     try:
-        set_up(as_json=is_json(PlatformEnvironment.read()))
+        configure_logging(as_json=is_json(PlatformEnvironment.read()))
         app()
     except WorkloadError as error:
         if not report_to_agent(error):

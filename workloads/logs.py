@@ -28,7 +28,7 @@ def is_json(environment: PlatformEnvironment) -> bool:
     return given == "json" or (given is None and IN_KUBERNETES in os.environ and not sys.stderr.isatty())
 
 
-def set_up(*, as_json: bool) -> None:
+def configure_logging(*, as_json: bool) -> None:
     """Log to stderr: our own loggers from `INFO` on, others from `WARNING`."""
     handler = _ToStderr()
     handler.setFormatter(JsonFormatter() if as_json else logging.Formatter("%(message)s"))

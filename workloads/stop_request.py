@@ -27,14 +27,14 @@ class StopRequest:
         self.signal_number: int | None = None
         self._patient = patient
         # Only the main thread may set handlers; elsewhere nothing is noted and nothing need be put back.
-        self._outside = (
+        self._previous = (
             {number: signal.getsignal(number) for number in SIGNALS}
             if threading.current_thread() is threading.main_thread()
             else {}
         )
 
     def __enter__(self) -> Self:
-        self.listen()
+        self.install()
         return self
 
     def __exit__(
@@ -42,28 +42,28 @@ class StopRequest:
     ) -> None:
         self._restore()
 
-    def listen(self) -> None:
+    def install(self) -> None:
         """Install the signal handlers, again if other code replaced them."""
-        for number in self._outside:
-            signal.signal(number, self._note)
+        for number in self._previous:
+            signal.signal(number, self._record)
 
     @property
-    def is_made(self) -> bool:
+    def is_requested(self) -> bool:
         """Whether a signal was received."""
         return self.signal_number is not None
 
-    def raise_if_made(self) -> None:
+    def raise_if_requested(self) -> None:
         """Raise KeyboardInterrupt or Stopped if a signal was received."""
         if self.signal_number == signal.SIGINT:
             raise KeyboardInterrupt
         if self.signal_number is not None:
             raise Stopped(self.signal_number)
 
-    def _note(self, signal_number: int, frame: FrameType | None) -> None:  # noqa: ARG002  a signal handler's signature
+    def _record(self, signal_number: int, frame: FrameType | None) -> None:  # noqa: ARG002  a signal handler's signature
         self.signal_number = signal_number
         if not self._patient:
             self._restore()
 
     def _restore(self) -> None:
-        for number, handler in self._outside.items():
+        for number, handler in self._previous.items():
             signal.signal(number, handler)

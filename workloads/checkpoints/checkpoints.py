@@ -71,7 +71,7 @@ class Checkpoints:
         Waits for the previous write; raises its error, an OSError (a full disk) or CheckpointError.
         """
         self.wait()
-        self._pending = self._writer.submit(self._write, step, copied(state), score)
+        self._pending = self._writer.submit(self._write, step, copy_to_cpu(state), score)
 
     def wait(self, timeout_s: float | None = None) -> None:
         """Wait until everything is written; raise the writer's error, or TimeoutError after `timeout_s`."""
@@ -167,14 +167,14 @@ class Checkpoints:
         return state
 
 
-def copied(value: Any) -> Any:
+def copy_to_cpu(value: Any) -> Any:
     """Return the value with a copy of every tensor, on the CPU: training continues with the originals."""
     match value:
         case Tensor():
             return value.detach().to("cpu", copy=True)
         case Mapping():
-            return {key: copied(item) for key, item in value.items()}
+            return {key: copy_to_cpu(item) for key, item in value.items()}
         case list() | tuple():
-            return type(value)(copied(item) for item in value)
+            return type(value)(copy_to_cpu(item) for item in value)
         case _:
             return value

@@ -32,17 +32,17 @@ class Identity:
 def claim(store: Store, identity: Identity) -> None:
     """Claim the store's folder for a new run; raise CheckpointError if its name is taken."""
     if not store.write_new(IDENTITY, json.dumps(asdict(identity), indent=2).encode()):
-        raise taken(identity.run_name)
+        raise name_taken(identity.run_name)
 
 
-def taken(run_name: str) -> CheckpointError:
+def name_taken(run_name: str) -> CheckpointError:
     """Return the error for a new run whose name is taken."""
     return CheckpointError(
         f"Run {run_name} exists already; go on with it by --resume {run_name}, or choose another --run-name"
     )
 
 
-def identity_of(store: Store) -> Identity | None:
+def read_identity(store: Store) -> Identity | None:
     """Return the run that claimed the folder, if any; raise CheckpointError if its file cannot be read."""
     text = store.read(IDENTITY)
     if text is None:
@@ -57,7 +57,7 @@ def identity_of(store: Store) -> Identity | None:
     return found
 
 
-def finish(store: Store, result: Mapping[str, Any]) -> None:
+def mark_finished(store: Store, result: Mapping[str, Any]) -> None:
     """Mark the run as finished."""
     store.write(RESULT, json.dumps(result, indent=2).encode())
 

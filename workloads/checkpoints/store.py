@@ -30,19 +30,19 @@ class Store(Protocol):
         """Delete a file; do nothing if it does not exist."""
 
 
-def open_store(place: str) -> Store:
+def open_store(location: str) -> Store:
     """Return the store at a folder's path or at `s3://bucket/prefix`; raise CheckpointError for another scheme."""
-    parts = urlsplit(place)
+    parts = urlsplit(location)
     if parts.scheme == "s3" and parts.netloc:
         return S3Store(parts.netloc, parts.path.strip("/"))
     if parts.scheme not in ("", "file"):
-        raise CheckpointError(f"Checkpoints cannot lie at {place}; use a folder or s3://BUCKET/PREFIX")
-    return FolderStore(Path(parts.path if parts.scheme == "file" else place))
+        raise CheckpointError(f"Checkpoints cannot lie at {location}; use a folder or s3://BUCKET/PREFIX")
+    return FolderStore(Path(parts.path if parts.scheme == "file" else location))
 
 
-def below(place: str, name: str) -> str:
+def child_location(location: str, name: str) -> str:
     """Return the location of `name` within a location."""
-    return f"{place.rstrip('/')}/{name}"
+    return f"{location.rstrip('/')}/{name}"
 
 
 class FolderStore:
@@ -54,20 +54,20 @@ class FolderStore:
     def write(self, name: str, data: bytes) -> None:
         """Write to a temporary file beside the target, sync it to disk, and rename it."""
         path = self.folder / name
-        beside = _written_beside(path, data)
-        beside.replace(path)
+        temporary = _write_temporary(path, data)
+        temporary.replace(path)
         _sync_folder(path.parent)
 
     def write_new(self, name: str, data: bytes) -> bool:
         """Write a temporary file and hard-link it to the target, which fails if the name is taken."""
         path = self.folder / name
-        beside = _written_beside(path, data)
+        temporary = _write_temporary(path, data)
         try:
-            os.link(beside, path)
+            os.link(temporary, path)
         except FileExistsError:
             return False
         finally:
-            beside.unlink()
+            temporary.unlink()
         _sync_folder(path.parent)
         return True
 
@@ -100,24 +100,24 @@ class S3Store:
 
     def write(self, name: str, data: bytes) -> None:
         """Put the object, which S3 does atomically."""
-        self._ask("put_object", name, Body=data)
+        self._call("put_object", name, Body=data)
 
     def write_new(self, name: str, data: bytes) -> bool:
         """Put the object under S3's condition `If-None-Match: *`."""
-        answer = self._ask("put_object", name, Body=data, IfNoneMatch="*", unless=_TAKEN)
-        return answer is not None
+        response = self._call("put_object", name, Body=data, IfNoneMatch="*", ignored_codes=_TAKEN)
+        return response is not None
 
     def read(self, name: str) -> bytes | None:
         """Return the object's bytes, or None if it does not exist."""
-        answer = self._ask("get_object", name, unless=_MISSING)
-        return None if answer is None else bytes(answer["Body"].read())
+        response = self._call("get_object", name, ignored_codes=_MISSING)
+        return None if response is None else bytes(response["Body"].read())
 
     def names(self, prefix: str) -> list[str]:
         """Return the names, listed page by page."""
         names: list[str] = []
         more: dict[str, Any] = {}
         while True:
-            page = self._ask("list_objects_v2", None, Prefix=self._prefix + prefix, **more) or {}
+            page = self._call("list_objects_v2", None, Prefix=self._prefix + prefix, **more) or {}
             names += [str(one["Key"]).removeprefix(self._prefix) for one in page.get("Contents", [])]
             if not page.get("IsTruncated"):
                 return sorted(names)
@@ -125,9 +125,9 @@ class S3Store:
 
     def delete(self, name: str) -> None:
         """Delete the object; S3 accepts keys that do not exist."""
-        self._ask("delete_object", name)
+        self._call("delete_object", name)
 
-    def _ask(self, operation: str, name: str | None, *, unless: tuple[str, ...] = (), **arguments: Any) -> Any:
+    def _call(self, operation: str, name: str | None, *, ignored_codes: tuple[str, ...] = (), **arguments: Any) -> Any:
         """Return S3's response, or None for the error codes of `unless`; raise CheckpointError with S3's message."""
         from botocore.exceptions import BotoCoreError, ClientError
 
@@ -136,32 +136,32 @@ class S3Store:
         try:
             return getattr(self._client, operation)(Bucket=self._bucket, **arguments)
         except ClientError as error:
-            if error.response["Error"]["Code"] in unless:
+            if error.response["Error"]["Code"] in ignored_codes:
                 return None
             fault: Exception = error
         except BotoCoreError as error:
             fault = error
-        place = f"s3://{self._bucket}/{self._prefix}{name or ''}"
-        raise CheckpointError(f"{place}: S3 could not carry out a request: {fault}") from fault
+        location = f"s3://{self._bucket}/{self._prefix}{name or ''}"
+        raise CheckpointError(f"{location}: S3 could not carry out a request: {fault}") from fault
 
 
 _MISSING = ("NoSuchKey", "404")
 _TAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
 
 
-def _written_beside(path: Path, data: bytes) -> Path:
+def _write_temporary(path: Path, data: bytes) -> Path:
     """Write the data to a new file synced to disk, named with a dot so that `names` omits it; return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with beside.open("xb") as file:
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
     except BaseException:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
-    return beside
+    return temporary
 
 
 def _sync_folder(folder: Path) -> None:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from workloads.commands.options import Json, accuracy, identity, print_table
-from workloads.commands.registry_shown import (
+from workloads.commands.registry_output import (
     comparison_data,
-    listed,
     move_data,
     print_comparison,
     print_moves,
     print_promotion,
     promotion_data,
+    version_data,
 )
 from workloads.environment import PlatformEnvironment
 from workloads.errors import RegistryError, WorkloadError
@@ -48,9 +48,9 @@ def registry_list(name: Name, as_json: Json = False) -> None:
     environment = PlatformEnvironment.read()
     client = connect(environment)
     versions = versions_of(client, name)
-    _tell_drift(environment, client, name)
+    _warn_of_drift(environment, client, name)
     if as_json:
-        typer.echo(json.dumps({"model_name": name, "versions": [listed(version) for version in versions]}))
+        typer.echo(json.dumps({"model_name": name, "versions": [version_data(version) for version in versions]}))
         return
     rows = [
         [str(v.number), ", ".join(v.aliases) or "-", v.dataset, accuracy(v.val_accuracy), accuracy(v.test_accuracy),
@@ -81,15 +81,15 @@ def registry_show(
     verdicts = {key: tags.get(f"gate.{key}.verdict") for key in PROMOTABLE}
     moves: list[Move] = []
     if environment.registry:
-        _tell_drift(environment, client, name)
+        _warn_of_drift(environment, client, name)
         every = open_history(environment, name).moves()
         moves = [move for move in every if found.number in (move.from_version, move.to_version)]
     lineage = {key: getattr(found, key) for key in ("data_version", "code_version", "image_digest")}
     if as_json:
-        data = listed(found) | {"run_name": found.run_name} | lineage | {"verdicts": verdicts}
+        data = version_data(found) | {"run_name": found.run_name} | lineage | {"verdicts": verdicts}
         typer.echo(json.dumps({"model_name": name} | data | {"moves": [move_data(move) for move in moves]}))
         return
-    said = {
+    shown = {
         "aliases": ", ".join(found.aliases),
         "run": f"{found.run_name} ({found.run_id})",
         "dataset": found.dataset,
@@ -98,7 +98,7 @@ def registry_show(
         "test accuracy": accuracy(found.test_accuracy),
         **{f"gate to {key}": value for key, value in verdicts.items()},
     }
-    print_table([f"{name} version {found.number}", ""], [[key, value or "-"] for key, value in said.items()])
+    print_table([f"{name} version {found.number}", ""], [[key, value or "-"] for key, value in shown.items()])
     print_moves(moves)
 
 
@@ -149,7 +149,7 @@ def registry_promote(
         PlatformEnvironment.read(), name, version, to=to, rules_file=rules or DEFAULT,
         by=by or this_user(), why=why, force=force, dry_run=dry_run,
     )  # fmt: skip
-    _tell_mended(done.mended)
+    _report_repaired(done.repaired)
     refused = done.verdict is not None and not done.verdict.passes and done.move is None
     kept = refused and or_keep and done.holder is not None
     if as_json:
@@ -176,7 +176,7 @@ def registry_rollback(name: Name, why: Why = "", by: By = None, as_json: Json = 
     from workloads.registry.promotion import roll_back
 
     done = roll_back(PlatformEnvironment.read(), name, by=by or this_user(), why=why)
-    _tell_mended(done.mended)
+    _report_repaired(done.repaired)
     if as_json:
         typer.echo(json.dumps({"model_name": name, "move": move_data(done.move)}))
     else:
@@ -220,25 +220,25 @@ def registry_compare(
         print_comparison(done)
 
 
-def _tell_drift(environment: PlatformEnvironment, client: MlflowClient, name: str) -> None:
+def _warn_of_drift(environment: PlatformEnvironment, client: MlflowClient, name: str) -> None:
     """Warn on stderr where the tracking server's aliases differ from the recorded moves."""
     if not environment.registry:
         return
-    from workloads.registry.aliases import drift, told
+    from workloads.registry.aliases import describe, drift
     from workloads.registry.moves import open_history
 
     changes = drift(client, name, open_history(environment, name))
     if changes:
         typer.echo(
-            f"workloads: the aliases differ from the history; the next `registry promote` or `registry rollback` repairs "
-            f"them: {told(changes)}",
+            "workloads: the aliases differ from the history; the next `registry promote` or `registry rollback` "
+            f"repairs them: {describe(changes)}",
             err=True,
         )
 
 
-def _tell_mended(mended: Mapping[str, int | None]) -> None:
+def _report_repaired(repaired: Mapping[str, int | None]) -> None:
     """Report on stderr the aliases that were repaired from the recorded moves."""
-    from workloads.registry.aliases import told
+    from workloads.registry.aliases import describe
 
-    if mended:
-        typer.echo(f"workloads: aliases repaired from the history: {told(mended)}", err=True)
+    if repaired:
+        typer.echo(f"workloads: aliases repaired from the history: {describe(repaired)}", err=True)

@@ -12,7 +12,7 @@ from workloads.commands.options import Assignments, Json, NoTracking, accuracy, 
 from workloads.config import TrainConfig, config_names, load_config, parse_assignments
 from workloads.environment import PlatformEnvironment
 from workloads.errors import SearchError
-from workloads.tuning.folder import has_begun
+from workloads.tuning.folder import can_resume
 from workloads.tuning.options import PRESETS, SearchOptions
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def tune(
 
         if environment.job and run_name is None:
             run_name = environment.job
-            resume = run_name if has_begun(environment, run_name, resolved) else None
+            resume = run_name if can_resume(environment, run_name, resolved) else None
         if resume is None:
             result = search.search(resolved, options, environment, name=run_name)
         else:

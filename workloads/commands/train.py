@@ -49,12 +49,12 @@ def train(
     from workloads.training.options import TrainOptions
     from workloads.training.progress import progress
     from workloads.training.ranks import Ranks
-    from workloads.training.resume import has_begun
+    from workloads.training.resume import can_resume
     from workloads.training.run import TrainResult, new_run_name, preflight, run
 
     if environment.job and run_name is None and resume is None:
         run_name = environment.job
-        resume = run_name if has_begun(environment, run_name, resolved) else None
+        resume = run_name if can_resume(environment, run_name, resolved) else None
     options = TrainOptions(
         run_name=resume or run_name or new_run_name(resolved),
         tracking=not no_tracking,
@@ -71,14 +71,14 @@ def train(
     if chosen == "torchrun":
         train_on_ranks(resolved, options, environment, num_ranks=ranks, as_json=as_json)
         return
-    with progress(options.run_name, as_json=is_json(environment)) as told:
+    with progress(options.run_name, as_json=is_json(environment)) as reporter:
         result: TrainResult | None
         if chosen == "ray":
             from workloads.training.on_ray import train_on_ray
 
-            result = train_on_ray(resolved, options, environment, num_ranks=ranks, progress=told)
+            result = train_on_ray(resolved, options, environment, num_ranks=ranks, progress=reporter)
         else:
-            shown = (told.on_epoch, told.on_step) if here.is_first else ()
+            shown = (reporter.on_epoch, reporter.on_step) if here.is_first else ()
             result = run(resolved, options, environment, here, *shown)
     if result is None:  # not rank 0
         return
@@ -95,9 +95,9 @@ def devices(as_json: Json = False) -> None:
 
     Cores, memory, GPUs, and what `auto` selects of them.
     """
-    from workloads.training.devices import found
+    from workloads.training.devices import detect_hardware
 
-    here = found()
+    here = detect_hardware()
     if as_json:
         typer.echo(json.dumps(asdict(here)))
         return

@@ -57,14 +57,14 @@ def source_of(name: str) -> Source | None:
         "cifar10": CIFAR10,
         "cifar100": CIFAR100,
     }
-    return sources.get(known(name))
+    return sources.get(validated_name(name))
 
 
 def data_folder(environment: PlatformEnvironment) -> Path:
     """Return the folder that holds data sets: MLP_DATA, its local copy where that is in S3, or the user's cache."""
     from workloads.data import s3
 
-    if environment.data and s3.is_place(environment.data):
+    if environment.data and s3.is_s3_url(environment.data):
         return cache_folder() / "s3" / hashlib.sha256(environment.data.rstrip("/").encode()).hexdigest()[:16]
     if environment.data:
         return Path(environment.data).expanduser().resolve()
@@ -89,7 +89,7 @@ def find(name: str, environment: PlatformEnvironment, *, system_folder: Path | N
         return digits.folder()
     is_in = source.is_in if source else image_folder.is_in
     own = data_folder(environment) / name
-    in_s3 = environment.data is not None and s3.is_place(environment.data)
+    in_s3 = environment.data is not None and s3.is_s3_url(environment.data)
     if in_s3 and not is_in(own):
         s3.copy(f"{environment.data}/{name}", own)
     system_folder = system_folder or (source.system_folder if source else None)
@@ -97,7 +97,7 @@ def find(name: str, environment: PlatformEnvironment, *, system_folder: Path | N
     for folder in candidates:
         if is_in(folder):
             return folder
-    raise DataError(_missing(name, source, environment, candidates))
+    raise DataError(_missing_message(name, source, environment, candidates))
 
 
 def load(name: str, environment: PlatformEnvironment, *, image_size: int = 64) -> Dataset:
@@ -106,35 +106,35 @@ def load(name: str, environment: PlatformEnvironment, *, image_size: int = 64) -
     `image_size` is the side, in pixels, of images of `image_folder`.
     """
     from workloads.data import digits, image_folder
-    from workloads.data.arrays import kept
+    from workloads.data.array_cache import load_cached
 
     folder, source = find(name, environment), source_of(name)
     if source:
-        return kept(name, source.files_in(folder), lambda: source.load(folder), cache_folder() / "arrays")
+        return load_cached(name, source.files_in(folder), lambda: source.load(folder), cache_folder() / "arrays")
     return digits.load() if name == "digits" else image_folder.load(folder, image_size)
 
 
-def known(name: str) -> str:
+def validated_name(name: str) -> str:
     """Return `name` if there is such a data set; raise DataError that lists them otherwise."""
     if name not in DATASETS:
         raise DataError(f"No data set {name}; there are {', '.join(DATASETS)}")
     return name
 
 
-def _missing(name: str, source: Source | None, environment: PlatformEnvironment, searched: list[Path]) -> str:
+def _missing_message(name: str, source: Source | None, environment: PlatformEnvironment, searched: list[Path]) -> str:
     if environment.data and "://" in environment.data:
         return (
             f"{environment.data}/{name} holds no whole data set {name}; copy its files there, for example by "
             f"`aws s3 sync FOLDER {environment.data}/{name}`"
         )
-    told = f"Data set {name} is not in {searched[0]}"
+    fault = f"Data set {name} is not in {searched[0]}"
     if len(searched) > 1:
-        told = f"Data set {name} is neither in {' nor in '.join(map(str, searched))}"
+        fault = f"Data set {name} is neither in {' nor in '.join(map(str, searched))}"
     if source is None:
         here = searched[0]
-        return f"{told}; put a folder a class into {here}/train and {here}/test, or set {DATA} to what holds {name}/"
+        return f"{fault}; put a folder a class into {here}/train and {here}/test, or set {DATA} to what holds {name}/"
     by_package = f"`apt-get install {source.package}`, or " if source.package else ""
     return (
-        f"{told}; run {by_package}`python -m workloads data fetch {name}`, or set {DATA} to a folder or s3:// prefix "
+        f"{fault}; run {by_package}`python -m workloads data fetch {name}`, or set {DATA} to a folder or s3:// prefix "
         f"that holds {name}/"
     )

@@ -37,12 +37,12 @@ def download(files: Mapping[str, str], sources: Sequence[str], folder: Path) -> 
     Files appear in `folder` only when all are complete and verified; raises DataError otherwise.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder.parent) as arriving:
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder.parent) as temporary:
         for name, sha256 in files.items():
-            _download_file(name, sha256, sources, Path(arriving) / name)
+            _download_file(name, sha256, sources, Path(temporary) / name)
         folder.mkdir(exist_ok=True)
         for name in files:
-            (Path(arriving) / name).replace(folder / name)
+            (Path(temporary) / name).replace(folder / name)
 
 
 def _download_file(name: str, sha256: str, sources: Sequence[str], path: Path) -> None:
@@ -65,8 +65,8 @@ def _download_file(name: str, sha256: str, sources: Sequence[str], path: Path) -
 def _save(url: str, path: Path) -> str:
     """Download `url` to `path` and return its SHA-256."""
     digest = hashlib.sha256()
-    with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer, path.open("wb") as file:  # noqa: S310  our own URLs
-        while chunk := answer.read(CHUNK_BYTES):
+    with urllib.request.urlopen(url, timeout=TIMEOUT_S) as response, path.open("wb") as file:  # noqa: S310  our own URLs
+        while chunk := response.read(CHUNK_BYTES):
             digest.update(chunk)
             file.write(chunk)
     return digest.hexdigest()

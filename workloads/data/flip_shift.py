@@ -38,9 +38,9 @@ class FlipShift:
     @classmethod
     def draw(cls, seed: int, epoch: int, num_samples: int, device: torch.device | str = "cpu") -> FlipShift:
         """Draw the parameters of every sample of one epoch."""
-        draw = np.random.default_rng((seed, epoch, AUGMENTATION_STREAM))
-        flips = torch.from_numpy(draw.integers(0, 2, num_samples)).bool()
-        rows, columns = torch.from_numpy(draw.integers(0, 2 * SHIFT + 1, (2, num_samples)))
+        rng = np.random.default_rng((seed, epoch, AUGMENTATION_STREAM))
+        flips = torch.from_numpy(rng.integers(0, 2, num_samples)).bool()
+        rows, columns = torch.from_numpy(rng.integers(0, 2 * SHIFT + 1, (2, num_samples)))
         return cls(flips=flips.to(device), rows=rows.to(device), columns=columns.to(device))
 
     def apply(self, images_bchw: Tensor, samples: Tensor) -> Tensor:
@@ -68,11 +68,11 @@ class Erase:
         cls, probability: float, seed: int, epoch: int, num_samples: int, device: torch.device | str = "cpu"
     ) -> Erase:
         """Draw the parameters of every sample of one epoch."""
-        draw = np.random.default_rng((seed, epoch, ERASE_STREAM))
-        chosen = draw.random(num_samples) < probability
-        area = draw.uniform(ERASED_AREA[0], ERASED_AREA[1], num_samples)
-        aspect = np.exp(draw.uniform(math.log(ERASED_ASPECT[0]), math.log(ERASED_ASPECT[1]), num_samples))
-        top, left = draw.random((2, num_samples))
+        rng = np.random.default_rng((seed, epoch, ERASE_STREAM))
+        chosen = rng.random(num_samples) < probability
+        area = rng.uniform(ERASED_AREA[0], ERASED_AREA[1], num_samples)
+        aspect = np.exp(rng.uniform(math.log(ERASED_ASPECT[0]), math.log(ERASED_ASPECT[1]), num_samples))
+        top, left = rng.random((2, num_samples))
         box_n4 = np.stack([top, left, np.sqrt(area * aspect), np.sqrt(area / aspect)], axis=1).clip(max=1)
         return cls(chosen=torch.from_numpy(chosen).to(device), box_n4=torch.from_numpy(box_n4).float().to(device))
 

@@ -50,12 +50,12 @@ class FolderImages:
         """Yield the images, uint8 [B, 3, H, W], for each int64 [B] of `samples`, in order."""
         positions = [each.tolist() for each in samples]
         loader: data.DataLoader[Tensor | str] = data.DataLoader(
-            _Read(self),
+            _ImageDataset(self),
             batch_sampler=positions,
             num_workers=num_workers,
             prefetch_factor=PREFETCHED_BATCHES if num_workers else None,
             pin_memory=pin_memory,
-            collate_fn=_stacked,
+            collate_fn=_stack,
             # Not a copy of this process, whose threads and GPU a copy cannot use.
             multiprocessing_context="forkserver" if num_workers else None,
             generator=torch.Generator(),  # else it draws from the global one
@@ -66,7 +66,7 @@ class FolderImages:
             yield found
 
 
-class _Read(data.Dataset[Tensor | str]):
+class _ImageDataset(data.Dataset[Tensor | str]):
     """A dataset that returns a worker's errors as strings: a DataLoader turns an exception into a page of traceback."""
 
     def __init__(self, images: FolderImages) -> None:
@@ -79,7 +79,7 @@ class _Read(data.Dataset[Tensor | str]):
             return str(error)
 
 
-def _stacked(images: list[Any]) -> Tensor | str:
+def _stack(images: list[Any]) -> Tensor | str:
     return next((image for image in images if isinstance(image, str)), None) or torch.stack(images)
 
 

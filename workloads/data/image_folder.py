@@ -20,7 +20,7 @@ from workloads.data.folder_images import FolderImages
 from workloads.errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
-FEWEST_CLASSES = 2
+MIN_CLASSES = 2
 
 
 def is_in(folder: Path) -> bool:
@@ -34,7 +34,7 @@ def load(folder: Path, image_size: int) -> Dataset:
     digest = hashlib.sha256(str(image_size).encode())
     splits = []
     for name in ("train", "test"):
-        paths, labels = _listed(folder / name, class_names)
+        paths, labels = _list_images(folder / name, class_names)
         for path, label in zip(paths, labels, strict=True):  # what is in the files is not read
             digest.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0{label}\n".encode())
         images = FolderImages(tuple(map(str, paths)), image_size)
@@ -43,7 +43,7 @@ def load(folder: Path, image_size: int) -> Dataset:
     return Dataset(name="image_folder", train=train, test=test, class_names=class_names, digest=digest.hexdigest()[:16])
 
 
-def _listed(folder: Path, class_names: Sequence[str]) -> tuple[list[Path], list[int]]:
+def _list_images(folder: Path, class_names: Sequence[str]) -> tuple[list[Path], list[int]]:
     """Return the files of one split, in the order of their names, and their labels."""
     paths: list[Path] = []
     labels: list[int] = []
@@ -63,6 +63,6 @@ def _class_names_in(folder: Path) -> tuple[str, ...]:
     )
     if train != test:
         raise DataError(f"{folder}: train and test must have the same classes; one alone has {sorted(train ^ test)}")
-    if len(train) < FEWEST_CLASSES:
+    if len(train) < MIN_CLASSES:
         raise DataError(f"{folder / 'train'} has {len(train)} folders; there must be one a class, at least 2")
     return tuple(sorted(train))

@@ -34,10 +34,10 @@ class Mix:
         cls, kind: str, alpha: float, seed: int, epoch: int, num_samples: int, device: torch.device | str = "cpu"
     ) -> Mix:
         """Draw the parameters of every sample of one epoch; `kind` is mixup or cutmix."""
-        draw = np.random.default_rng((seed, epoch, MIX_STREAM))
-        partners = torch.from_numpy(draw.permutation(num_samples))
-        side = np.sqrt(draw.beta(alpha, alpha, num_samples))
-        top, left = draw.random((2, num_samples))
+        rng = np.random.default_rng((seed, epoch, MIX_STREAM))
+        partners = torch.from_numpy(rng.permutation(num_samples))
+        side = np.sqrt(rng.beta(alpha, alpha, num_samples))
+        top, left = rng.random((2, num_samples))
         box_n4 = torch.from_numpy(np.stack([top, left, side, side], axis=1)).float()
         return cls(cuts=kind == "cutmix", partners=partners.to(device), box_n4=box_n4.to(device))
 

@@ -67,33 +67,33 @@ class Policy:
     @classmethod
     def rand_augment(cls, num_operations: int, magnitude: int, seed: int, epoch: int, num_samples: int) -> Policy:
         """Draw `num_operations` operations of the same magnitude, 0 to 30 (https://arxiv.org/abs/1909.13719)."""
-        draw = np.random.default_rng((seed, epoch, POLICY_STREAM))
+        rng = np.random.default_rng((seed, epoch, POLICY_STREAM))
         shape = (num_samples, num_operations)
-        return cls._of(draw, draw.choice(COMMON, shape), np.full(shape, magnitude / LEVELS), is_wide=False)
+        return cls._of(rng, rng.choice(COMMON, shape), np.full(shape, magnitude / LEVELS), is_wide=False)
 
     @classmethod
     def trivial_augment(cls, seed: int, epoch: int, num_samples: int) -> Policy:
         """Draw one operation of any magnitude (https://arxiv.org/abs/2103.10158)."""
-        draw = np.random.default_rng((seed, epoch, POLICY_STREAM))
+        rng = np.random.default_rng((seed, epoch, POLICY_STREAM))
         shape = (num_samples, 1)
-        return cls._of(draw, draw.choice(COMMON, shape), draw.integers(0, LEVELS + 1, shape) / LEVELS, is_wide=True)
+        return cls._of(rng, rng.choice(COMMON, shape), rng.integers(0, LEVELS + 1, shape) / LEVELS, is_wide=True)
 
     @classmethod
     def auto_augment(cls, seed: int, epoch: int, num_samples: int) -> Policy:
         """Draw one of the 25 pairs that were found on CIFAR-10 (https://arxiv.org/abs/1805.09501)."""
-        draw = np.random.default_rng((seed, epoch, POLICY_STREAM))
+        rng = np.random.default_rng((seed, epoch, POLICY_STREAM))
         lines = [[part.split() for part in line.split(",")] for line in AUTO_AUGMENT_CIFAR10.split("\n") if line]
         operations_ps = np.array([[NAMES.index(name) for name, _, _ in line] for line in lines])
         chances_ps = np.array([[float(chance) for _, chance, _ in line] for line in lines])
         levels_ps = np.array([[int(level) for _, _, level in line] for line in lines])
-        pairs = draw.integers(0, len(lines), num_samples)
-        happens = draw.random((num_samples, 2)) < chances_ps[pairs]
+        pairs = rng.integers(0, len(lines), num_samples)
+        happens = rng.random((num_samples, 2)) < chances_ps[pairs]
         operations = np.where(happens, operations_ps[pairs], NAMES.index("identity"))
-        return cls._of(draw, operations, levels_ps[pairs] / AUTO_LEVELS, is_wide=False)
+        return cls._of(rng, operations, levels_ps[pairs] / AUTO_LEVELS, is_wide=False)
 
     @classmethod
-    def _of(cls, draw: np.random.Generator, operations: np.ndarray, strengths: np.ndarray, *, is_wide: bool) -> Policy:
-        signs = draw.choice([-1.0, 1.0], operations.shape)
+    def _of(cls, rng: np.random.Generator, operations: np.ndarray, strengths: np.ndarray, *, is_wide: bool) -> Policy:
+        signs = rng.choice([-1.0, 1.0], operations.shape)
         return cls(
             operations_ns=torch.from_numpy(operations),
             strengths_ns=torch.from_numpy(strengths * signs).float(),

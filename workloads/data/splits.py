@@ -14,15 +14,15 @@ def stratified_split(split: Split, fraction: float, *, seed: int) -> tuple[Split
 
     Each class gives round(fraction * its size) images, but at least one; raises DataError if that leaves a class empty.
     """
-    apart = []
+    held_out = []
     for label, members in _by_class(split, seed):
         count = max(1, round(fraction * len(members)))
         if count >= len(members):
             raise DataError(
                 f"Class {label} has {len(members)} images; a part of {fraction:g} of them leaves none to train on"
             )
-        apart.append(members[:count])
-    chosen = torch.from_numpy(np.sort(np.concatenate(apart)))
+        held_out.append(members[:count])
+    chosen = torch.from_numpy(np.sort(np.concatenate(held_out)))
     rest = torch.ones(len(split), dtype=torch.bool)
     rest[chosen] = False
     return split.take(rest.nonzero().squeeze(1)), split.take(chosen)
@@ -41,6 +41,6 @@ def stratified_sample(split: Split, num_samples: int, *, seed: int) -> Split:
 
 def _by_class(split: Split, seed: int) -> list[tuple[int, np.ndarray]]:
     """Return each label with the positions of its images, in an order drawn from `seed`."""
-    draw = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     labels = split.labels.numpy()
-    return [(int(label), draw.permutation(np.flatnonzero(labels == label))) for label in np.unique(labels)]
+    return [(int(label), rng.permutation(np.flatnonzero(labels == label))) for label in np.unique(labels)]

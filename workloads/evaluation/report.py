@@ -98,14 +98,14 @@ class Report:
 
 def worst_mistakes(logits_nk: Tensor, labels_n: Tensor, class_names: Sequence[str], limit: int) -> list[Mistake]:
     """Return the `limit` most confident mistakes, from logits [N, K] and int64 labels [N]."""
-    probabilities_n, answers_n = logits_nk.double().softmax(1).max(1)
-    wrong = (answers_n != labels_n).nonzero().flatten()
+    probabilities_n, predicted_n = logits_nk.double().softmax(1).max(1)
+    wrong = (predicted_n != labels_n).nonzero().flatten()
     order = wrong[probabilities_n[wrong].argsort(descending=True, stable=True)]
     return [
         Mistake(
             index=index,
             label=class_names[int(labels_n[index])],
-            predicted=class_names[int(answers_n[index])],
+            predicted=class_names[int(predicted_n[index])],
             probability=float(probabilities_n[index]),
         )
         for index in order[:limit].tolist()
@@ -113,15 +113,15 @@ def worst_mistakes(logits_nk: Tensor, labels_n: Tensor, class_names: Sequence[st
 
 
 def _class_results(confusion_kk: Tensor, class_names: Sequence[str]) -> list[ClassResult]:
-    rights = confusion_kk.diagonal().tolist()
-    there, answered = confusion_kk.sum(1).tolist(), confusion_kk.sum(0).tolist()
+    correct = confusion_kk.diagonal().tolist()
+    labelled, predicted = confusion_kk.sum(1).tolist(), confusion_kk.sum(0).tolist()
     return [
         ClassResult(
             name=name,
-            num_samples=int(there[k]),
-            precision=_share(rights[k], answered[k]),
-            recall=_share(rights[k], there[k]),
-            f1=_share(2 * rights[k], there[k] + answered[k]),
+            num_samples=int(labelled[k]),
+            precision=_share(correct[k], predicted[k]),
+            recall=_share(correct[k], labelled[k]),
+            f1=_share(2 * correct[k], labelled[k] + predicted[k]),
         )
         for k, name in enumerate(class_names)
     ]

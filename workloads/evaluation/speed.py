@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from workloads.training.ranks import num_cores
 
 BATCHES = (1, 64)
-WARM_UP, MOST_RUNS, FEWEST_RUNS = 5, 100, 10
-MOST_S = 1.0
-"""Longest time for which a batch size is measured, in seconds, unless `FEWEST_RUNS` take longer."""
+WARM_UP, MAX_RUNS, MIN_RUNS = 5, 100, 10
+MAX_S = 1.0
+"""Longest time for which a batch size is measured, in seconds, unless `MIN_RUNS` take longer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ def latency(classify: Callable[[Tensor], Tensor], images: Tensor, batch_size: in
     for _ in range(WARM_UP):
         classify(batch)
     began = time.perf_counter()
-    while len(times_ms) < MOST_RUNS and (len(times_ms) < FEWEST_RUNS or time.perf_counter() - began < MOST_S):
+    while len(times_ms) < MAX_RUNS and (len(times_ms) < MIN_RUNS or time.perf_counter() - began < MAX_S):
         started = time.perf_counter()
         classify(batch)
         times_ms.append((time.perf_counter() - started) * 1000)

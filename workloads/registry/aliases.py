@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from workloads.errors import TrackingError
-from workloads.registry.moves import History, Standing, replay
+from workloads.registry.moves import AliasState, History, replay
 from workloads.registry.versions import PRODUCTION, STAGING, aliases_of, runs_of
 from workloads.tracking.connection import requests_to
 
@@ -19,20 +19,20 @@ def archived(number: int) -> str:
     return f"archived-{number}"
 
 
-def differences(standing: Standing, aliases: Mapping[str, int], existing: Collection[int]) -> dict[str, int | None]:
+def differences(state: AliasState, aliases: Mapping[str, int], existing: Collection[int]) -> dict[str, int | None]:
     """Return the changes that bring `aliases` to the recorded state: from alias to its version, None to remove it.
 
     `production` and `archived-*` follow the moves. `staging`, which training sets too, is left alone unless it still
     points where its last move found it. A version that was deleted can hold nothing.
     """
-    if standing.production is None:
+    if state.production is None:
         wanted: dict[str, int | None] = {}
     else:
-        left = sorted(standing.ever - {standing.production})
-        wanted = {PRODUCTION: standing.production, **{archived(number): number for number in left}}
-        if archived(standing.production) in aliases:
-            wanted[archived(standing.production)] = None
-    staging = standing.staging
+        left = sorted(state.ever_served - {state.production})
+        wanted = {PRODUCTION: state.production, **{archived(number): number for number in left}}
+        if archived(state.production) in aliases:
+            wanted[archived(state.production)] = None
+    staging = state.staging
     if staging and aliases.get(STAGING) == staging.from_version:
         wanted[STAGING] = staging.to_version
     return {
@@ -48,7 +48,7 @@ def drift(client: MlflowClient, model_name: str, history: History) -> dict[str, 
     return differences(replay(moves), aliases_of(client, model_name), runs_of(client, model_name))
 
 
-def mend(client: MlflowClient, model_name: str, history: History) -> dict[str, int | None]:
+def repair(client: MlflowClient, model_name: str, history: History) -> dict[str, int | None]:
     """Bring the aliases to the recorded state, and return what was changed.
 
     Checks again afterwards: a newer move may have been made, and its alias set, before an older one was.
@@ -78,7 +78,7 @@ def _set(client: MlflowClient, model_name: str, changes: Mapping[str, int | None
                 client.set_registered_model_alias(model_name, alias, str(number))
 
 
-def told(changes: Mapping[str, int | None]) -> str:
+def describe(changes: Mapping[str, int | None]) -> str:
     """Describe the changes in words."""
     return ", ".join(
         f"{alias} {'to nobody' if number is None else f'to version {number}'}" for alias, number in changes.items()

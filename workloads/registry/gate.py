@@ -29,9 +29,9 @@ class Incumbent:
     """The version in production, evaluated on the same images."""
 
     number: int
-    right_n: NDArray[np.bool_] | None = None
+    correct_n: NDArray[np.bool_] | None = None
     """bool [N]: whether each of its predictions is correct; None if it could not be evaluated."""
-    why_not: str | None = None
+    incompatibility: str | None = None
     """Why the candidate cannot replace it, or why it could not be evaluated."""
 
 
@@ -42,7 +42,7 @@ class Evidence:
     class_names: tuple[str, ...]
     labels_n: NDArray[np.int64]
     """int64 [N]: labels of the test images."""
-    right_n: NDArray[np.bool_]
+    correct_n: NDArray[np.bool_]
     """bool [N]: whether each prediction is correct."""
     calibration_error: float
     """Expected calibration error, 0 to 1."""
@@ -57,13 +57,13 @@ class Evidence:
     @property
     def accuracy(self) -> float:
         """Accuracy on the test images, 0 to 1."""
-        return float(self.right_n.mean())
+        return float(self.correct_n.mean())
 
     def pairs(self) -> Pairs | None:
         """Return the paired results of candidate and incumbent, or None if the incumbent was not evaluated."""
-        if self.incumbent is None or self.incumbent.right_n is None:
+        if self.incumbent is None or self.incumbent.correct_n is None:
             return None
-        return Pairs.of(self.right_n, self.incumbent.right_n)
+        return Pairs.of(self.correct_n, self.incumbent.correct_n)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,13 +105,17 @@ class Decision:
 def decide(rules: Rules, evidence: Evidence) -> Decision:
     """Apply the rules to the evidence; raise RegistryError where a slice names classes that the data set lacks."""
     groups = tuple(_groups(rules, evidence))
-    checks = (*_own(rules, evidence), *_lineage(rules, evidence), *_against(rules, evidence, groups))
+    checks = (
+        *_candidate_checks(rules, evidence),
+        *_lineage(rules, evidence),
+        *_comparison_checks(rules, evidence, groups),
+    )
     outcomes = {check.outcome for check in checks}
     verdict = REFUSE if FAILED in outcomes else INSUFFICIENT if UNDECIDED in outcomes else PROMOTE
     return Decision(verdict=verdict, checks=checks, groups=groups)
 
 
-def _own(rules: Rules, evidence: Evidence) -> Iterator[Check]:
+def _candidate_checks(rules: Rules, evidence: Evidence) -> Iterator[Check]:
     """Yield the checks of the candidate by itself."""
     accuracy, minimum = evidence.accuracy, rules.minimum_accuracy
     if minimum is not None:
@@ -137,7 +141,7 @@ def _lineage(rules: Rules, evidence: Evidence) -> Iterator[Check]:
         yield Check(rule=f"lineage.{key}", outcome=_passed(passed), said=said)
 
 
-def _against(rules: Rules, evidence: Evidence, groups: tuple[GroupLoss, ...]) -> Iterator[Check]:
+def _comparison_checks(rules: Rules, evidence: Evidence, groups: tuple[GroupLoss, ...]) -> Iterator[Check]:
     """Yield the checks of the candidate against the version in production."""
     incumbent, pairs = evidence.incumbent, evidence.pairs()
     if incumbent is None:
@@ -147,7 +151,7 @@ def _against(rules: Rules, evidence: Evidence, groups: tuple[GroupLoss, ...]) ->
     if rules.margin is None and rules.slice_margin is None:
         return
     if pairs is None:
-        said = f"cannot take the place of version {incumbent.number}: {incumbent.why_not}"
+        said = f"cannot take the place of version {incumbent.number}: {incumbent.incompatibility}"
         yield Check(rule="signature", outcome=FAILED, said=said)
         return
     yield Check(rule="signature", outcome=PASSED, said=f"classes and images as of version {incumbent.number}")
@@ -168,12 +172,12 @@ def _margin(margin: float, incumbent: Incumbent, pairs: Pairs) -> Check:
     if upper < -margin:
         return Check(rule="margin", outcome=FAILED, said=found)
     needed = pairs.images_needed(margin)
-    would_do = (
+    hint = (
         f"about {needed:,} test images would show it, there are {pairs.num_images:,}"
         if needed
         else "more test images would only show that it is worse"
     )
-    return Check(rule="margin", outcome=UNDECIDED, said=f"{found}; {would_do}")
+    return Check(rule="margin", outcome=UNDECIDED, said=f"{found}; {hint}")
 
 
 def _slices(margin: float, groups: tuple[GroupLoss, ...]) -> Check:
@@ -192,27 +196,27 @@ def _slices(margin: float, groups: tuple[GroupLoss, ...]) -> Check:
 
 def _groups(rules: Rules, evidence: Evidence) -> Iterator[GroupLoss]:
     """Yield the classes and slices that have images."""
-    strangers = sorted({name for names in rules.slices.values() for name in names} - set(evidence.class_names))
-    if strangers:
+    unknown = sorted({name for names in rules.slices.values() for name in names} - set(evidence.class_names))
+    if unknown:
         raise RegistryError(
-            f"Slices name classes that the data set does not have: {', '.join(strangers)}; it has "
+            f"Slices name classes that the data set does not have: {', '.join(unknown)}; it has "
             f"{', '.join(evidence.class_names)}"
         )
     incumbent = evidence.incumbent
-    if rules.slice_margin is None or incumbent is None or incumbent.right_n is None:
+    if rules.slice_margin is None or incumbent is None or incumbent.correct_n is None:
         return
     label = {name: number for number, name in enumerate(evidence.class_names)}
     groups = {f"class {name}": [number] for name, number in label.items()}
     groups |= {f"slice {name}": [label[one] for one in names] for name, names in rules.slices.items()}
     members = {name: np.isin(evidence.labels_n, labels) for name, labels in groups.items()}
-    there = {name: chosen_n for name, chosen_n in members.items() if chosen_n.any()}
-    pairs = [Pairs.of(evidence.right_n[chosen_n], incumbent.right_n[chosen_n]) for chosen_n in there.values()]
-    p_values = holm([one.chance_of_this_little(-rules.slice_margin) for one in pairs])
-    for (name, chosen_n), one, p_value in zip(there.items(), pairs, p_values, strict=True):
+    non_empty = {name: chosen_n for name, chosen_n in members.items() if chosen_n.any()}
+    pairs = [Pairs.of(evidence.correct_n[chosen_n], incumbent.correct_n[chosen_n]) for chosen_n in non_empty.values()]
+    p_values = holm([one.p_value_of_loss(-rules.slice_margin) for one in pairs])
+    for (name, chosen_n), one, p_value in zip(non_empty.items(), pairs, p_values, strict=True):
         yield GroupLoss(
             name=name,
             num_images=one.num_images,
-            accuracy=float(evidence.right_n[chosen_n].mean()),
+            accuracy=float(evidence.correct_n[chosen_n].mean()),
             difference=one.difference,
             p_value=p_value,
         )

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from workloads.checkpoints.store import Store, below, open_store
+from workloads.checkpoints.store import Store, child_location, open_store
 from workloads.environment import REGISTRY, PlatformEnvironment
 from workloads.errors import CheckpointError, RegistryError
 from workloads.registry.versions import PRODUCTION, STAGING
@@ -55,12 +55,12 @@ class Move:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class AliasState:
     """The aliases after some moves."""
 
     served: tuple[int, ...] = ()
     """Versions in production in order, the current one last; a rollback removes from the end."""
-    ever: frozenset[int] = frozenset()
+    ever_served: frozenset[int] = frozenset()
     """All versions that were ever in production."""
     staging: Move | None = None
     """The last move of the alias `staging`, which training sets too."""
@@ -76,10 +76,10 @@ class Standing:
         return next((number for number in reversed(self.served[:-1]) if number in there), None)
 
 
-def replay(moves: Iterable[Move]) -> Standing:
+def replay(moves: Iterable[Move]) -> AliasState:
     """Return the state of the aliases after all of the moves."""
     served: list[int] = []
-    ever: set[int] = set()
+    ever_served: set[int] = set()
     staging = None
     for move in moves:
         if move.alias == STAGING:
@@ -91,8 +91,8 @@ def replay(moves: Iterable[Move]) -> Standing:
                 served.pop()
         else:
             served.append(move.to_version)
-        ever.add(move.to_version)
-    return Standing(served=tuple(served), ever=frozenset(ever), staging=staging)
+        ever_served.add(move.to_version)
+    return AliasState(served=tuple(served), ever_served=frozenset(ever_served), staging=staging)
 
 
 class History:
@@ -120,9 +120,9 @@ class History:
         # S3's client asks again after a lost answer and is then refused, by what it wrote itself.
         if not self._store.write_new(_name(move.seq), data) and self._read(move.seq) != data:
             first = self.moves()[after:]
-            told = f"{first[0]} came first" if first else "another move was being made"
+            reason = f"{first[0]} came first" if first else "another move was being made"
             raise RegistryError(
-                f"{move.alias} was not given to version {move.to_version}: {told}, and this decision did not know of "
+                f"{move.alias} was not given to version {move.to_version}: {reason}, and this decision did not know of "
                 "it; look at `python -m workloads registry history`, and run the command again if it still should"
             )
         return move
@@ -131,7 +131,7 @@ class History:
         return self._store.read(_name(seq))
 
     def _parsed(self, seq: int, data: bytes | None) -> Move:
-        place = below(self.place, _name(seq))
+        place = child_location(self.place, _name(seq))
         if data is None:
             raise RegistryError(f"{place} is missing, and later moves are there; put it back from a backup")
         try:
@@ -150,7 +150,7 @@ def open_history(environment: PlatformEnvironment, model_name: str) -> History:
             f'{REGISTRY} is not set; run `eval "$(mlp env)"`, or set it to a folder or s3://BUCKET/PREFIX that keeps '
             "the moves of aliases, the same for everybody who makes them"
         )
-    place = below(environment.registry, quote(model_name, safe=""))
+    place = child_location(environment.registry, quote(model_name, safe=""))
     try:
         return History(open_store(place), place)
     except CheckpointError:

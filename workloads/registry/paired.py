@@ -59,11 +59,11 @@ class Pairs:
     def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
         """Return lower and upper bound of the true difference, each with one-sided `confidence`."""
         z = NormalDist().inv_cdf(confidence)
-        lower = _zero(lambda bound: self._score(bound, -CORRECTION) - z, -1.0, self.difference)
-        upper = _zero(lambda bound: self._score(bound, CORRECTION) + z, self.difference, 1.0)
+        lower = _root(lambda bound: self._score(bound, -CORRECTION) - z, -1.0, self.difference)
+        upper = _root(lambda bound: self._score(bound, CORRECTION) + z, self.difference, 1.0)
         return lower, upper
 
-    def chance_of_this_little(self, difference: float) -> float:
+    def p_value_of_loss(self, difference: float) -> float:
         """Return the one-sided p-value: the probability of so low a difference if the true one is `difference`."""
         return NormalDist().cdf(self._score(difference, CORRECTION))
 
@@ -103,8 +103,8 @@ def score(
     variance = n * (2 * second + difference * (1 - difference))
     # Below a billionth of an image it is what rounding left of none.
     deviation = np.sqrt(np.where(variance > 1e-9, variance, np.inf))
-    answer: NDArray[np.float64] = (b - c - n * difference + correction) / deviation
-    return answer
+    deviations: NDArray[np.float64] = (b - c - n * difference + correction) / deviation
+    return deviations
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -121,9 +121,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def _zero(falling: Any, low: float, high: float) -> float:
+def _root(decreasing: Any, low: float, high: float) -> float:
     """Return the root of a decreasing function between two numbers, by bisection that never evaluates the ends."""
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if falling(middle) > 0 else (low, middle)
+        low, high = (middle, high) if decreasing(middle) > 0 else (low, middle)
     return (low + high) / 2

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from workloads.environment import PlatformEnvironment
 from workloads.errors import DataError
-from workloads.registry.model_form import load_program
+from workloads.registry.model_format import load_program
 from workloads.registry.versions import Version, find_version
 from workloads.tracking.connection import connect
 

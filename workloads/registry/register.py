@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from workloads.config import RegistryConfig
 from workloads.environment import PlatformEnvironment
 from workloads.errors import RegistryError
-from workloads.registry.model_form import ARTIFACT
+from workloads.registry.model_format import ARTIFACT
 from workloads.registry.versions import TEST_ACCURACY, VALIDATION_ACCURACY, Version, find_version
 from workloads.tracking.connection import connect, requests_to
 

@@ -61,7 +61,7 @@ def read_rules(path: Path, alias: str) -> Rules:
     try:
         file = _File.model_validate(data if data is not None else {})
     except ValidationError as error:
-        faults = [_told(fault["loc"], fault["msg"], fault["input"]) for fault in error.errors()]
+        faults = [_error_line(fault["loc"], fault["msg"], fault["input"]) for fault in error.errors()]
         count = "1 rule is" if len(faults) == 1 else f"{len(faults)} rules are"
         raise RegistryError("\n  ".join([f"{path} cannot be used until {count} corrected:", *faults])) from None
     rules: Rules | None = getattr(file, alias)
@@ -70,7 +70,7 @@ def read_rules(path: Path, alias: str) -> Rules:
     return rules
 
 
-def _told(place: tuple[int | str, ...], message: str, found: object) -> str:
+def _error_line(place: tuple[int | str, ...], message: str, found: object) -> str:
     key = ".".join(map(str, place)) or "file"
     shown = f" (got {found!r})" if not isinstance(found, dict) else ""
     return f"{key}: {message.removeprefix('Value error, ')}{shown}"

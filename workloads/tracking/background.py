@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MOST_PATIENT_S = 120
+MAX_RETRY_DELAY_S = 120
 """Longest delay between two attempts while the server does not answer, in seconds."""
-IN_HASTE_S = 5
+STOP_WAIT_S = 5
 """Longest wait for the server in a process that was asked to stop, in seconds."""
 
 
@@ -33,7 +33,7 @@ class BackgroundTracker(MlflowTracker):
     """Appends a run's record to its spool and sends that, in one request every `every_s` while training.
 
     At the end it sends the rest for up to `wait_s`, then warns how much is left and how to send it, by the name
-    `known_as`. The thread calls `sample` every `every_s` for more metrics, which are recorded at the newest step.
+    `resend_name`. The thread calls `sample` every `every_s` for more metrics, which are recorded at the newest step.
     """
 
     def __init__(
@@ -43,18 +43,24 @@ class BackgroundTracker(MlflowTracker):
         *,
         every_s: float,
         wait_s: float,
-        known_as: str,
+        resend_name: str,
         sample: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
         super().__init__(tracker.client, run_id=tracker.run_id, experiment_id=tracker.experiment_id)
-        self.spool, self.every_s, self.wait_s, self.known_as, self.sample = spool, every_s, wait_s, known_as, sample
+        self.spool, self.every_s, self.wait_s, self.resend_name, self.sample = (
+            spool,
+            every_s,
+            wait_s,
+            resend_name,
+            sample,
+        )
         self.tags, self.started_at = tracker.tags | spool.tags(), tracker.started_at
-        self.last = _newest(tracker.last, spool.last_points())
+        self.last = _newest_points(tracker.last, spool.last_points())
         self._step = self.newest.step if self.newest else 0
         self._failures = 0
-        self._ends = threading.Event()
+        self._stop = threading.Event()
         self._deadline = float("inf")
-        self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="tracking", daemon=True)
 
     def __enter__(self) -> Self:
         if self.spool.num_unsent():  # it may hold how the process before ended
@@ -66,17 +72,17 @@ class BackgroundTracker(MlflowTracker):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         super().__exit__(kind, error, traceback)
-        in_haste = isinstance(error, KeyboardInterrupt | Stopped | Preempted)
-        wait_s = min(self.wait_s, IN_HASTE_S) if in_haste else self.wait_s
+        is_stopping = isinstance(error, KeyboardInterrupt | Stopped | Preempted)
+        wait_s = min(self.wait_s, STOP_WAIT_S) if is_stopping else self.wait_s
         self._deadline = time.monotonic() + wait_s
-        self._ends.set()
+        self._stop.set()
         self._thread.join(wait_s)
-        left = self.spool.num_unsent()
-        if left:
+        num_left = self.spool.num_unsent()
+        if num_left:
             logger.warning(
                 "%d values of run %s are not on the tracking server %s yet; send them by: "
                 "python -m workloads tracking send %s",
-                left, self.spool.run_name, self.uri, self.known_as,
+                num_left, self.spool.run_name, self.uri, self.resend_name,
             )  # fmt: skip
 
     @property
@@ -90,7 +96,7 @@ class BackgroundTracker(MlflowTracker):
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Record metrics at an optimizer step; a metric that has this step already is skipped."""
-        new, now_ms = self.new(metrics, step), _now_ms()
+        new, now_ms = self.unrecorded(metrics, step), _now_ms()
         if new:
             self.spool.add_metrics(new, step, now_ms)
             self.last |= {key: Point(key=key, value=value, time_ms=now_ms, step=step) for key, value in new.items()}
@@ -104,13 +110,13 @@ class BackgroundTracker(MlflowTracker):
         """Record `text` as the artifact `path`."""
         self.spool.add_text(text, path)
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         next_try = 0.0
-        while not self._ends.wait(self.every_s):
+        while not self._stop.wait(self.every_s):
             self.log_metrics(self.sample(), self._step)
             if time.monotonic() >= next_try:
                 self._send()
-                next_try = time.monotonic() + min(self.every_s * (2**self._failures - 1), MOST_PATIENT_S)
+                next_try = time.monotonic() + min(self.every_s * (2**self._failures - 1), MAX_RETRY_DELAY_S)
         self._failures = 0
         while self._send() and (left_s := self._deadline - time.monotonic()) > 0:
             if self._failures:
@@ -156,22 +162,22 @@ def send_batch(client: MlflowClient, run_id: str, batch: Batch) -> None:
                 client.set_terminated(run_id, status=status, end_time=time_ms)
 
 
-def send_rest(client: MlflowClient, spool: Spool) -> int:
+def send_remaining(client: MlflowClient, spool: Spool) -> int:
     """Send all that the spool still holds, and return the number of values; raise TrackingError."""
-    left = num_values = spool.num_unsent()
-    while left:
+    num_left = num_values = spool.num_unsent()
+    while num_left:
         batch = spool.next_batch()
         try:
             send_batch(client, spool.run_id, batch)
         except TrackingError as error:
-            rest = f"{left} of {num_values} values are left; send them by the same command"
-            raise TrackingError(f"{error}; {rest}") from error
+            hint = f"{num_left} of {num_values} values are left; send them by the same command"
+            raise TrackingError(f"{error}; {hint}") from error
         spool.mark_sent(batch)
-        left = spool.num_unsent()
+        num_left = spool.num_unsent()
     return num_values
 
 
-def _newest(*records: Mapping[str, Point]) -> dict[str, Point]:
+def _newest_points(*records: Mapping[str, Point]) -> dict[str, Point]:
     """Return the point with the highest step for each metric."""
     newest: dict[str, Point] = {}
     for record in records:

@@ -109,12 +109,12 @@ def _probe(parts: SplitResult, environment: PlatformEnvironment) -> tuple[int, s
     try:
         path = f"{parts.path.rstrip('/')}/api/2.0/mlflow/experiments/search?max_results=1"
         connection.request("GET", path, headers=headers)
-        answer = connection.getresponse()
-        text = answer.read(10_000).decode(errors="replace")
+        response = connection.getresponse()
+        text = response.read(10_000).decode(errors="replace")
     finally:
         connection.close()
     try:
         message = str(json.loads(text)["message"])
     except (ValueError, KeyError, TypeError):
-        message = text.strip().partition("\n")[0][:200] or answer.reason
-    return answer.status, message
+        message = text.strip().partition("\n")[0][:200] or response.reason
+    return response.status, message

@@ -60,13 +60,13 @@ class Spool:
         size = os.fstat(self._descriptor).st_size
         self._torn = size > 0 and os.pread(self._descriptor, 1, size - 1) != b"\n"
         """Whether the last line is incomplete; the next one must not become part of it."""
-        self._told = False
+        self._has_warned = False
         self.offset = _read_offset(path, size)
         if size == 0:
             self._append({"run_id": run_id, "run_name": run_name})
 
     @classmethod
-    def found(cls, path: Path) -> Self | None:
+    def open_existing(cls, path: Path) -> Self | None:
         """Open the spool in an existing file; return None if there is none, or it does not name its run."""
         try:
             with path.open("rb") as file:
@@ -150,9 +150,9 @@ class Spool:
         try:
             self._torn = os.write(self._descriptor, data) < len(data)
         except OSError as error:
-            if not self._told:
+            if not self._has_warned:
                 logger.warning("%s: %s: what the run records from now on may be missing", self.path, error.strerror)
-                self._told = True
+                self._has_warned = True
 
     def _lines(self, offset: int) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield each whole line after `offset` with the offset of its end; skip one that was torn by a crash."""
@@ -182,9 +182,9 @@ def _read_offset(path: Path, size: int) -> int:
 
 
 def _write_offset(path: Path, offset: int) -> None:
-    beside = path.with_suffix(".sent-new")
+    temporary = path.with_suffix(".sent-new")
     try:
-        beside.write_text(str(offset), encoding="ascii")
-        beside.replace(_offset_file(path))
+        temporary.write_text(str(offset), encoding="ascii")
+        temporary.replace(_offset_file(path))
     except OSError as error:  # then the next process sends what the server has, which does no harm
-        logger.info("%s: %s", beside, error.strerror)
+        logger.info("%s: %s", temporary, error.strerror)

@@ -25,13 +25,13 @@ def system_metrics(device: torch.device) -> Callable[[], Mapping[str, float]]:
             "system/process_memory_gib": process.memory_info().rss / GIB,
         }
         if device.type == "cuda":
-            metrics |= _of_gpu(device)
+            metrics |= _gpu_metrics(device)
         return metrics
 
     return sample
 
 
-def _of_gpu(device: torch.device) -> dict[str, float]:
+def _gpu_metrics(device: torch.device) -> dict[str, float]:
     free, total = torch.cuda.mem_get_info(device)
     metrics = {"system/gpu_memory_gib": (total - free) / GIB}
     try:

@@ -159,10 +159,10 @@ class MlflowTracker:
         with requests_to(self.uri):
             self.client.log_batch(
                 self.run_id,
-                metrics=[Metric(key, value, now_ms, step) for key, value in self.new(metrics, step).items()],
+                metrics=[Metric(key, value, now_ms, step) for key, value in self.unrecorded(metrics, step).items()],
             )
 
-    def new(self, metrics: Mapping[str, float], step: int) -> dict[str, float]:
+    def unrecorded(self, metrics: Mapping[str, float], step: int) -> dict[str, float]:
         """Return those of `metrics` that are not recorded at `step` yet."""
         return {key: value for key, value in metrics.items() if key not in self.last or step > self.last[key].step}
 

@@ -12,18 +12,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from workloads.checkpoints.run_folder import identity_of
+from workloads.checkpoints.run_folder import read_identity
 from workloads.checkpoints.store import FolderStore, Store
 from workloads.environment import CHECKPOINTS, PlatformEnvironment
 from workloads.errors import CheckpointError, TrackingError
-from workloads.tracking.background import send_rest
+from workloads.tracking.background import send_remaining
 from workloads.tracking.connection import LOGIN_STEP, connect
 from workloads.tracking.spool import FILE, Spool
 from workloads.training.resume import run_store
 
 
 @contextmanager
-def spool_of(store: Store | None, *, run_id: str, run_name: str) -> Iterator[Spool]:
+def open_spool(store: Store | None, *, run_id: str, run_name: str) -> Iterator[Spool]:
     """Open the spool of a run whose folder is `store`; what is unsent afterwards is there for the next process.
 
     Without a folder it is in the machine's temporary folder, where a restarted process finds it.
@@ -68,21 +68,21 @@ def send_unsent(environment: PlatformEnvironment, run: str) -> int:
     """
     path = Path(run)
     if path.is_file():
-        found = Spool.found(path)
+        found = Spool.open_existing(path)
         if found is None:
             raise TrackingError(f"{path} is not the record of a run; such a file is named {FILE}")
         with found as spool:
-            return send_rest(connect(environment), spool)
+            return send_remaining(connect(environment), spool)
     store = run_store(environment, run)
     if store is None:
         raise TrackingError(
             f"There is no file {run}, and {CHECKPOINTS} is not set, so no run is known by its name; set it to the "
             f"folder or s3:// prefix that holds the runs, or {LOGIN_STEP}"
         )
-    identity = identity_of(store)
+    identity = read_identity(store)
     if identity is None:
         raise CheckpointError(f"There is no run {run} in {environment.checkpoints}; a run's folder has its name")
     if identity.run_id is None:
         return 0
-    with spool_of(store, run_id=identity.run_id, run_name=run) as spool:
-        return send_rest(connect(environment), spool)
+    with open_spool(store, run_id=identity.run_id, run_name=run) as spool:
+        return send_remaining(connect(environment), spool)

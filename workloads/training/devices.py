@@ -19,7 +19,7 @@ GIB = 2**30
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class Hardware:
     """The hardware that this machine offers a run."""
 
     device: str
@@ -80,11 +80,11 @@ def default_threads(local_world_size: int) -> int:
     return max(1, num_cores() // local_world_size)
 
 
-def found() -> Found:
+def detect_hardware() -> Hardware:
     """Detect the hardware of this machine."""
     device = resolve_device("auto", Ranks())
     properties = [torch.cuda.get_device_properties(at) for at in range(torch.cuda.device_count())]
-    return Found(
+    return Hardware(
         device=device.type,
         precision=resolve_precision("auto", device),
         num_cores=num_cores(),

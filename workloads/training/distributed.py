@@ -23,7 +23,7 @@ from workloads.errors import WorkloadError
 Hook = Callable[[Any, GradBucket], torch.futures.Future[Tensor]]
 
 
-class Exchange:
+class DistributedModel:
     """A module wrapped in DDP, so that its gradients become the mean over the ranks.
 
     Raises WorkloadError where the ranks' transport does not support the configured compression.
@@ -43,7 +43,7 @@ class Exchange:
             bucket_cap_mb=config.bucket_mib,
             static_graph=config.static_graph,
         )
-        self.is_rehearsal = False
+        self.is_warm_up = False
         self.power_sgd: PowerSGDState | None = None
         hook: Hook | None = None
         match config.compression:
@@ -59,15 +59,15 @@ class Exchange:
                 )
                 hook = powerSGD_hook
         if hook:
-            self.model.register_comm_hook(self.power_sgd, self._unless_rehearsal(hook))
+            self.model.register_comm_hook(self.power_sgd, self._except_in_warm_up(hook))
 
-    def _unless_rehearsal(self, hook: Hook) -> Hook:
+    def _except_in_warm_up(self, hook: Hook) -> Hook:
         """Return the hook, except in warm-up, which leaves no trace in the hook's state."""
 
-        plainly: Hook = allreduce_hook
+        plain_hook: Hook = allreduce_hook
 
         def chosen(state: Any, bucket: GradBucket) -> torch.futures.Future[Tensor]:
-            return plainly(None, bucket) if self.is_rehearsal else hook(state, bucket)
+            return plain_hook(None, bucket) if self.is_warm_up else hook(state, bucket)
 
         chosen.__annotations__ = {"bucket": GradBucket, "return": torch.futures.Future[Tensor]}  # DDP looks
         return chosen
@@ -104,8 +104,8 @@ class Exchange:
         }
 
 
-def _gathered(mine: Tensor) -> list[Tensor]:
+def _gathered(own: Tensor) -> list[Tensor]:
     """Return the tensor of each rank; a collective."""
-    tensors = [torch.empty_like(mine) for _ in range(dist.get_world_size())]
-    dist.all_gather(tensors, mine)
+    tensors = [torch.empty_like(own) for _ in range(dist.get_world_size())]
+    dist.all_gather(tensors, own)
     return tensors

@@ -40,14 +40,17 @@ class Counts:
     def of(cls, logits_bk: Tensor, labels_b: Tensor) -> Self:
         """Count a batch of float logits [B, K] and int64 labels [B]."""
         num_classes = logits_bk.shape[1]
-        probabilities_b, answers_b = logits_bk.double().softmax(1).max(1)
-        right_b = (answers_b == labels_b).double()
+        probabilities_b, predicted_b = logits_bk.double().softmax(1).max(1)
+        correct_b = (predicted_b == labels_b).double()
         bins_b = ((probabilities_b * NUM_BINS).ceil().long() - 1).clamp(0, NUM_BINS - 1)
-        confusion = torch.bincount(labels_b * num_classes + answers_b, minlength=num_classes**2)
+        confusion = torch.bincount(labels_b * num_classes + predicted_b, minlength=num_classes**2)
         return cls(
             confusion_kk=confusion.view(num_classes, num_classes).double(),
             bins_3b=torch.stack(
-                [torch.bincount(bins_b, weights, NUM_BINS) for weights in (right_b * 0 + 1, probabilities_b, right_b)]
+                [
+                    torch.bincount(bins_b, weights, NUM_BINS)
+                    for weights in (correct_b * 0 + 1, probabilities_b, correct_b)
+                ]
             ),
             loss=cross_entropy(logits_bk.double(), labels_b, reduction="sum"),
         )
@@ -63,13 +66,13 @@ class Counts:
     def of_all_ranks(self, device: torch.device | str) -> Counts:
         """Return the sum over the ranks, each of which must call this; the all-reduce runs on `device`."""
         num_classes = len(self.confusion_kk)
-        told = torch.cat([self.confusion_kk.flatten(), self.bins_3b.flatten(), self.loss.view(1)]).to(device)
-        dist.all_reduce(told)
-        told = told.cpu()
+        sums = torch.cat([self.confusion_kk.flatten(), self.bins_3b.flatten(), self.loss.view(1)]).to(device)
+        dist.all_reduce(sums)
+        sums = sums.cpu()
         return Counts(
-            confusion_kk=told[: num_classes**2].view(num_classes, num_classes),
-            bins_3b=told[num_classes**2 : -1].view(3, NUM_BINS),
-            loss=told[-1],
+            confusion_kk=sums[: num_classes**2].view(num_classes, num_classes),
+            bins_3b=sums[num_classes**2 : -1].view(3, NUM_BINS),
+            loss=sums[-1],
         )
 
 
@@ -88,14 +91,14 @@ class Evaluation:
     @classmethod
     def of(cls, counts: Counts) -> Self:
         """Compute the results from counts."""
-        rights_k, counts_k = counts.confusion_kk.diagonal(), counts.confusion_kk.sum(1)
+        correct_k, counts_k = counts.confusion_kk.diagonal(), counts.confusion_kk.sum(1)
         num_samples = float(counts_k.sum())
         return cls(
             loss=float(counts.loss) / num_samples,
-            accuracy=float(rights_k.sum()) / num_samples,
+            accuracy=float(correct_k.sum()) / num_samples,
             per_class_accuracy=tuple(
-                right / count if count else None
-                for right, count in zip(rights_k.tolist(), counts_k.tolist(), strict=True)
+                correct / count if count else None
+                for correct, count in zip(correct_k.tolist(), counts_k.tolist(), strict=True)
             ),
             num_samples=int(num_samples),
         )

@@ -30,7 +30,7 @@ PEAK_TFLOP_PER_S = {
 order."""
 
 
-def measured(spec: ModelSpec, image_shape: Sequence[int], num_images: int) -> tuple[int, int, int]:
+def measure_training(spec: ModelSpec, image_shape: Sequence[int], num_images: int) -> tuple[int, int, int]:
     """Return the number of parameters, the FLOPs of training on `num_images`, and the bytes of saved activations.
 
     `image_shape` is [C, H, W]. Nothing is computed: the network is on the meta device.
@@ -57,10 +57,10 @@ def peak_flop_per_s(device: torch.device, precision: str) -> float | None:
     """Return the peak FLOP/s of one GPU in a 16-bit precision; None for another device or an unknown GPU."""
     if device.type != "cuda" or precision == "fp32":
         return None
-    return peak_of(torch.cuda.get_device_name(device))
+    return gpu_peak_flop_per_s(torch.cuda.get_device_name(device))
 
 
-def peak_of(name: str) -> float | None:
+def gpu_peak_flop_per_s(name: str) -> float | None:
     """Return the peak FLOP/s of the GPU of that name; None for an unknown one."""
     words = name.replace("-", " ").split()
     return next((peak * 1e12 for known, peak in PEAK_TFLOP_PER_S.items() if known in words), None)

@@ -38,12 +38,12 @@ class Gradients:
         self.label_smoothing, self.micro_batch_size = label_smoothing, micro_batch_size
         self._buffers_before = [torch.empty_like(buffer) for buffer in model.buffers()]
 
-    def backward(self, images: Tensor, targets: Tensor, *, weight: float, seed: int, is_sent: bool = True) -> Tensor:
+    def backward(self, images: Tensor, targets: Tensor, *, weight: float, seed: int, sync: bool = True) -> Tensor:
         """Store `weight` times the gradient of the summed loss in the parameters; return the summed loss, detached.
 
         `images` are uint8 [B, C, H, W], or float32 after MixUp; `targets` are int64 [B], or float32 [B, classes]; the
         loss is float32 []. The gradients have the parameters' shapes and dtype, times the scale of the fp16 scaler if
-        that is enabled. Among several ranks they are all-reduced with the last micro-batch, once, unless not `is_sent`.
+        that is enabled. Among several ranks they are all-reduced with the last micro-batch, once, unless not `sync`.
         `seed` is that of dropout. Raises WorkloadError when one image does not fit the memory, or when memory runs out
         while other ranks already wait in the all-reduce.
         """
@@ -53,7 +53,7 @@ class Gradients:
         while True:
             torch.manual_seed(seed)
             self.clear()
-            loss = self._attempt(images, targets, weight, is_sent=is_sent)
+            loss = self._try_backward(images, targets, weight, sync=sync)
             if loss is not None:
                 return loss
             self.restore_buffers()
@@ -69,26 +69,26 @@ class Gradients:
             for before, buffer in zip(self._buffers_before, self.model.buffers(), strict=True):
                 buffer.copy_(before)
 
-    def _attempt(self, images: Tensor, targets: Tensor, weight: float, *, is_sent: bool) -> Tensor | None:
+    def _try_backward(self, images: Tensor, targets: Tensor, weight: float, *, sync: bool) -> Tensor | None:
         """Return the summed loss, float32 []; or None after running out of memory, with the micro-batch now halved."""
         size = self.micro_batch_size or len(images)
         loss = torch.zeros((), device=self.device)
-        waiting = False
+        others_wait = False
         try:
             for first in range(0, len(images), size):
-                waiting = is_sent and first + size >= len(images) and isinstance(self.model, DistributedDataParallel)
-                with nullcontext() if waiting else self._unsent():
-                    piece = slice(first, first + size)
-                    loss += self._piece(images[piece], targets[piece], weight)
+                others_wait = sync and first + size >= len(images) and isinstance(self.model, DistributedDataParallel)
+                with nullcontext() if others_wait else self._no_sync():
+                    micro_batch = slice(first, first + size)
+                    loss += self._backward_micro_batch(images[micro_batch], targets[micro_batch], weight)
         except torch.OutOfMemoryError:
             # Left before the next attempt: the traceback holds on to what filled the memory.
             pass
         else:
             return loss
-        self._halve(min(size, len(images)), waiting=waiting)
+        self._halve(min(size, len(images)), others_wait=others_wait)
         return None
 
-    def _piece(self, images: Tensor, targets: Tensor, weight: float) -> Tensor:
+    def _backward_micro_batch(self, images: Tensor, targets: Tensor, weight: float) -> Tensor:
         """Add the gradients of one micro-batch; return its summed loss, float32 [], detached."""
         with torch.autocast(self.device.type, dtype=DTYPES[self.precision], enabled=self.precision != "fp32"):
             logits = self.model(images)
@@ -96,16 +96,16 @@ class Gradients:
         self.scaler.scale(loss * weight).backward()  # type: ignore[no-untyped-call]  # torch's own gap
         return loss.detach()
 
-    def _unsent(self) -> AbstractContextManager[object]:
+    def _no_sync(self) -> AbstractContextManager[object]:
         return self.model.no_sync() if isinstance(self.model, DistributedDataParallel) else nullcontext()
 
-    def _halve(self, size: int, *, waiting: bool) -> None:
+    def _halve(self, size: int, *, others_wait: bool) -> None:
         smaller = size // 2
         if smaller == 0:
             raise WorkloadError(
                 "The device's memory does not hold one image's activations; use a smaller model, or compute.precision"
             )
-        if waiting:
+        if others_wait:
             raise WorkloadError(
                 f"The device's memory was full with {size} images at once while other ranks waited; start again with "
                 f"--set compute.micro_batch_size={smaller}"

@@ -75,7 +75,7 @@ def launch(arguments: Sequence[str], num_ranks: int, *, max_restarts: int = 0) -
         except ChildFailedError as error:
             for failure in error.failures.values():
                 _raise_if_preempted(_report_of(failure))
-            raise WorkloadError(explain(error.failures)) from error
+            raise WorkloadError(failure_message(error.failures)) from error
         except SignalException as error:
             for path in Path(folder).rglob("error.json"):  # one a rank, in a folder of the agent's
                 _raise_if_preempted(_report_in(path))
@@ -111,18 +111,20 @@ def train_on_ranks(
             "--no-register": not options.register,
             "--no-test": not options.test,
         }
-        given = [flag for flag, is_given in flags.items() if is_given]
+        given_flags = [flag for flag, is_given in flags.items() if is_given]
         try:
             run = ["--resume", options.run_name] if options.resume else [str(path), "--run-name", options.run_name]
-            launch(["train", *run, *given], num_ranks, max_restarts=options.max_restarts)
+            launch(["train", *run, *given_flags], num_ranks, max_restarts=options.max_restarts)
         except (WorkloadError, Stopped) as error:
             if options.tracking:
                 status = "KILLED" if isinstance(error, Stopped | Preempted) else "FAILED"
-                _settle(config, options, environment, status)
+                _set_final_status(config, options, environment, status)
             raise
 
 
-def _settle(config: TrainConfig, options: TrainOptions, environment: PlatformEnvironment, status: str) -> None:
+def _set_final_status(
+    config: TrainConfig, options: TrainOptions, environment: PlatformEnvironment, status: str
+) -> None:
     """Set the run's status; only log an error of the server, since the training's error is the one to report."""
     try:
         end_run(environment, experiment=config.name, run_name=options.run_name, status=status)
@@ -146,16 +148,16 @@ def end_with_launcher() -> None:
             sys.exit(128 + signal.SIGTERM)
 
 
-def explain(failures: Mapping[int, ProcessFailure]) -> str:
+def failure_message(failures: Mapping[int, ProcessFailure]) -> str:
     """Return the message of the rank that failed first, rather than of those that only lost it."""
 
-    def blame(item: tuple[int, ProcessFailure]) -> tuple[int, int, int]:
+    def precedence(item: tuple[int, ProcessFailure]) -> tuple[int, int, int]:
         rank, failure = item
         kind = _report_of(failure).get("kind")
         ended_by_agent = -failure.exitcode == signal.SIGTERM or failure.exitcode == 128 + signal.SIGTERM
         return (2 if ended_by_agent else 1 if kind == "RankLost" else 0, failure.timestamp, rank)
 
-    rank, failure = min(failures.items(), key=blame)
+    rank, failure = min(failures.items(), key=precedence)
     message = _report_of(failure).get("text")
     if message:
         return str(message)

@@ -82,8 +82,8 @@ class Bar(Lines):
 
     def on_step(self, report: StepReport) -> None:
         """Move the bar, which is first drawn here: ranks other than the first have none."""
-        told = f"loss {report.loss:.4f}  lr {report.lr:.3g}"
-        self._progress.update(self._task, completed=report.step, total=report.num_steps, description=told)
+        description = f"loss {report.loss:.4f}  lr {report.lr:.3g}"
+        self._progress.update(self._task, completed=report.step, total=report.num_steps, description=description)
         self._progress.start()
 
 
@@ -92,14 +92,14 @@ class JsonLines(Lines):
 
     def __init__(self, run_name: str, *, every_s: float = LINE_EVERY_S) -> None:
         self.run_name, self.every_s = run_name, every_s
-        self._told_at = -every_s
+        self._logged_at = -every_s
 
     def on_step(self, report: StepReport) -> None:
         """Log the step, if `every_s` have passed."""
         now = time.monotonic()
-        if now - self._told_at < self.every_s:
+        if now - self._logged_at < self.every_s:
             return
-        self._told_at = now
+        self._logged_at = now
         fields = {
             "run": self.run_name,
             "step": report.step,

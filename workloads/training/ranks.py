@@ -77,7 +77,7 @@ def process_group(ranks: Ranks, device: torch.device, timeout_s: float) -> Itera
         yield
         gc.collect()
         return
-    join(ranks, device, timeout_s)
+    join_process_group(ranks, device, timeout_s)
     try:
         yield
     finally:
@@ -88,7 +88,7 @@ def process_group(ranks: Ranks, device: torch.device, timeout_s: float) -> Itera
 
 
 @contextmanager
-def telling_of_lost_ranks(ranks: Ranks) -> Iterator[None]:
+def detect_lost_ranks(ranks: Ranks) -> Iterator[None]:
     """Raise RankLost within the context where a collective fails because another rank is gone.
 
     Other errors are raised unchanged.
@@ -105,7 +105,7 @@ def telling_of_lost_ranks(ranks: Ranks) -> Iterator[None]:
         raise RankLost(f"Rank {ranks.rank} lost another rank of {ranks.world_size}: {first_line}") from error
 
 
-def join(ranks: Ranks, device: torch.device, timeout_s: float) -> None:
+def join_process_group(ranks: Ranks, device: torch.device, timeout_s: float) -> None:
     """Join the ranks, by gloo on CPU and NCCL on CUDA; the caller destroys the group or ends the process."""
     import torch.distributed as dist
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 
 from workloads.checkpoints.checkpoints import Checkpoints, Manifest
-from workloads.checkpoints.run_folder import Identity, claim, finish, identity_of
+from workloads.checkpoints.run_folder import Identity, claim, mark_finished, read_identity
 from workloads.checkpoints.store import Store
 from workloads.config import TrainConfig
 from workloads.data.dataset import Dataset
@@ -29,9 +29,9 @@ from workloads.tracking.connection import client_of
 from workloads.tracking.spool import Point
 from workloads.tracking.system import system_metrics
 from workloads.tracking.tracker import MlflowTracker, NoTracking
-from workloads.tracking.unsent import spool_of
+from workloads.tracking.unsent import open_spool
 from workloads.training.devices import resolve_device
-from workloads.training.flops import measured, peak_flop_per_s
+from workloads.training.flops import measure_training, peak_flop_per_s
 from workloads.training.ranks import Ranks
 from workloads.training.reports import EpochReport, StepReport
 from workloads.training.resume import run_store
@@ -84,7 +84,7 @@ class RunRecord:
 
     def __enter__(self) -> Self:
         goes_on = self.options.resume or self.ranks.restarts > 0
-        self.identity = identity_of(self.store) if self.store and goes_on else None
+        self.identity = read_identity(self.store) if self.store and goes_on else None
         if self.ranks.is_first:
             with self._open:
                 self._begin()
@@ -97,17 +97,17 @@ class RunRecord:
         self._open.__exit__(kind, error, traceback)
 
     def _begin(self) -> None:
-        with ExitStack() as until_tracked:
+        with ExitStack() as stack:
             tracker = None
             if self.options.tracking:
                 tracker = self._start() if self.identity is None else self._resume(self.identity)
-                until_tracked.enter_context(tracker)
+                stack.enter_context(tracker)
             if self.store and self.identity is None:
                 self._claim(self.store, tracker)
             if tracker:
                 self._count_flops()
                 self._track(tracker)
-            until_tracked.pop_all()
+            stack.pop_all()
         if self.store:
             self.checkpoints = self._open.enter_context(
                 Checkpoints(self.store, keep_last=self.config.checkpoint.keep_last, on_saved=self.on_saved)
@@ -129,13 +129,13 @@ class RunRecord:
     def _track(self, tracker: MlflowTracker) -> None:
         """From here on keep the record in the run's spool, for a thread to send."""
         name, settings = self.options.run_name, self.config.tracking
-        spool = self._open.enter_context(spool_of(self.store, run_id=tracker.run_id, run_name=name))
+        spool = self._open.enter_context(open_spool(self.store, run_id=tracker.run_id, run_name=name))
         self.tracker = BackgroundTracker(
             tracker,
             spool,
             every_s=settings.every_s,
             wait_s=settings.wait_s,
-            known_as=name if self.store else str(spool.path),
+            resend_name=name if self.store else str(spool.path),
             sample=system_metrics(resolve_device(self.config.device, self.ranks)),
         )
         self._open.enter_context(self.tracker)
@@ -143,7 +143,7 @@ class RunRecord:
     def _count_flops(self) -> None:
         one = self.dataset.train.take(torch.arange(1))
         spec = ModelSpec.of(self.config.model, one, len(self.dataset.class_names))
-        _, self.flops_per_image, _ = measured(spec, one.images.shape[1:], 1)
+        _, self.flops_per_image, _ = measure_training(spec, one.images.shape[1:], 1)
         peak = peak_flop_per_s(resolve_device(self.config.device, self.ranks), str(self.resolved["precision"]))
         self.peak_flop_per_s = None if peak is None else peak * self.ranks.world_size
 
@@ -184,13 +184,13 @@ class RunRecord:
     def _add_wasted(self, tracker: BackgroundTracker, state: Mapping[str, Any]) -> None:
         """Count the time that the previous process worked after `state` was saved, up to its last recorded step."""
         began_at = float(tracker.tags.get(RESUMED_AT, tracker.started_at))
-        again = done_again_s(tracker.newest, step=state["step"], saved_at=state["time"], began_at=began_at)
-        self.wasted_seconds = float(tracker.tags.get(WASTED_SECONDS, 0)) + again
+        repeated = repeated_s(tracker.newest, step=state["step"], saved_at=state["time"], began_at=began_at)
+        self.wasted_seconds = float(tracker.tags.get(WASTED_SECONDS, 0)) + repeated
         tracker.set_tags({WASTED_SECONDS: f"{self.wasted_seconds:.3f}", RESUMED_AT: f"{time.time():.3f}"})
 
     def on_step(self, report: StepReport) -> None:
         """Export and record the current step."""
-        show_step(self.metrics, report)
+        export_step(self.metrics, report)
         self.tracker.log_metrics({STEP_LOSS: report.loss, LEARNING_RATE: report.lr}, report.step)
 
     def on_epoch(self, report: EpochReport) -> None:
@@ -219,7 +219,7 @@ class RunRecord:
         """Export the time at which the newest checkpoint was complete."""
         self.metrics.set({exporter.CHECKPOINT_TIME: manifest.time})
 
-    def settle(self) -> None:
+    def wait_for_checkpoint(self) -> None:
         """Wait up to `SAVE_WITHIN_S` for the checkpoint that is being written."""
         if self.checkpoints:
             try:
@@ -227,13 +227,13 @@ class RunRecord:
             except TimeoutError:
                 logger.warning("the state could not be written within %d s; an older one is the newest", SAVE_WITHIN_S)
 
-    def finish(self, result: Mapping[str, Any]) -> None:
+    def mark_finished(self, result: Mapping[str, Any]) -> None:
         """Mark the run as finished, so that it is not resumed."""
         if self.store:
-            finish(self.store, result)
+            mark_finished(self.store, result)
 
 
-def show_step(metrics: exporter.RunMetrics, report: StepReport) -> None:
+def export_step(metrics: exporter.RunMetrics, report: StepReport) -> None:
     """Export the current step."""
     metrics.set(
         {
@@ -245,7 +245,7 @@ def show_step(metrics: exporter.RunMetrics, report: StepReport) -> None:
     )
 
 
-def done_again_s(newest: Point | None, *, step: int, saved_at: float, began_at: float) -> float:
+def repeated_s(newest: Point | None, *, step: int, saved_at: float, began_at: float) -> float:
     """Estimate for how many seconds a process that began at `began_at` worked after the state of `step` was saved.
 
     That is up to its newest recorded point; a point of an earlier process says nothing about this one.

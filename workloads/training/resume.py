@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from workloads.checkpoints.run_folder import Identity, identity_of, is_finished, taken
-from workloads.checkpoints.store import Store, below, open_store
+from workloads.checkpoints.run_folder import Identity, is_finished, name_taken, read_identity
+from workloads.checkpoints.store import Store, child_location, open_store
 from workloads.config import TrainConfig, read_config
 from workloads.environment import CHECKPOINTS, PlatformEnvironment
 from workloads.errors import CheckpointError
@@ -12,23 +12,23 @@ from workloads.tracking.connection import LOGIN_STEP
 
 def run_store(environment: PlatformEnvironment, run_name: str) -> Store | None:
     """Return the store of the run's checkpoints; None where no location is configured."""
-    return open_store(below(environment.checkpoints, run_name)) if environment.checkpoints else None
+    return open_store(child_location(environment.checkpoints, run_name)) if environment.checkpoints else None
 
 
 def check_new(environment: PlatformEnvironment, run_name: str) -> None:
     """Raise CheckpointError if there is such a run already."""
     store = run_store(environment, run_name)
-    if store is not None and identity_of(store) is not None:
-        raise taken(run_name)
+    if store is not None and read_identity(store) is not None:
+        raise name_taken(run_name)
 
 
-def has_begun(environment: PlatformEnvironment, run_name: str, config: TrainConfig) -> bool:
+def can_resume(environment: PlatformEnvironment, run_name: str, config: TrainConfig) -> bool:
     """Return whether the run of that name can be resumed; raise CheckpointError if it finished or differs."""
     store = run_store(environment, run_name)
-    if store is None or identity_of(store) is None:
+    if store is None or read_identity(store) is None:
         return False
     if config_of(unfinished(environment, run_name)) != config:
-        raise taken(run_name)
+        raise name_taken(run_name)
     return True
 
 
@@ -40,7 +40,7 @@ def unfinished(environment: PlatformEnvironment, run_name: str) -> Identity:
             f"{CHECKPOINTS} is not set, so no run can go on; set it to the folder or s3:// prefix that holds the runs, "
             f"or {LOGIN_STEP}"
         )
-    identity = identity_of(store)
+    identity = read_identity(store)
     if identity is None:
         raise CheckpointError(f"There is no run {run_name} in {environment.checkpoints}; a run's folder has its name")
     if is_finished(store):

@@ -22,7 +22,7 @@ from workloads.errors import Preempted, Stopped, TrackingError, WorkloadError
 from workloads.evaluation.report import Report
 from workloads.models.build import ModelSpec
 from workloads.registry.evaluate import record_test
-from workloads.registry.model_form import register
+from workloads.registry.model_format import register
 from workloads.registry.versions import STAGING
 from workloads.stop_request import StopRequest
 from workloads.tracking import exporter
@@ -31,7 +31,7 @@ from workloads.tracking.tracker import MlflowTracker
 from workloads.training.devices import resolve_device, resolve_precision, set_threads
 from workloads.training.evaluation import Evaluation, count
 from workloads.training.options import TrainOptions
-from workloads.training.ranks import Ranks, process_group, telling_of_lost_ranks
+from workloads.training.ranks import Ranks, detect_lost_ranks, process_group
 from workloads.training.record import NUM_PARAMETERS, RunRecord, price_per_hour, version_tags
 from workloads.training.reports import EpochReport, Saver, StepReport
 from workloads.training.resume import check_new
@@ -111,12 +111,12 @@ def run(
     ranks: Ranks,
     on_epoch: Callable[[EpochReport], None] = lambda _: None,
     on_step: Callable[[StepReport], None] = lambda _: None,
-    is_asked_to_end: Callable[[], bool] = lambda: False,
+    is_stop_requested: Callable[[], bool] = lambda: False,
 ) -> TrainResult | None:
     """Train, test, record and register as the options say; return the result on rank 0, None on the others.
 
     `on_epoch` is called with every epoch's report and `on_step` with some steps', on every rank. A run that is asked to
-    stop, by a signal or on any rank by `is_asked_to_end`, does so after a step, with its state saved, and raises
+    stop, by a signal or on any rank by `is_stop_requested`, does so after a step, with its state saved, and raises
     Preempted. Raises WorkloadError.
     """
     check_ranks(config, ranks.world_size)
@@ -143,8 +143,8 @@ def run(
                 record.on_step(report)
             on_step(report)
 
-        with telling_of_lost_ranks(ranks), process_group(ranks, device, config.timeout_s):
-            with notice as going, _ends_in_order(record, patient=ranks.started_by_torchrun) as stop:
+        with detect_lost_ranks(ranks), process_group(ranks, device, config.timeout_s):
+            with notice as spot, _graceful_stop(record, patient=ranks.started_by_torchrun) as stop:
                 trained = train_model(
                     config,
                     dataset,
@@ -153,7 +153,7 @@ def run(
                     record_epoch,
                     record_step,
                     saver=record.checkpoints,
-                    stop=lambda: stop.is_made or going.is_given or is_asked_to_end(),
+                    stop=lambda: stop.is_requested or spot.is_given or is_stop_requested(),
                     state=record.newest_state(),
                 )
             num_classes = len(dataset.class_names)
@@ -169,7 +169,7 @@ def run(
         if test:
             record_test(tracker, test, trained.reports[-1].step)
         if options.register and isinstance(tracker, MlflowTracker):
-            with _can_be_done_again(record):
+            with _with_retry_hint(record):
                 version, alias = _register(tracker, config, trained, dataset, environment)
         result = TrainResult(
             run_name=options.run_name,
@@ -187,7 +187,7 @@ def run(
             model_version=version,
             alias=alias,
         )
-        record.finish(asdict(result))
+        record.mark_finished(asdict(result))
     return result
 
 
@@ -228,26 +228,28 @@ def train_model(
     if state is not None:
         trainer.restore(state)
     reports = trainer.fit()
-    return TrainedModel(module=trainer.judged, spec=spec, num_train=len(train), reports=reports, result=trainer.result)
+    return TrainedModel(
+        module=trainer.evaluated_module, spec=spec, num_train=len(train), reports=reports, result=trainer.result
+    )
 
 
 @contextmanager
-def _ends_in_order(record: RunRecord, *, patient: bool) -> Iterator[StopRequest]:
+def _graceful_stop(record: RunRecord, *, patient: bool) -> Iterator[StopRequest]:
     """Record signals within the context, for training to stop after a step with its state saved."""
     with StopRequest(patient=patient) as stop:
         try:
             yield stop
         except Preempted as preempted:
             if record.store is None:
-                stop.raise_if_made()
+                stop.raise_if_requested()
                 raise Stopped(signal.SIGTERM) from None  # another rank was asked
-            record.settle()
+            record.wait_for_checkpoint()
             name = record.options.run_name
             raise Preempted(f"{preempted}; go on with it by: python -m workloads train --resume {name}") from None
 
 
 @contextmanager
-def _can_be_done_again(record: RunRecord) -> Iterator[None]:
+def _with_retry_hint(record: RunRecord) -> Iterator[None]:
     """Add to a TrackingError within the context how to repeat what follows the training."""
     try:
         yield

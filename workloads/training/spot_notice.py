@@ -20,9 +20,9 @@ from workloads.errors import WorkloadError
 
 logger = logging.getLogger(__name__)
 
-ASK_EVERY_S = 5.0
+POLL_EVERY_S = 5.0
 TIMEOUT_S = 2.0
-TOKEN_LASTS_S = 300
+TOKEN_TTL_S = 300
 
 
 class SpotNotice:
@@ -31,8 +31,8 @@ class SpotNotice:
     def __init__(self, host: str, port: int, *, every_s: float | None = None) -> None:
         self.is_given = False
         """Whether AWS announced that the machine will be interrupted."""
-        self._host, self._port, self._every_s = host, port, ASK_EVERY_S if every_s is None else every_s
-        self._over = threading.Event()
+        self._host, self._port, self._every_s = host, port, POLL_EVERY_S if every_s is None else every_s
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="spot-notice", daemon=True)
 
     def __enter__(self) -> Self:
@@ -42,14 +42,14 @@ class SpotNotice:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._over.set()
+        self._stopped.set()
         self._thread.join(2 * TIMEOUT_S)
 
     def _watch(self) -> None:
         has_failed = False
-        while not self._over.wait(self._every_s):
+        while not self._stopped.wait(self._every_s):
             try:
-                self.is_given = self._ask()
+                self.is_given = self._poll()
             except (OSError, http.client.HTTPException) as error:
                 if not has_failed:
                     logger.warning(
@@ -61,9 +61,9 @@ class SpotNotice:
                 logger.warning("this spot machine is going: the run is saved and ends")
                 return
 
-    def _ask(self) -> bool:
-        lasts = {"X-aws-ec2-metadata-token-ttl-seconds": str(TOKEN_LASTS_S)}
-        status, token = self._request("PUT", "/latest/api/token", lasts)
+    def _poll(self) -> bool:
+        ttl = {"X-aws-ec2-metadata-token-ttl-seconds": str(TOKEN_TTL_S)}
+        status, token = self._request("PUT", "/latest/api/token", ttl)
         if status != http.HTTPStatus.OK:
             raise ConnectionError(f"no token, status {status}")
         status, _ = self._request(

@@ -17,18 +17,18 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
-from workloads.checkpoints.checkpoints import copied
+from workloads.checkpoints.checkpoints import copy_to_cpu
 from workloads.config import TrainConfig
 from workloads.data.dataset import Split
 from workloads.errors import CheckpointError, Preempted, TrainingDiverged
 from workloads.training.devices import resolve_precision
-from workloads.training.distributed import Exchange
+from workloads.training.distributed import DistributedModel
 from workloads.training.evaluation import Evaluation, evaluate
-from workloads.training.feed import Feed
 from workloads.training.gradients import Gradients
 from workloads.training.optimization import Optimization
 from workloads.training.ranks import Ranks
 from workloads.training.reports import EpochReport, Saver, StepReport
+from workloads.training.train_loader import TrainLoader
 
 CHECK_EVERY_STEPS = 50
 CHECK_EVERY_S = 1.0
@@ -64,8 +64,8 @@ class Trainer:
         self.config, self.ranks, self.device = config, ranks, device
         self.on_epoch, self.on_step, self.saver, self.stop = on_epoch, on_step, saver, stop
         self.num_classes, self.validation = num_classes, validation
-        self.feed = Feed(config, train, num_classes=num_classes, device=device, ranks=ranks)
-        self.steps_per_epoch = self.feed.steps_per_epoch
+        self.train_loader = TrainLoader(config, train, num_classes=num_classes, device=device, ranks=ranks)
+        self.steps_per_epoch = self.train_loader.steps_per_epoch
         self.total_steps = min(config.max_steps or NEVER, config.epochs * self.steps_per_epoch)
         self.module = model.to(device)
         if config.compute.channels_last:
@@ -76,9 +76,9 @@ class Trainer:
         )
         if config.compute.compile:
             self.module.compile()
-        self.exchange = Exchange(self.module, config.distributed, device) if ranks.world_size > 1 else None
+        self.distributed = DistributedModel(self.module, config.distributed, device) if ranks.world_size > 1 else None
         self.gradients = Gradients(
-            self.exchange.model if self.exchange else self.module,
+            self.distributed.model if self.distributed else self.module,
             device=device,
             precision=precision,
             scaler=self.optimization.scaler,
@@ -101,52 +101,52 @@ class Trainer:
 
     def fit(self) -> list[EpochReport]:
         """Train to the last step and return all epochs' reports; raise TrainingDiverged or Preempted on all ranks."""
-        if self.exchange and self.goes_on:
-            self.rehearse(self.exchange)
-        while self.goes_on:
+        if self.distributed and self.is_unfinished:
+            self.warm_up(self.distributed)
+        while self.is_unfinished:
             self.began_at = time.perf_counter()
             self.train_epoch()
-            self.train_seconds += self.since_began_s
+            self.train_seconds += self.elapsed_s
             validation = self.evaluate(self.validation)
-            self.seconds += self.since_began_s
+            self.seconds += self.elapsed_s
             self.began_at = None
             self.end_epoch(validation)
         if self.best:
-            self.judged.load_state_dict(self.best)
-        self.judged.eval()
+            self.evaluated_module.load_state_dict(self.best)
+        self.evaluated_module.eval()
         return self.reports
 
     @property
-    def meeting_place(self) -> torch.device:
+    def sync_device(self) -> torch.device:
         """Device of the all-reduces among ranks; for one rank the CPU, where the values are read."""
         return self.device if self.ranks.world_size > 1 else torch.device("cpu")
 
     @property
-    def since_began_s(self) -> float:
+    def elapsed_s(self) -> float:
         """Seconds of the current epoch in this process; 0 between epochs."""
         return time.perf_counter() - self.began_at if self.began_at is not None else 0.0
 
     @property
-    def goes_on(self) -> bool:
+    def is_unfinished(self) -> bool:
         """Whether there is a step left, or an epoch to report."""
         if self.step > self.epoch_start:
             return True
         patience = self.config.optim.patience_epochs
-        has_stalled = patience is not None and self.epoch > self.best_report_at + patience
+        has_stalled = patience is not None and self.epoch > self.best_report_index + patience
         return self.step < self.total_steps and not has_stalled
 
     @property
-    def judged(self) -> nn.Module:
+    def evaluated_module(self) -> nn.Module:
         """The module that is evaluated and registered: the averaged weights if there are such."""
         return self.optimization.average.module if self.optimization.average else self.module
 
     @property
     def result(self) -> EpochReport:
-        """Report of the epoch whose weights `judged` has after the last step."""
-        return self.reports[self.best_report_at if self.best else -1]
+        """Report of the epoch whose weights `evaluated_module` has after the last step."""
+        return self.reports[self.best_report_index if self.best else -1]
 
     @property
-    def best_report_at(self) -> int:
+    def best_report_index(self) -> int:
         """Position in `reports` of the highest validation accuracy; the first of equals, 0 without reports."""
         return max(range(self.epoch), key=lambda at: (self.reports[at].validation.accuracy, -at), default=0)
 
@@ -160,19 +160,19 @@ class Trainer:
         """Optimizer steps before the current epoch."""
         return self.epoch * self.steps_per_epoch
 
-    def rehearse(self, exchange: Exchange) -> None:
+    def warm_up(self, model: DistributedModel) -> None:
         """Run two warm-up steps whose effects are undone.
 
         In one DDP orders its buckets for good, so that a step is summed alike in a run that was resumed and in one that
         was not; the other finds out which micro-batch fits the memory, while no rank waits for another.
         """
         self.module.train()
-        [(images, targets, weight)] = self.feed.steps(self.epoch, 0, 1)  # which has as many images as any
-        exchange.is_rehearsal = True
+        [(images, targets, weight)] = self.train_loader.steps(self.epoch, 0, 1)  # which has as many images as any
+        model.is_warm_up = True
         self.gradients.backward(images[:2], targets[:2], weight=weight, seed=0)
         self.gradients.restore_buffers()
-        exchange.is_rehearsal = False
-        self.gradients.backward(images, targets, weight=weight, seed=0, is_sent=False)
+        model.is_warm_up = False
+        self.gradients.backward(images, targets, weight=weight, seed=0, sync=False)
         self.gradients.restore_buffers()
         self.gradients.clear()
         size = torch.tensor(self.gradients.micro_batch_size or NEVER, device=self.device)
@@ -184,13 +184,13 @@ class Trainer:
         self.module.train()
         end = min(self.epoch_start + self.steps_per_epoch, self.total_steps)
         first, end_of_epoch = self.step - self.epoch_start, end - self.epoch_start
-        for images, targets, weight in self.feed.steps(self.epoch, first, end_of_epoch):
+        for images, targets, weight in self.train_loader.steps(self.epoch, first, end_of_epoch):
             loss = self.train_step(images, targets, weight)
             self.loss_sum += loss
             is_last = self.step == end
             if self.step >= self.next_check or is_last:
                 if self.on_step:
-                    self.on_step(self.report_of(loss, len(targets)))
+                    self.on_step(self.step_report(loss, len(targets)))
                 self.check()
             every = self.config.checkpoint.every_steps
             if every and self.step % every == 0 and not is_last:
@@ -200,8 +200,8 @@ class Trainer:
         """Take one optimizer step and return the summed loss of this rank's share of the batch, float32 [].
 
         `images` are uint8 [B, C, H, W], or float32 after MixUp; `targets` are int64 [B], or float32 [B, classes]; both
-        are on the device. `weight` is the factor of the summed loss that `Feed.steps` yields, 0 for a rank without a
-        share.
+        are on the device. `weight` is the factor of the summed loss that `TrainLoader.steps` yields, 0 for a rank
+        without a share.
         """
         seed = step_seed(self.config.seed, self.step, self.ranks.rank)  # for dropout
         loss = self.gradients.backward(images, targets, weight=weight, seed=seed) * (weight > 0)
@@ -214,7 +214,7 @@ class Trainer:
     def end_epoch(self, validation: Evaluation) -> None:
         """Report the epoch, begin the next, and save."""
         loss_sum = float(sum(self.loss_sums()))
-        num_images = self.feed.images_at(self.step) - self.feed.images_at(self.epoch_start)
+        num_images = self.train_loader.images_at(self.step) - self.train_loader.images_at(self.epoch_start)
         report = EpochReport(
             epoch=self.epoch + 1,
             num_epochs=math.ceil(self.total_steps / self.steps_per_epoch),
@@ -227,8 +227,8 @@ class Trainer:
             seconds=self.seconds,
         )
         self.reports.append(report)
-        if self.config.optim.patience_epochs is not None and self.best_report_at == self.epoch - 1:
-            self.best = copied(self.judged.state_dict())
+        if self.config.optim.patience_epochs is not None and self.best_report_index == self.epoch - 1:
+            self.best = copy_to_cpu(self.evaluated_module.state_dict())
         self.loss_sum.zero_()
         self.train_seconds = self.seconds = 0.0
         self.on_epoch(report)
@@ -256,12 +256,12 @@ class Trainer:
             "time": time.time(),  # of this rank
             "model": self.module.state_dict(),
             **self.optimization.state_dict(),
-            "exchange": self.exchange.state() if self.exchange else None,
+            "exchange": self.distributed.state() if self.distributed else None,
             "micro_batch_size": self.gradients.micro_batch_size,
             "best": self.best,
             "loss_sums": self.loss_sums(),
-            "train_seconds": self.train_seconds + self.since_began_s,
-            "seconds": self.seconds + self.since_began_s,
+            "train_seconds": self.train_seconds + self.elapsed_s,
+            "seconds": self.seconds + self.elapsed_s,
             "reports": [asdict(report) for report in self.reports],
         }
 
@@ -271,8 +271,8 @@ class Trainer:
             self.module.load_state_dict(state["model"])
             self.optimization.load_state_dict(state)
             self.gradients.micro_batch_size, self.best = state["micro_batch_size"], state["best"]
-            if self.exchange:
-                self.exchange.restore(state["exchange"], self.device)
+            if self.distributed:
+                self.distributed.restore(state["exchange"], self.device)
         except (RuntimeError, ValueError, KeyError) as error:
             first_line = " ".join(str(error).split())[:300]
             raise CheckpointError(f"The checkpoint is not of this config's model: {first_line}") from error
@@ -290,8 +290,8 @@ class Trainer:
 
     def loss_sums(self) -> list[float]:
         """Return the summed loss of the epoch so far, of each rank; a collective."""
-        sums_r = torch.zeros(self.ranks.world_size, dtype=torch.float64, device=self.meeting_place)
-        sums_r[self.ranks.rank] = self.loss_sum.to(self.meeting_place)
+        sums_r = torch.zeros(self.ranks.world_size, dtype=torch.float64, device=self.sync_device)
+        sums_r[self.ranks.rank] = self.loss_sum.to(self.sync_device)
         if self.ranks.world_size > 1:
             dist.all_reduce(sums_r)
         return [float(value) for value in sums_r]
@@ -300,14 +300,14 @@ class Trainer:
         """Return the learning rate of an optimizer step (0-based)."""
         return self.optimization.lr_at(step)
 
-    def report_of(self, loss: Tensor, num_images: int) -> StepReport:
+    def step_report(self, loss: Tensor, num_images: int) -> StepReport:
         """Return the report of the last step, on `num_images` images of this rank with the summed loss `loss`, []."""
         return StepReport(
             step=self.step,
             num_steps=self.total_steps,
             lr=self.lr_at(self.step - 1),
             loss=float(loss) / num_images,
-            num_images=self.feed.images_at(self.step),
+            num_images=self.train_loader.images_at(self.step),
         )
 
     def check(self) -> None:
@@ -329,26 +329,28 @@ class Trainer:
 
         Returns the maximum of each of `values` over the ranks.
         """
-        told = torch.tensor([0.0, *(-value for value in values)], dtype=torch.float64)
-        told[0] = self.first_bad_step
-        told = told.to(self.meeting_place)
+        reduced = torch.tensor([0.0, *(-value for value in values)], dtype=torch.float64)
+        reduced[0] = self.first_bad_step
+        reduced = reduced.to(self.sync_device)
         if self.ranks.world_size > 1:
-            dist.all_reduce(told, dist.ReduceOp.MIN)
-        bad_step = int(told[0])
+            dist.all_reduce(reduced, dist.ReduceOp.MIN)
+        bad_step = int(reduced[0])
         if bad_step != NEVER:
             raise TrainingDiverged(
                 f"Loss or weights are not finite at step {bad_step + 1} of {self.total_steps}, learning rate "
                 f"{self.lr_at(bad_step):g}; lower optim.lr ({self.config.optim.lr:g}) or raise optim.warmup_fraction"
             )
-        return [-float(value) for value in told[1:]]
+        return [-float(value) for value in reduced[1:]]
 
     def evaluate(self, split: Split) -> Evaluation:
         """Evaluate the model on `split`, each rank on its share."""
         if self.ranks.world_size > 1:  # BatchNorm keeps statistics of its rank's images: rank 0's are the model's
-            for buffer in dict.fromkeys([*self.module.buffers(), *self.judged.buffers()]):
+            for buffer in dict.fromkeys([*self.module.buffers(), *self.evaluated_module.buffers()]):
                 dist.broadcast(buffer, src=0)
-        self.judged.eval()
-        return evaluate(self.judged, split, num_classes=self.num_classes, device=self.device, ranks=self.ranks)
+        self.evaluated_module.eval()
+        return evaluate(
+            self.evaluated_module, split, num_classes=self.num_classes, device=self.device, ranks=self.ranks
+        )
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:

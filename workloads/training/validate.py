@@ -16,13 +16,13 @@ from workloads.errors import WorkloadError
 from workloads.models.build import ModelSpec
 from workloads.tracking.connection import check_server
 from workloads.training.devices import resolve_device, resolve_precision, set_threads
-from workloads.training.flops import measured
+from workloads.training.flops import measure_training
 from workloads.training.ranks import Ranks
 from workloads.training.record import price_per_hour
 from workloads.training.trainer import Trainer
 
 TIMED_STEPS = 3
-STATES = {"sgd": 1, "adam": 2, "adamw": 2}
+STATE_VALUES = {"sgd": 1, "adam": 2, "adamw": 2}
 """Values per weight that an optimizer keeps."""
 SECONDS_PER_HOUR = 3600
 FLOAT_BYTES = 4
@@ -70,8 +70,8 @@ def validate(
     set_threads(config.num_threads, ranks)
     spec = ModelSpec.of(config.model, train, len(dataset.class_names))
     batch_size = min(config.global_batch_size, len(train))
-    piece = min(config.compute.micro_batch_size or batch_size, batch_size)
-    num_parameters, flops, activations = measured(spec, train.images.shape[1:], piece)
+    micro_batch_size = min(config.compute.micro_batch_size or batch_size, batch_size)
+    num_parameters, flops, activations = measure_training(spec, train.images.shape[1:], micro_batch_size)
     trainer = _trainer(config, spec, train, validation, dataset, device)
     hours = _seconds_of_step(trainer) * trainer.total_steps / SECONDS_PER_HOUR
     forecast = Forecast(
@@ -81,11 +81,11 @@ def validate(
         num_test=len(dataset.test),
         image_shape=tuple(train.images.shape[1:]),
         num_parameters=num_parameters,
-        tflop_per_step=flops * batch_size / piece / 1e12,
+        tflop_per_step=flops * batch_size / micro_batch_size / 1e12,
         num_steps=trainer.total_steps,
         device=device.type,
         precision=resolve_precision(config.compute.precision, device),
-        memory_gib=(_kept_bytes(config, num_parameters, trainer.feed.split) + activations) / 2**30,
+        memory_gib=(_state_bytes(config, num_parameters, trainer.train_loader.split) + activations) / 2**30,
         hours=hours,
         price_usd=None if price is None else hours * price,
     )
@@ -98,9 +98,9 @@ def validate(
     return forecast
 
 
-def _kept_bytes(config: TrainConfig, num_parameters: int, train: Split) -> int:
+def _state_bytes(config: TrainConfig, num_parameters: int, train: Split) -> int:
     """Return the bytes of images on the device, and of weights with gradient, optimizer state and average."""
-    values = 2 + STATES[config.optim.name] + (config.optim.ema_decay is not None)
+    values = 2 + STATE_VALUES[config.optim.name] + (config.optim.ema_decay is not None)
     in_memory = isinstance(train.images, torch.Tensor)
     return values * FLOAT_BYTES * num_parameters + (train.images.numel() if in_memory else 0)
 
@@ -125,7 +125,7 @@ def _seconds_of_step(trainer: Trainer) -> float:
     trainer.module.train()
     last = min(TIMED_STEPS + 1, trainer.total_steps, trainer.steps_per_epoch)
     started, num_timed = time.perf_counter(), 0
-    for images, targets, weight in trainer.feed.steps(0, 0, last):
+    for images, targets, weight in trainer.train_loader.steps(0, 0, last):
         float(trainer.train_step(images, targets, weight))  # waits for the device
         if num_timed == 0 and last > 1:
             started = time.perf_counter()

@@ -9,13 +9,13 @@ import optuna
 from matplotlib.figure import Figure
 
 from workloads.data.dataset import Dataset
-from workloads.tuning.draws import frozen
-from workloads.tuning.pareto import pareto
+from workloads.tuning.pareto import pareto_figure
+from workloads.tuning.samplers import frozen_trial
 from workloads.tuning.states import COMPLETE, FAILED, PRUNED
 from workloads.tuning.study import Study
 
 HISTORY, IMPORTANCES, PARETO = "history.png", "importances.png", "pareto.png"
-LEAST_TRIALS = 4
+MIN_TRIALS = 4
 """Fewest trials from which parameter importances are computed."""
 DPI = 120
 
@@ -25,7 +25,7 @@ def draw(folder: Path, study: Study, dataset: Dataset) -> None:
     for name, figure in (
         (HISTORY, history(study)),
         (IMPORTANCES, importances(study)),
-        (PARETO, pareto(study, dataset)),
+        (PARETO, pareto_figure(study, dataset)),
     ):
         if figure:
             figure.savefig(folder / name, dpi=DPI, bbox_inches="tight")
@@ -56,11 +56,11 @@ def importances(study: Study) -> Figure | None:
     """
     space = study.config.search.space
     done = [trial for trial in study.trials if trial.state in (COMPLETE, PRUNED)]
-    if len(done) < LEAST_TRIALS or len({trial.val_accuracy for trial in done}) == 1:
+    if len(done) < MIN_TRIALS or len({trial.val_accuracy for trial in done}) == 1:
         return None
     complete = optuna.create_study(direction="maximize")
     for trial in done:
-        one = frozen(trial, space)
+        one = frozen_trial(trial, space)
         one.state = optuna.trial.TrialState.COMPLETE  # a pruned one says as much by its last accuracy
         complete.add_trial(one)
     found = optuna.importance.get_param_importances(complete)

@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from workloads.checkpoints.store import Store, below, open_store
+from workloads.checkpoints.store import Store, child_location, open_store
 from workloads.config import TrainConfig, read_config
 from workloads.environment import CHECKPOINTS, PlatformEnvironment
 from workloads.errors import SearchError
@@ -71,12 +71,12 @@ class SearchFolder:
             return None
         if "://" not in place:
             place = os.path.realpath(place)  # workers may have another working directory
-        return cls(below(place, name))
+        return cls(child_location(place, name))
 
     def claim(self, identity: SearchIdentity) -> None:
         """Claim the folder for a new search; raise SearchError if its name is taken."""
         if not self.store.write_new(SEARCH, _json(asdict(identity))):
-            raise taken(identity.name)
+            raise name_taken(identity.name)
 
     def identity(self) -> SearchIdentity | None:
         """Return the search whose folder this is, if any; raise SearchError if its file cannot be read."""
@@ -111,7 +111,7 @@ class SearchFolder:
         """Write a trial's result, and delete its state."""
         folder = _trial(trial.number)
         self.store.write(f"{folder}/{RESULT}", _json(trial.as_data()))
-        state = open_store(self.state_of(trial))
+        state = open_store(self.state_location(trial))
         for name in state.names("checkpoints/"):
             state.delete(name)
 
@@ -127,9 +127,9 @@ class SearchFolder:
                 found[data["number"]] = Trial(number=data["number"], params=data["params"], state=WAITING)
         return [found[number] for number in sorted(found)]
 
-    def state_of(self, trial: Trial) -> str:
+    def state_location(self, trial: Trial) -> str:
         """Return the location of a trial's state while it runs."""
-        return below(self.place, _trial(trial.number))
+        return child_location(self.place, _trial(trial.number))
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Mark the search as finished."""
@@ -153,19 +153,19 @@ class SearchFolder:
         return data
 
 
-def taken(name: str) -> SearchError:
+def name_taken(name: str) -> SearchError:
     """Return the error for a new search whose name is taken."""
     return SearchError(f"Search {name} exists already; go on with it by --resume {name}, or choose another --run-name")
 
 
-def has_begun(environment: PlatformEnvironment, name: str, config: TrainConfig) -> bool:
+def can_resume(environment: PlatformEnvironment, name: str, config: TrainConfig) -> bool:
     """Return whether the search of that name can be resumed; raise SearchError if it finished or differs."""
     folder = SearchFolder.of(environment, name)
     if folder is None or folder.identity() is None:
         return False
     _, identity = unfinished(environment, name)
     if identity.train_config != config:
-        raise taken(name)
+        raise name_taken(name)
     return True
 
 

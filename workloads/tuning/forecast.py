@@ -11,10 +11,10 @@ from workloads.errors import SearchError
 from workloads.training.ranks import num_cores
 from workloads.training.record import SECONDS_PER_HOUR, price_per_hour
 from workloads.training.validate import validate
-from workloads.tuning.draws import RANDOM, Draws
-from workloads.tuning.engines import slots_here
+from workloads.tuning.engines import num_local_slots
 from workloads.tuning.halving import expected_epochs
 from workloads.tuning.options import SearchOptions
+from workloads.tuning.samplers import RANDOM, TrialSampler
 from workloads.tuning.search import check
 
 NUM_MEASURED = 3
@@ -49,11 +49,11 @@ def forecast(config: TrainConfig, options: SearchOptions, environment: PlatformE
     """Estimate the cost of the search; raise WorkloadError for what would stop it or a price above the budget."""
     check(config, options, environment)
     price = price_per_hour(environment)
-    slots = min(options.max_concurrent or slots_here(config), options.num_trials)
-    draws = Draws(config.search.space, sampler=RANDOM, seed=config.seed)
+    slots = min(options.max_concurrent or num_local_slots(config), options.num_trials)
+    sampler = TrialSampler(config.search.space, kind=RANDOM, seed=config.seed)
     measured = [
         validate(
-            config.with_values({"num_threads": max(1, num_cores() // slots), **draws.ask(number)}),
+            config.with_values({"num_threads": max(1, num_cores() // slots), **sampler.ask(number)}),
             environment,
             tracking=False,
         )

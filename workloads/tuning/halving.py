@@ -29,28 +29,28 @@ class Halving:
             self.rungs[grace] = []
             grace *= factor
 
-    def note(self, epoch: int, value: float) -> None:
+    def record(self, epoch: int, value: float) -> None:
         """Record a result that was judged before."""
         if epoch in self.rungs:
             self.rungs[epoch].append(value)
 
-    def goes_on(self, epoch: int, value: float) -> bool:
+    def should_continue(self, epoch: int, value: float) -> bool:
         """Return whether the trial with this value, the higher the better, continues after this epoch."""
         before = self.rungs.get(epoch, [])
         cutoff = np.percentile(before, 100 * (1 - 1 / self.factor)) if before else value
-        self.note(epoch, value)
+        self.record(epoch, value)
         return bool(value >= cutoff)
 
 
 def expected_epochs(num_trials: int, *, num_epochs: int, grace: int, factor: int) -> float:
     """Return the mean epochs of all trials together if two trials rank at every epoch as at the last."""
-    chance = random.Random(0)  # noqa: S311  no secret
+    rng = random.Random(0)  # noqa: S311  no secret
     sums = []
     for _ in range(NUM_ORDERS):
         halving = Halving(num_epochs=num_epochs, grace=grace, factor=factor)
         ended_at = []
-        for value in chance.sample(range(num_trials), num_trials):
-            rungs = (epoch for epoch in halving.rungs if not halving.goes_on(epoch, value))
+        for value in rng.sample(range(num_trials), num_trials):
+            rungs = (epoch for epoch in halving.rungs if not halving.should_continue(epoch, value))
             ended_at.append(next(rungs, num_epochs))
         sums.append(sum(ended_at))
     return statistics.mean(sums)

@@ -19,16 +19,16 @@ from torch._C._distributed_c10d import TCPStore
 
 from workloads.errors import ClusterError, RankLost
 from workloads.training.ranks import Ranks
-from workloads.tuning.processes import LOOK_EVERY_S, Objective, job_of, reason_of
+from workloads.tuning.processes import POLL_EVERY_S, Objective, error_summary, make_job
 from workloads.tuning.study import Study
 from workloads.tuning.trial import Job
 from workloads.tuning.trials import EpochResult, Trial
 
-START_AGAIN_S = 1.0
+RESTART_DELAY_S = 1.0
 """Delay in seconds after a worker was lost as it started: Ray places actors on a lost node until it notices."""
-GIVE_UP_S = 120.0
+START_TIMEOUT_S = 120.0
 """Longest time in seconds for which starts may fail while no trial runs."""
-REASON_LENGTH = 400
+MAX_ERROR_LENGTH = 400
 """Most characters of Ray's message; on a node short of memory it lists the processes."""
 
 
@@ -50,8 +50,8 @@ def run(
         while not study.is_over:
             study.raise_if_stopped()
             pool.grow(num_workers())
-            pool.give_trials()
-            pool.hear()
+            pool.assign_trials()
+            pool.receive()
     finally:
         pool.stop()
 
@@ -63,7 +63,7 @@ class Lost:
     reason: str
 
 
-Told = EpochResult | Lost | str | None
+Message = EpochResult | Lost | str | None
 """A message of a rank: a result after an epoch, why the trial failed, or None if it ended."""
 
 
@@ -74,55 +74,55 @@ class _Pool:
         self.study, self.objective = study, ray.put(objective)
         self.resources, self.num_ranks = resources, num_ranks
         self.workers: list[_Worker] = []
-        self.grows_from = 0.0
+        self.grows_after = 0.0
         self.failing_since: float | None = None
 
     def grow(self, size: int) -> None:
         """Request workers from the cluster, up to `size` and to the number of trials left."""
         wanted = min(size, self.study.num_trials)
-        while len(self.workers) < wanted and time.monotonic() >= self.grows_from:
+        while len(self.workers) < wanted and time.monotonic() >= self.grows_after:
             self.workers.append(_Worker(self.objective, self.resources, self.num_ranks))
 
-    def give_trials(self) -> None:
+    def assign_trials(self) -> None:
         """Start a trial on each idle worker."""
         for worker in self.workers:
-            if not worker.waits_for():
+            if not worker.pending():
                 trial = self.study.next()
                 if trial is None:
                     return
                 self.study.began(trial.number)
-                worker.begin(trial, job_of(self.study, trial))
+                worker.begin(trial, make_job(self.study, trial))
 
-    def hear(self) -> None:
-        """Receive the workers' messages, waiting `LOOK_EVERY_S` at most."""
-        waiting = {answer: worker for worker in self.workers for answer in worker.waits_for()}
+    def receive(self) -> None:
+        """Receive the workers' messages, waiting `POLL_EVERY_S` at most."""
+        waiting = {answer: worker for worker in self.workers for answer in worker.pending()}
         if not waiting:
-            time.sleep(LOOK_EVERY_S)
+            time.sleep(POLL_EVERY_S)
             return
-        answered, _ = ray.wait(list(waiting), timeout=LOOK_EVERY_S)
+        answered, _ = ray.wait(list(waiting), timeout=POLL_EVERY_S)
         for answer in answered:
             worker = waiting[answer]
             if worker not in self.workers:  # lost with another of its actors
                 continue
             try:
-                told = ray.get(answer)
+                message = ray.get(answer)
             except RayError as error:
-                self._lose(worker, error)
+                self._handle_error(worker, error)
             else:
                 self.failing_since = None
-                self._take(worker, answer, told)
+                self._take(worker, answer, message)
 
-    def _take(self, worker: _Worker, answer: Any, told: Told) -> None:
-        trial, is_first = worker.trial, worker.answered(answer)
-        if isinstance(told, Lost):
-            self._lose_trial(worker, told.reason)
-        elif isinstance(told, EpochResult):
+    def _take(self, worker: _Worker, answer: Any, message: Message) -> None:
+        trial, is_first = worker.trial, worker.mark_received(answer)
+        if isinstance(message, Lost):
+            self._requeue_trial(worker, message.reason)
+        elif isinstance(message, EpochResult):
             if trial is not None:
-                worker.go_on(self.study.report(trial.number, told))
+                worker.go_on(self.study.report(trial.number, message))
         elif is_first and not worker.has_started:
-            worker.has_started, worker.store_address = True, told
-        elif is_first or told is not None:
-            self._end(worker, told)
+            worker.has_started, worker.store_address = True, message
+        elif is_first or message is not None:
+            self._end(worker, message)
 
     def _end(self, worker: _Worker, fault: str | None) -> None:
         """End the trial, or fail it with `fault`; then the ranks of several may wait for one forever, so drop them."""
@@ -132,25 +132,25 @@ class _Pool:
         if trial is not None:
             self.study.end(trial.number, fault)
 
-    def _lose_trial(self, worker: _Worker, reason: str) -> None:
+    def _requeue_trial(self, worker: _Worker, reason: str) -> None:
         """Drop the worker; its trial, if it still has one, continues on another."""
         self._drop(worker)
         if worker.trial is not None:
             self.study.lost(worker.trial.number, reason)
 
-    def _lose(self, worker: _Worker, error: RayError) -> None:
+    def _handle_error(self, worker: _Worker, error: RayError) -> None:
         if worker.trial is not None:
-            self._lose_trial(worker, type(error).__name__)
+            self._requeue_trial(worker, type(error).__name__)
             return
         self._drop(worker)
         now = time.monotonic()
         self.failing_since = self.failing_since or now
         init_failed = isinstance(error, RayActorError) and error.actor_init_failed
         is_idle = all(one.trial is None for one in self.workers)
-        if is_idle and (init_failed or now - self.failing_since > GIVE_UP_S):
-            told = str(error).splitlines()[-1] if init_failed else shorten(str(error), REASON_LENGTH)
-            raise ClusterError(f"Ray cannot start a worker for trials: {told}") from error
-        self.grows_from = now + START_AGAIN_S
+        if is_idle and (init_failed or now - self.failing_since > START_TIMEOUT_S):
+            message = str(error).splitlines()[-1] if init_failed else shorten(str(error), MAX_ERROR_LENGTH)
+            raise ClusterError(f"Ray cannot start a worker for trials: {message}") from error
+        self.grows_after = now + RESTART_DELAY_S
 
     def _drop(self, worker: _Worker) -> None:
         self.workers.remove(worker)
@@ -199,11 +199,11 @@ class _Worker:
         """Send the decision whether the trial continues to the first rank, which shares it with the others."""
         self.answer = self.actors[0].go_on.remote(goes_on)
 
-    def waits_for(self) -> list[Any]:
+    def pending(self) -> list[Any]:
         """Return the pending messages."""
         return [*self.others, *([] if self.answer is None else [self.answer])]
 
-    def answered(self, answer: Any) -> bool:
+    def mark_received(self, answer: Any) -> bool:
         """Mark a message as received; return whether it is the first rank's."""
         if answer == self.answer:
             self.answer = None
@@ -227,7 +227,7 @@ class _Actor:
     def __init__(self, objective: Objective) -> None:
         self.objective = objective
         self.jobs: SimpleQueue[Job] = SimpleQueue()
-        self.told: SimpleQueue[Told] = SimpleQueue()
+        self.messages: SimpleQueue[Message] = SimpleQueue()
         self.answers: SimpleQueue[bool] = SimpleQueue()
         threading.Thread(target=self._work, name="trials", daemon=True).start()
 
@@ -239,15 +239,15 @@ class _Actor:
         self.store = TCPStore(host, 0, is_master=True, wait_for_workers=False)
         return f"{host}:{self.store.port}"
 
-    def begin(self, job: Job) -> Told:
+    def begin(self, job: Job) -> Message:
         """Run a trial up to its first message, and return that."""
         self.jobs.put(job)
-        return self.told.get()
+        return self.messages.get()
 
-    def go_on(self, goes_on: bool) -> Told:
+    def go_on(self, goes_on: bool) -> Message:
         """Answer the last report, run the trial up to its next message, and return that."""
         self.answers.put(goes_on)
-        return self.told.get()
+        return self.messages.get()
 
     def _work(self) -> None:
         while True:
@@ -255,12 +255,12 @@ class _Actor:
             try:
                 self.objective(job, self._report)
             except RankLost as lost:
-                self.told.put(Lost(reason_of(lost)))
+                self.messages.put(Lost(error_summary(lost)))
             except Exception as error:  # noqa: BLE001  whatever a trial raises is its own
-                self.told.put(reason_of(error))
+                self.messages.put(error_summary(error))
             else:
-                self.told.put(None)
+                self.messages.put(None)
 
     def _report(self, result: EpochResult) -> bool:
-        self.told.put(result)
+        self.messages.put(result)
         return self.answers.get()

@@ -39,7 +39,7 @@ def costs(config: TrainConfig, trials: Iterable[Trial], dataset: Dataset) -> dic
     return {number: by_net[net] for number, net in nets.items()}
 
 
-def front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+def pareto_front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
     """Return the Pareto front of points (cost, accuracy), by ascending cost."""
     best: list[tuple[float, float]] = []
     for cost, accuracy in sorted(points, key=lambda point: (point[0], -point[1])):
@@ -48,7 +48,7 @@ def front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
     return best
 
 
-def pareto(study: Study, dataset: Dataset) -> Figure | None:
+def pareto_figure(study: Study, dataset: Dataset) -> Figure | None:
     """Return the figure of validation accuracy against size and latency, with the Pareto fronts."""
     trials = [trial for trial in study.trials if trial.val_accuracy is not None and trial.state != FAILED]
     if not trials:
@@ -60,7 +60,7 @@ def pareto(study: Study, dataset: Dataset) -> Figure | None:
     ):
         points = [(getattr(of_trials[trial.number], key), trial.val_accuracy or 0.0) for trial in trials]
         axes.plot(*zip(*points, strict=True), "o", alpha=0.5)
-        axes.step(*zip(*front(points), strict=True), where="post", color="gray", label="best for its cost")
+        axes.step(*zip(*pareto_front(points), strict=True), where="post", color="gray", label="best for its cost")
         axes.set(xlabel=label, xscale="log")
         axes.legend()
     figure.axes[0].set(ylabel="validation accuracy")

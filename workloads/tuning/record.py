@@ -60,10 +60,10 @@ class SearchRecord:
         """Record under `parent`; `tags` are those of each trial's run, `usd_per_s` the price of a trial's second."""
         self.parent, self.config, self.name, self.tags, self.usd_per_s = parent, config, name, tags, usd_per_s
         self.runs: dict[int, _Run] = {}
-        self._news: dict[int, Trial] = {}
-        self._changed = threading.Condition()
-        self._ends = False
-        self._is_given_up = threading.Event()
+        self._unsent: dict[int, Trial] = {}
+        self._condition = threading.Condition()
+        self._is_stopping = False
+        self._gave_up = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="search-record", daemon=True)
 
     def find_runs(self) -> None:
@@ -76,11 +76,11 @@ class SearchRecord:
                 page = client.search_runs([self.parent.experiment_id], within, max_results=PAGE, page_token=token)
                 for run in page:
                     state = run.data.tags.get(STATE_TAG, RUNNING)
-                    as_told = run.info.status == STATUS.get(state, "RUNNING")
+                    status_matches = run.info.status == STATUS.get(state, "RUNNING")
                     names[run.data.tags.get(TRIAL_TAG, "")] = _Run(
                         run_id=run.info.run_id,
                         epochs=int(run.data.metrics.get(EPOCH, 0)),
-                        state=state if as_told else RUNNING,
+                        state=state if status_matches else RUNNING,
                     )
                 token = page.token
                 if not token:
@@ -92,9 +92,9 @@ class SearchRecord:
         run = self.runs.get(trial.number)
         if run and run.state == trial.state and run.state in STATUS:
             return
-        with self._changed:
-            self._news[trial.number] = replace(trial, results=list(trial.results))
-            self._changed.notify()
+        with self._condition:
+            self._unsent[trial.number] = replace(trial, results=list(trial.results))
+            self._condition.notify()
 
     @property
     def run_ids(self) -> dict[int, str]:
@@ -102,9 +102,9 @@ class SearchRecord:
         return {number: run.run_id for number, run in self.runs.items()}
 
     @property
-    def is_whole(self) -> bool:
+    def is_sent(self) -> bool:
         """Whether everything was sent."""
-        return not self._news
+        return not self._unsent
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -113,31 +113,31 @@ class SearchRecord:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        with self._changed:
-            self._ends = True
-            self._changed.notify()
+        with self._condition:
+            self._is_stopping = True
+            self._condition.notify()
         self._thread.join(self.config.tracking.wait_s)
-        self._is_given_up.set()
+        self._gave_up.set()
         self._thread.join()
 
     def _follow(self) -> None:
         """Send changed trials, in the thread, until the context ends."""
         while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._news or self._ends)
-                if not self._news:
+            with self._condition:
+                self._condition.wait_for(lambda: self._unsent or self._is_stopping)
+                if not self._unsent:
                     return
-                number, trial = next(iter(self._news.items()))
+                number, trial = next(iter(self._unsent.items()))
             try:
                 self._send(trial)
             except TrackingError as error:
                 logger.warning("%s; the search goes on, its record is sent later", error)
-                if self._is_given_up.wait(TRY_AGAIN_S):
+                if self._gave_up.wait(TRY_AGAIN_S):
                     return
                 continue
-            with self._changed:
-                if self._news[number] is trial:
-                    del self._news[number]
+            with self._condition:
+                if self._unsent[number] is trial:
+                    del self._unsent[number]
 
     def _send(self, trial: Trial) -> None:
         """Send what the server lacks of the trial's state."""

@@ -9,7 +9,7 @@ from workloads.config import TrainConfig
 from workloads.environment import PlatformEnvironment
 from workloads.training.options import TrainOptions
 from workloads.training.ranks import Ranks
-from workloads.training.resume import has_begun, run_store
+from workloads.training.resume import can_resume, run_store
 from workloads.training.run import TrainResult, run
 from workloads.tuning.options import SearchOptions
 from workloads.tuning.trials import Trial
@@ -25,7 +25,7 @@ def retrain(
     if done is not None:
         return TrainResult(**json.loads(done))
     chosen = config.with_values({**best.params, "epochs": options.retrain_epochs})
-    resumes = has_begun(environment, name, chosen)
+    resumes = can_resume(environment, name, chosen)
     given = TrainOptions(run_name=name, tracking=options.tracking, register=options.tracking, resume=resumes)
     result = run(chosen, given, environment, Ranks())
     if result is None:

@@ -18,14 +18,14 @@ from workloads.tracking.connection import check_server
 from workloads.tracking.tracker import MlflowTracker
 from workloads.training.record import SECONDS_PER_HOUR, price_per_hour
 from workloads.training.run import TrainResult, new_run_name
-from workloads.tuning.draws import SAMPLERS, Draws
-from workloads.tuning.engines import opened
-from workloads.tuning.folder import SearchFolder, SearchIdentity, taken, unfinished
+from workloads.tuning.engines import open_engine
+from workloads.tuning.folder import SearchFolder, SearchIdentity, name_taken, unfinished
 from workloads.tuning.options import ENGINES, OPTUNA, RAY, SearchOptions
 from workloads.tuning.record import SearchRecord
 from workloads.tuning.retrain import retrain
+from workloads.tuning.samplers import SAMPLERS, TrialSampler
 from workloads.tuning.states import FAILED
-from workloads.tuning.storage import KeptStudy
+from workloads.tuning.storage import StoredStudy
 from workloads.tuning.study import Limits, Study
 from workloads.tuning.summary import record_summary
 from workloads.tuning.totals import Totals
@@ -62,12 +62,14 @@ def search(
     name = name or new_run_name(replace(config, name=f"{config.name}-search"))
     folder = SearchFolder.of(environment, name)
     if folder and folder.identity():
-        raise taken(name)
-    kept = KeptStudy.open(options.storage, folder, name, config.search.space)
-    work = _Search(name=name, config=config, options=options, environment=environment, folder=folder, kept=kept)
-    with ExitStack() as until_claimed:
+        raise name_taken(name)
+    stored_study = StoredStudy.open(options.storage, folder, name, config.search.space)
+    work = _Search(
+        name=name, config=config, options=options, environment=environment, folder=folder, stored_study=stored_study
+    )
+    with ExitStack() as stack:
         if options.tracking:
-            work.parent = until_claimed.enter_context(_started(config, options, environment, name))
+            work.parent = stack.enter_context(_start_parent(config, options, environment, name))
         if folder:
             identity = SearchIdentity(name=name, config=config.as_data(), options=options.as_data())
             if work.parent:
@@ -76,7 +78,7 @@ def search(
             work.attempt = folder.begin_attempt()
         else:
             logger.info("MLP_CHECKPOINTS is not set: the search keeps no state and cannot go on if it is ended")
-        until_claimed.pop_all()
+        stack.pop_all()
     return work.run()
 
 
@@ -87,8 +89,10 @@ def resume(name: str, changes: Mapping[str, Any], environment: PlatformEnvironme
     check(config, options, environment)
     if options.tracking and identity.run_id is None:
         raise SearchError(f"Search {name} began without a record on a tracking server; go on with it by --no-tracking")
-    kept = KeptStudy.open(options.storage, folder, name, config.search.space)
-    work = _Search(name=name, config=config, options=options, environment=environment, folder=folder, kept=kept)
+    stored_study = StoredStudy.open(options.storage, folder, name, config.search.space)
+    work = _Search(
+        name=name, config=config, options=options, environment=environment, folder=folder, stored_study=stored_study
+    )
     work.attempt = folder.begin_attempt()
     work.earlier = folder.trials()
     if options.tracking and identity.run_id and identity.experiment_id:
@@ -155,7 +159,9 @@ def best_of(trials: Sequence[Trial]) -> tuple[Trial, float]:
     return best, accuracy
 
 
-def _started(config: TrainConfig, options: SearchOptions, environment: PlatformEnvironment, name: str) -> MlflowTracker:
+def _start_parent(
+    config: TrainConfig, options: SearchOptions, environment: PlatformEnvironment, name: str
+) -> MlflowTracker:
     params = config.flattened() | {f"search.{key}": str(one.as_data()) for key, one in config.search.space.items()}
     params |= {f"search.{key}": value for key, value in options.as_data().items() if value is not None}
     tags = {"dataset": config.data.name}
@@ -173,7 +179,7 @@ class _Search:
     options: SearchOptions
     environment: PlatformEnvironment
     folder: SearchFolder | None
-    kept: KeptStudy | None
+    stored_study: StoredStudy | None
     attempt: int = 1
     earlier: list[Trial] = field(default_factory=list)
     """Trials of the processes that worked on it before."""
@@ -181,7 +187,7 @@ class _Search:
 
     def run(self) -> SearchResult:
         """Run the search; raise Preempted where it was asked to stop and can be resumed."""
-        with self._can_be_sent_again(), self.parent or nullcontext():
+        with self._with_resend_hint(), self.parent or nullcontext():
             with StopRequest() as stop:
                 study, record, usd_per_s = self._run_trials(stop)
             totals = Totals.of(study.trials, num_epochs=self.config.epochs, usd_per_s=usd_per_s)
@@ -189,7 +195,7 @@ class _Search:
             if self.parent:
                 record_summary(self.parent, study, totals, run_ids, attempt=self.attempt)
             self._raise_if_asked_to_end(stop)
-            if record and not record.is_whole:
+            if record and not record.is_sent:
                 raise TrackingError("the tracking server does not answer")
             best, retrained = self._finish(study, totals)
         return SearchResult(
@@ -206,7 +212,7 @@ class _Search:
 
     def _raise_if_asked_to_end(self, stop: StopRequest) -> None:
         try:
-            stop.raise_if_made()
+            stop.raise_if_requested()
         except (KeyboardInterrupt, Stopped):
             if self.folder is None:
                 raise
@@ -225,17 +231,17 @@ class _Search:
             if study.is_complete and self.options.retrain_epochs is not None:
                 retrained = retrain(self.name, self.config, best, self.options, self.environment)
         except SearchError:
-            self._say_that_it_ended(study, totals)
+            self._mark_finished(study, totals)
             raise
-        self._say_that_it_ended(study, totals)
+        self._mark_finished(study, totals)
         return best, retrained
 
-    def _say_that_it_ended(self, study: Study, totals: Totals) -> None:
+    def _mark_finished(self, study: Study, totals: Totals) -> None:
         if self.folder and study.is_complete:
             self.folder.finish(asdict(totals))
 
     @contextmanager
-    def _can_be_sent_again(self) -> Iterator[None]:
+    def _with_resend_hint(self) -> Iterator[None]:
         """Add to a TrackingError within the context how to send the record later."""
         try:
             yield
@@ -243,18 +249,18 @@ class _Search:
             if self.folder is None:
                 raise
             raise TrackingError(
-                f"What the search found is kept, but not all of it is recorded: {error}; send it, and go on if trials "
-                f"are left, by: python -m workloads tune --resume {self.name}"
+                f"The search's results are saved, but not all of them are recorded: {error}; send them, and run the "
+                f"trials that are left, by: python -m workloads tune --resume {self.name}"
             ) from error
 
     def _run_trials(self, stop: StopRequest) -> tuple[Study, SearchRecord | None, float | None]:
         """Run the trials; return the study, its record, and the price of a trial's second in US dollars."""
         price = price_per_hour(self.environment)
         with ExitStack() as stack:
-            if self.kept:
-                stack.callback(self.kept.close)
-            engine = stack.enter_context(opened(self.config, self.options, self.environment))
-            stop.listen()  # Ray has a handler of its own, which would end the process with the record left open
+            if self.stored_study:
+                stack.callback(self.stored_study.close)
+            engine = stack.enter_context(open_engine(self.config, self.options, self.environment))
+            stop.install()  # Ray has a handler of its own, which would end the process with the record left open
             usd_per_s = None if price is None else price / SECONDS_PER_HOUR / engine.num_slots
             record = None
             if self.parent:
@@ -266,7 +272,7 @@ class _Search:
             study = Study(
                 self.config,
                 num_trials=self.options.num_trials,
-                draws=Draws(self.config.search.space, sampler=self.options.sampler, seed=self.config.seed),
+                sampler=TrialSampler(self.config.search.space, kind=self.options.sampler, seed=self.config.seed),
                 limits=Limits(
                     max_hours=self.options.max_hours,
                     budget_usd=self.options.budget_usd,
@@ -274,9 +280,9 @@ class _Search:
                     earlier_s=sum(trial.seconds for trial in self.earlier) / engine.num_slots,
                 ),
                 folder=self.folder,
-                followers=[one for one in (record, self.kept) if one],
+                observers=[one for one in (record, self.stored_study) if one],
                 trials=self.earlier,
-                raise_if_stopped=stop.raise_if_made,
+                raise_if_stopped=stop.raise_if_requested,
             )
             try:
                 with suppress(KeyboardInterrupt, Stopped):  # `stop` knows

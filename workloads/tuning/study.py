@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from workloads.config import TrainConfig
-from workloads.tuning.draws import Draws
 from workloads.tuning.folder import SearchFolder
 from workloads.tuning.halving import Halving
+from workloads.tuning.samplers import TrialSampler
 from workloads.tuning.states import COMPLETE, ENDED, FAILED, INTERRUPTED, PRUNED, RUNNING, WAITING
 from workloads.tuning.trials import EpochResult, Trial
 
@@ -57,7 +57,7 @@ class Limits:
         return None
 
 
-class Follower(Protocol):
+class TrialObserver(Protocol):
     """Is called whenever the state of a trial changes."""
 
     def changed(self, trial: Trial) -> None:
@@ -72,10 +72,10 @@ class Study:
         config: TrainConfig,
         *,
         num_trials: int,
-        draws: Draws,
+        sampler: TrialSampler,
         limits: Limits,
         folder: SearchFolder | None = None,
-        followers: Sequence[Follower] = (),
+        observers: Sequence[TrialObserver] = (),
         trials: Sequence[Trial] = (),
         raise_if_stopped: Callable[[], None] = lambda: None,
     ) -> None:
@@ -83,8 +83,8 @@ class Study:
 
         `raise_if_stopped` is called often, and ends the search by what it raises.
         """
-        self.config, self.num_trials, self.draws, self.limits = config, num_trials, draws, limits
-        self.folder, self.followers, self.raise_if_stopped = folder, followers, raise_if_stopped
+        self.config, self.num_trials, self.sampler, self.limits = config, num_trials, sampler, limits
+        self.folder, self.observers, self.raise_if_stopped = folder, observers, raise_if_stopped
         self.trials = list(trials)
         self._since: dict[int, float] = {}
         """When each trial on a worker was assigned or last reported (`time.monotonic`, in seconds)."""
@@ -95,10 +95,10 @@ class Study:
         )
         for trial in self.trials:
             if trial.state in ENDED:
-                self.draws.tell(trial)
+                self.sampler.tell(trial)
                 for result in trial.results:
-                    self.halving.note(result.epoch, result.val_accuracy)
-                self._tell(trial)  # whose process may have been killed before it did
+                    self.halving.record(result.epoch, result.val_accuracy)
+                self._notify(trial)  # whose process may have been killed before it did
 
     def next(self) -> Trial | None:
         """Return a trial to run now: one that was interrupted, then a new one; None if there is none now."""
@@ -109,7 +109,7 @@ class Study:
             number = len(self.trials)
             if number >= self.num_trials:
                 return None
-            trial = Trial(number=number, params=self.draws.ask(number))
+            trial = Trial(number=number, params=self.sampler.ask(number))
             if self.folder:
                 self.folder.begin(trial)
             self.trials.append(trial)
@@ -132,7 +132,7 @@ class Study:
     def began(self, number: int) -> None:
         """Record that a worker starts the trial."""
         self._since[number] = time.monotonic()
-        self._tell(self.trials[number])
+        self._notify(self.trials[number])
 
     def report(self, number: int, result: EpochResult) -> bool:
         """Record a trial's result after an epoch; return whether it continues."""
@@ -144,14 +144,14 @@ class Study:
             return True
         trial.results.append(result)
         if result.is_told_again:
-            self.halving.note(result.epoch, result.val_accuracy)
+            self.halving.record(result.epoch, result.val_accuracy)
             return True
         logger.info(
             "%s  epoch %d/%d  train/loss %.4f  val/accuracy %.4f",
             trial.name, result.epoch, self.config.epochs, result.train_loss, result.val_accuracy,
         )  # fmt: skip
-        self._tell(trial)  # as one that runs: it ends when its worker says so
-        if not self.halving.goes_on(result.epoch, result.val_accuracy):
+        self._notify(trial)  # as one that runs: it ends when its worker says so
+        if not self.halving.should_continue(result.epoch, result.val_accuracy):
             trial.state = PRUNED
         elif result.epoch < self.config.epochs and self._is_at_limit():
             trial.state = INTERRUPTED
@@ -169,9 +169,9 @@ class Study:
         trial.ended_at = time.time()
         if trial.state in ENDED:
             self._keep(trial)
-            self.draws.tell(trial)
+            self.sampler.tell(trial)
         self._since.pop(number, None)
-        self._tell(trial)
+        self._notify(trial)
 
     def lost(self, number: int, reason: str) -> None:
         """Record that the trial's worker is gone: it runs again, from its state if it has one."""
@@ -192,7 +192,7 @@ class Study:
         for trial in self.trials:
             if trial.state in (RUNNING, WAITING):
                 trial.state, trial.ended_at = INTERRUPTED, time.time()
-                self._tell(trial)
+                self._notify(trial)
             elif trial.number in self._since:
                 self.end(trial.number)
 
@@ -208,9 +208,9 @@ class Study:
     def _unreported_s(self, number: int) -> float:
         return time.monotonic() - self._since[number]
 
-    def _tell(self, trial: Trial) -> None:
-        for follower in self.followers:
-            follower.changed(trial)
+    def _notify(self, trial: Trial) -> None:
+        for observer in self.observers:
+            observer.changed(trial)
 
     def _is_at_limit(self) -> bool:
         if self.ended_by is None:

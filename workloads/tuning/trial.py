@@ -21,7 +21,7 @@ from workloads.data.dataset import Dataset
 from workloads.data.datasets import load
 from workloads.environment import PlatformEnvironment
 from workloads.training.devices import resolve_device
-from workloads.training.ranks import Ranks, join, telling_of_lost_ranks
+from workloads.training.ranks import Ranks, detect_lost_ranks, join_process_group
 from workloads.training.reports import EpochReport
 from workloads.training.run import check_ranks, train_model
 from workloads.tuning.trials import EpochResult
@@ -36,7 +36,7 @@ class Job:
 
     number: int
     params: Mapping[str, object]
-    state_place: str | None
+    state_location: str | None
     """Location where its state is saved after each epoch, and found if it ran before; None to save none."""
     ranks: Ranks = field(default_factory=Ranks)
 
@@ -54,7 +54,7 @@ class Training:
 
         Of several ranks, each of which is called, the first reports. Raises RankLost where another of them is gone.
         """
-        with telling_of_lost_ranks(job.ranks):
+        with detect_lost_ranks(job.ranks):
             self._train(job, report)
 
     def _train(self, job: Job, report: Report) -> None:
@@ -66,42 +66,42 @@ class Training:
 
         def on_epoch(epoch: EpochReport) -> None:
             goes_on = report(_result(epoch)) if ranks.is_first else True
-            if not _all(goes_on, ranks, device):
-                raise _Ended
+            if not _all_ranks(goes_on, ranks, device):
+                raise _TrialStopped
 
         if ranks.world_size > 1 and not dist.is_initialized():
             # As long as the worker lives: parted after each trial, a rank now and then waited for one that had left.
-            join(ranks, device, config.timeout_s)
+            join_process_group(ranks, device, config.timeout_s)
         try:
-            if job.state_place is None:
+            if job.state_location is None:
                 train_model(config, dataset, ranks, device, on_epoch)
                 return
-            store = open_store(job.state_place)
+            store = open_store(job.state_location)
             state = Checkpoints(store).newest()
             if state is not None and ranks.is_first:
                 for earlier in state["reports"]:
-                    report(_told_again(earlier, ended_at=state["time"]))
+                    report(_repeated_result(earlier, ended_at=state["time"]))
             with Checkpoints(store, keep_last=1) as checkpoints:
-                saver = _Newest(checkpoints) if ranks.is_first else None
+                saver = _NewestSaver(checkpoints) if ranks.is_first else None
                 train_model(config, dataset, ranks, device, on_epoch, saver=saver, state=state)
-        except _Ended:
+        except _TrialStopped:
             return
 
 
-def _all(says: bool, ranks: Ranks, device: torch.device) -> bool:
+def _all_ranks(says: bool, ranks: Ranks, device: torch.device) -> bool:
     """Return whether `says` is true on all ranks; a collective."""
     if ranks.world_size == 1:
         return says
-    told = torch.tensor(int(says), device=device)
-    dist.all_reduce(told, dist.ReduceOp.MIN)
-    return bool(told)
+    all_say = torch.tensor(int(says), device=device)
+    dist.all_reduce(all_say, dist.ReduceOp.MIN)
+    return bool(all_say)
 
 
-class _Ended(Exception):  # noqa: N818  reads as what happened
+class _TrialStopped(Exception):  # noqa: N818  reads as what happened
     """Stops the trial."""
 
 
-class _Newest:
+class _NewestSaver:
     """A saver that drops scores, so that only the newest state is kept: the best one of a trial is never read."""
 
     def __init__(self, checkpoints: Checkpoints) -> None:
@@ -124,7 +124,7 @@ def _result(epoch: EpochReport) -> EpochResult:
     )
 
 
-def _told_again(report: Mapping[str, Any], *, ended_at: float) -> EpochResult:
+def _repeated_result(report: Mapping[str, Any], *, ended_at: float) -> EpochResult:
     """Return the result of a report in a trainer's state that was complete at `ended_at`."""
     return EpochResult(
         epoch=report["epoch"],

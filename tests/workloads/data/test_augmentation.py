@@ -32,7 +32,7 @@ def draws(epoch: int = 2, seed: int = 1, **changes: object) -> Augmentation:
 
 
 def changed(augmentation: Augmentation, samples: Tensor, channels: int = 3) -> tuple[Tensor, Tensor]:
-    needed = augmentation.needed(samples)
+    needed = augmentation.samples_to_load(samples)
     return augmentation.apply(images(NUM_SAMPLES, channels, 16)[needed], labels(NUM_SAMPLES)[needed], needed)
 
 

@@ -14,26 +14,26 @@ NUM_IMAGES = 10_000
 LINEAGE = {"data_version": "d", "code_version": "c", "image_digest": ""}
 
 
-def right(*, wrong: slice | list[int]) -> np.ndarray:
+def is_correct(*, wrong: slice | list[int]) -> np.ndarray:
     answers = np.ones(NUM_IMAGES, dtype=bool)
     answers[wrong] = False
     return answers
 
 
-PRODUCTION = right(wrong=slice(0, 1000))
+PRODUCTION = is_correct(wrong=slice(0, 1000))
 LABELS = np.arange(NUM_IMAGES) % 10
 
 
-def evidence(right_n: np.ndarray = PRODUCTION, **others: object) -> Evidence:
+def evidence(correct_n: np.ndarray = PRODUCTION, **others: object) -> Evidence:
     known = Evidence(
         class_names=tuple("abcdefghij"),
         labels_n=LABELS,
-        right_n=right_n,
+        correct_n=correct_n,
         calibration_error=0.02,
         latency_ms=3.0,
         size_mib=1.0,
         lineage=LINEAGE,
-        incumbent=Incumbent(number=4, right_n=PRODUCTION),
+        incumbent=Incumbent(number=4, correct_n=PRODUCTION),
     )
     return replace(known, **others)  # type: ignore[arg-type]  # what a test changes
 
@@ -92,7 +92,7 @@ def test_lineage_is_complete_by_setting(key: str, lineage: dict[str, str], passe
 
 
 def test_a_model_that_lost_more_than_the_margin_for_certain_is_refused():
-    decision = decide(rules(margin=0.005), evidence(right(wrong=slice(0, 1200))))
+    decision = decide(rules(margin=0.005), evidence(is_correct(wrong=slice(0, 1200))))
     assert decision.verdict == REFUSE
     assert "-2.00 points of accuracy against version 4" in said(decision, "margin")
 
@@ -167,7 +167,7 @@ def test_the_first_promotion_has_nothing_to_compare_with_and_says_so():
 
 
 def test_a_model_that_cannot_take_the_place_of_the_other_is_refused():
-    incumbent = Incumbent(number=4, why_not="its classes are other ones")
+    incumbent = Incumbent(number=4, incompatibility="its classes are other ones")
     decision = decide(rules(margin=0.005), evidence(incumbent=incumbent))
     assert decision.verdict == REFUSE
     assert said(decision, "signature") == "failed: cannot take the place of version 4: its classes are other ones"

@@ -21,8 +21,8 @@ from workloads.environment import REGISTRY, PlatformEnvironment
 from workloads.errors import DataError, RegistryError, TrackingError, WorkloadError
 from workloads.models.build import ModelSpec
 from workloads.registry import promotion, verdict
-from workloads.registry.aliases import mend
-from workloads.registry.model_form import log_weights
+from workloads.registry.aliases import repair
+from workloads.registry.model_format import log_weights
 from workloads.registry.moves import PROMOTE, History, Move, open_history
 from workloads.tracking.tracker import MlflowTracker
 
@@ -38,7 +38,7 @@ def serve(client: MlflowClient, history: History, number: int) -> None:
     """Put a version into production without asking the gate."""
     move = Move(kind=PROMOTE, alias="production", from_version=None, to_version=number, by="ben")
     history.add(move, after=len(history.moves()))
-    mend(client, MODEL, history)
+    repair(client, MODEL, history)
 
 
 def registry(verb: str, *arguments: str, exit_code: int = 0) -> str:
@@ -149,9 +149,9 @@ def test_a_promotion_that_another_one_overtakes_is_told(
     def overtaken(*arguments: Any, **others: Any) -> Any:
         move = Move(kind=PROMOTE, alias="production", from_version=None, to_version=2, by="ben")
         open_history(environment, MODEL).add(move, after=0)
-        return verdict.ask_gate(*arguments, **others)
+        return verdict.evaluate_gate(*arguments, **others)
 
-    monkeypatch.setattr(promotion, "ask_gate", overtaken)
+    monkeypatch.setattr(promotion, "evaluate_gate", overtaken)
     with pytest.raises(
         RegistryError, match=r"move 1 \(promote, production none -> 2, by ben at .*run the command again"
     ):

@@ -16,7 +16,7 @@ from tests.workloads.real_servers import real_servers
 from tests.workloads.registry.builders import MODEL, aliases, invoke, run_of
 from workloads.environment import PlatformEnvironment
 from workloads.errors import RegistryError
-from workloads.registry.aliases import drift, mend
+from workloads.registry.aliases import drift, repair
 from workloads.registry.moves import PROMOTE, Move, open_history, replay
 from workloads.registry.promotion import roll_back
 from workloads.tracking.connection import connect
@@ -58,24 +58,24 @@ def test_promote_and_roll_back_leave_what_the_history_says(client: MlflowClient,
     history, draw = open_history(server, MODEL), random.Random(1)  # noqa: S311  a test's own draws
     for _ in range(40):
         moves = history.moves()
-        standing = replay(moves)
-        if draw.random() < 0.4 and standing.before(range(1, NUM_VERSIONS + 1)):
-            before = standing.before(range(1, NUM_VERSIONS + 1))
+        state = replay(moves)
+        if draw.random() < 0.4 and state.before(range(1, NUM_VERSIONS + 1)):
+            before = state.before(range(1, NUM_VERSIONS + 1))
             assert roll_back(server, MODEL, by="ada").move.to_version == before
             continue
-        number = draw.choice([n for n in range(1, NUM_VERSIONS + 1) if n != standing.production])
-        move = Move(kind=PROMOTE, alias="production", from_version=standing.production, to_version=number, by="ada")
+        number = draw.choice([n for n in range(1, NUM_VERSIONS + 1) if n != state.production])
+        move = Move(kind=PROMOTE, alias="production", from_version=state.production, to_version=number, by="ada")
         history.add(move, after=len(moves))
         if draw.random() < 0.7:  # else the process ends before it sets an alias
-            mend(client, MODEL, history)
-    mend(client, MODEL, history)
-    standing = replay(open_history(server, MODEL).moves())
+            repair(client, MODEL, history)
+    repair(client, MODEL, history)
+    state = replay(open_history(server, MODEL).moves())
     assert drift(client, MODEL, history) == {}
     held = {alias: number for alias, number in aliases(client).items() if alias != "staging"}
-    assert held.pop("production") == standing.production
-    assert held == {f"archived-{n}": n for n in standing.ever - {standing.production}}
-    client.delete_model_version(MODEL, str(standing.before(range(1, NUM_VERSIONS + 1))))
-    mend(client, MODEL, history)  # what is gone is passed over
+    assert held.pop("production") == state.production
+    assert held == {f"archived-{n}": n for n in state.ever_served - {state.production}}
+    client.delete_model_version(MODEL, str(state.before(range(1, NUM_VERSIONS + 1))))
+    repair(client, MODEL, history)  # what is gone is passed over
     assert roll_back(server, MODEL, by="ada").move.to_version == aliases(client)["production"]
 
 

@@ -21,7 +21,7 @@ from mlp.local.processes import alive
 from workloads.environment import PlatformEnvironment
 from workloads.errors import RankLost, TrainingDiverged
 from workloads.tracking.connection import connect
-from workloads.training.launch import ERROR_FILE, LAUNCHER, explain, report_to_agent
+from workloads.training.launch import ERROR_FILE, LAUNCHER, failure_message, report_to_agent
 from workloads.training.ranks import STORE_FILE
 
 TIMEOUT_S = 90
@@ -157,17 +157,19 @@ def test_the_rank_to_blame_is_not_one_that_only_lost_another(tmp_path: Path) -> 
     lost = failure(tmp_path, 0, exitcode=1, error=RankLost("Rank 0 lost another"))
     time.sleep(1.1)  # the agent's time stamps are whole seconds
     killed = failure(tmp_path, 1, exitcode=-signal.SIGKILL)
-    assert explain({0: lost, 1: killed}).startswith("Rank 1 (process 101) was killed by SIGKILL")
+    assert failure_message({0: lost, 1: killed}).startswith("Rank 1 (process 101) was killed by SIGKILL")
 
 
 def test_an_error_of_the_users_is_told_in_its_own_words(tmp_path: Path) -> None:
     ended = failure(tmp_path, 0, exitcode=-signal.SIGTERM)
     diverged = failure(tmp_path, 1, exitcode=1, error=TrainingDiverged("The loss is not finite"))
-    assert explain({0: ended, 1: diverged}) == "The loss is not finite"
+    assert failure_message({0: ended, 1: diverged}) == "The loss is not finite"
 
 
 def test_a_fault_without_a_report_points_at_the_output_above(tmp_path: Path) -> None:
-    assert explain({0: failure(tmp_path, 0, exitcode=3)}) == "Rank 0 ended with exit code 3; what it said is above"
+    assert (
+        failure_message({0: failure(tmp_path, 0, exitcode=3)}) == "Rank 0 ended with exit code 3; what it said is above"
+    )
 
 
 def test_a_process_that_no_agent_watches_has_nobody_to_report_to() -> None:

@@ -18,7 +18,7 @@ from tests.workloads.training.test_kills import CONFIG, final_weights, finish, s
 from workloads.config import load_config
 from workloads.environment import CHECKPOINTS, PlatformEnvironment
 from workloads.errors import ClusterError, RankLost, TrainingDiverged, WorkloadError
-from workloads.training.on_ray import explain, train_on_ray
+from workloads.training.on_ray import root_failure, train_on_ray
 from workloads.training.options import TrainOptions
 from workloads.training.progress import Lines
 from workloads.training.reports import StepReport
@@ -151,17 +151,17 @@ def test_a_fault_of_a_rank_is_one_message_and_nothing_is_left_running(runs: Path
 
 def test_the_fault_that_a_rank_had_of_itself_is_told_and_not_that_others_lost_it() -> None:
     diverged = TrainingDiverged("not finite")
-    assert explain({0: RankLost("Rank 0 lost another"), 1: diverged}) is diverged
+    assert root_failure({0: RankLost("Rank 0 lost another"), 1: diverged}) is diverged
 
 
 def test_a_rank_whose_process_is_gone_can_be_placed_anew() -> None:
-    told = explain({0: RankLost("Rank 0 lost another rank"), 1: RayActorError()})
+    told = root_failure({0: RankLost("Rank 0 lost another rank"), 1: RayActorError()})
     assert isinstance(told, RankLost)
     assert str(told).startswith("Rank 1 is gone: ")
 
 
 def test_an_error_that_nobody_foresaw_is_named_with_its_rank() -> None:
-    told = explain({1: ZeroDivisionError("division by zero")})
+    told = root_failure({1: ZeroDivisionError("division by zero")})
     assert type(told) is WorkloadError
     assert str(told) == "Rank 1 failed with ZeroDivisionError: division by zero"
 

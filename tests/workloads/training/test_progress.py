@@ -12,7 +12,7 @@ import pytest
 
 from workloads.environment import PlatformEnvironment
 from workloads.errors import WorkloadError
-from workloads.logs import IN_KUBERNETES, is_json, set_up
+from workloads.logs import IN_KUBERNETES, configure_logging, is_json
 from workloads.training.evaluation import Evaluation
 from workloads.training.progress import JsonLines, progress
 from workloads.training.reports import EpochReport, StepReport
@@ -48,7 +48,7 @@ def told_to(written: io.StringIO, *, as_json: bool) -> Iterator[None]:
     root.handlers.clear()
     try:
         with redirect_stderr(written):
-            set_up(as_json=as_json)
+            configure_logging(as_json=as_json)
             yield
     finally:
         root.handlers[:] = handlers

@@ -31,7 +31,7 @@ from workloads.tracking.connection import check_server
 from workloads.tracking.spool import Point
 from workloads.training.options import TrainOptions
 from workloads.training.ranks import Ranks
-from workloads.training.record import done_again_s
+from workloads.training.record import repeated_s
 from workloads.training.reports import EpochReport
 from workloads.training.run import preflight, run
 
@@ -157,7 +157,7 @@ def test_seconds_that_are_done_again_are_counted_apart(
 
 def test_what_began_nobody_knows_when_counts_nothing() -> None:
     point = Point(key="lr", value=0.0, step=20, time_ms=500_000)
-    assert done_again_s(point, step=0, saved_at=0, began_at=0) == 0
+    assert repeated_s(point, step=0, saved_at=0, began_at=0) == 0
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_what_was_done_after_the_checkpoint_is_done_again(
     newest: tuple[int, int] | None, began_at: float, expected: float
 ) -> None:
     point = Point(key="lr", value=0.0, step=newest[0], time_ms=newest[1] * 1000) if newest else None
-    assert done_again_s(point, step=10, saved_at=450, began_at=began_at) == expected
+    assert repeated_s(point, step=10, saved_at=450, began_at=began_at) == expected
 
 
 def test_who_is_asked_to_end_wastes_nothing(
@@ -182,7 +182,7 @@ def test_who_is_asked_to_end_wastes_nothing(
 ) -> None:
     config = digits_config(SMALL)
     with pytest.MonkeyPatch.context() as asked:
-        asked.setattr("workloads.stop_request.StopRequest.is_made", True)
+        asked.setattr("workloads.stop_request.StopRequest.is_requested", True)
         with pytest.raises(Preempted):
             train(config, kept_in)
     assert the_run(database).info.status == "KILLED"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from workloads.checkpoints.checkpoints import Checkpoints, copied
+from workloads.checkpoints.checkpoints import Checkpoints, copy_to_cpu
 from workloads.checkpoints.store import FolderStore
 from workloads.config import TrainConfig
 from workloads.data.dataset import Dataset
@@ -46,7 +46,7 @@ class Kept:
         self.states: dict[int, dict[str, Any]] = {}
 
     def save(self, step: int, state: Mapping[str, Any], *, score: float | None = None) -> None:
-        self.states[step] = copied(state)
+        self.states[step] = copy_to_cpu(state)
 
 
 def train(config: TrainConfig, dataset: Dataset, **arguments: Any) -> TrainedModel:
@@ -243,7 +243,7 @@ def test_a_disk_that_is_full_ends_the_run_and_keeps_the_checkpoint_before(
 def test_without_a_place_for_checkpoints_a_signal_ends_the_run_as_ever(
     digits_config: ConfigBuilder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workloads.stop_request.StopRequest.is_made", True)
+    monkeypatch.setattr("workloads.stop_request.StopRequest.is_requested", True)
     with pytest.raises(Stopped):
         run_alone(digits_config(SMALL), options(tracking=False), PlatformEnvironment())
 

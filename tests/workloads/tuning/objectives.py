@@ -12,9 +12,9 @@ from pathlib import Path
 from workloads.config import TrainConfig, read_config
 from workloads.environment import PlatformEnvironment
 from workloads.errors import RankLost
-from workloads.tuning.draws import Draws
 from workloads.tuning.folder import SearchFolder
-from workloads.tuning.study import Follower, Limits, Study
+from workloads.tuning.samplers import TrialSampler
+from workloads.tuning.study import Limits, Study, TrialObserver
 from workloads.tuning.trial import Job, Report, Training
 from workloads.tuning.trials import EpochResult
 
@@ -32,16 +32,16 @@ def study(
     num_trials: int,
     folder: SearchFolder | None = None,
     limits: Limits | None = None,
-    followers: Sequence[Follower] = (),
+    observers: Sequence[TrialObserver] = (),
 ) -> Study:
     """Of trials that were drawn before, where the folder has some."""
     return Study(
         searched,
         num_trials=num_trials,
-        draws=Draws(searched.search.space, sampler="random", seed=0),
+        sampler=TrialSampler(searched.search.space, kind="random", seed=0),
         limits=limits or Limits(),
         folder=folder,
-        followers=followers,
+        observers=observers,
         trials=folder.trials() if folder else [],
     )
 
@@ -79,7 +79,7 @@ class Pretended:
 
     def __call__(self, job: Job, report: Report) -> None:
         """Run the trial."""
-        state = Path(job.state_place) / "checkpoints" / "epoch" if job.state_place else None
+        state = Path(job.state_location) / "checkpoints" / "epoch" if job.state_location else None
         done = int(state.read_text()) if state and state.exists() else 0
         if job.number in self.fails:
             raise ValueError("no luck")

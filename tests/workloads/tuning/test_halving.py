@@ -30,7 +30,7 @@ def test_trials_are_ended_where_ray_tunes_scheduler_ends_them(num_epochs: int, g
         if epoch == num_epochs:
             del running[number]
             continue
-        assert ours.goes_on(epoch, value) == (answer == TrialScheduler.CONTINUE), (number, epoch)
+        assert ours.should_continue(epoch, value) == (answer == TrialScheduler.CONTINUE), (number, epoch)
         if answer == TrialScheduler.STOP:
             del running[number]
             ended.add(number)
@@ -51,10 +51,10 @@ def trial(number: int) -> Trial:
 def test_results_from_before_count_among_those_that_a_trial_is_compared_with() -> None:
     halving = Halving(num_epochs=9, grace=1, factor=3)
     for value in (0.5, 0.6, 0.7):
-        halving.note(1, value)
-    assert not halving.goes_on(1, 0.55)
-    assert halving.goes_on(1, 0.69)
-    assert halving.goes_on(2, 0.0)  # no rung
+        halving.record(1, value)
+    assert not halving.should_continue(1, 0.55)
+    assert halving.should_continue(1, 0.69)
+    assert halving.should_continue(2, 0.0)  # no rung
 
 
 def test_fewer_epochs_are_expected_of_more_trials_each_and_all_of_them_of_one() -> None:

@@ -56,7 +56,7 @@ def begin(engine: str, name: str) -> subprocess.Popen[str]:
     return start(engine, *search, *settings)
 
 
-def finish(process: subprocess.Popen[str]) -> dict[str, Any]:
+def mark_finished(process: subprocess.Popen[str]) -> dict[str, Any]:
     told, _ = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0
     answer: dict[str, Any] = json.loads(told)
@@ -100,7 +100,7 @@ def test_a_search_whose_driver_is_killed_twice_runs_no_trial_again_and_loses_an_
         kill(process)
         ended |= {path: path.stat().st_mtime_ns for path in searches.glob("killed/trials/*/result.json")}
         process = start(engine, "--resume", "killed")
-    result = finish(process)
+    result = mark_finished(process)
     assert {path: path.stat().st_mtime_ns for path in ended} == ended
     assert len(result["trials"]) == NUM_TRIALS
     assert {trial["state"] for trial in result["trials"]} <= {"complete", "pruned"}
@@ -138,7 +138,7 @@ def test_trials_that_train_in_processes_go_on_from_their_state_when_their_worker
     wait_for(searches / "workers", 0, process)
     workers = [child for child in psutil.Process(process.pid).children() if "spawn_main" in " ".join(child.cmdline())]
     os.kill(workers[0].pid, signal.SIGKILL)
-    result = finish(process)
+    result = mark_finished(process)
     assert {trial["state"] for trial in result["trials"]} <= {"complete", "pruned"}
     again = [json.loads(path.read_text()) for path in searches.glob("workers/trials/*/result.json")]
     assert sum(trial["times_lost"] for trial in again) == 1

@@ -217,7 +217,7 @@ def test_a_job_that_is_submitted_again_goes_on_with_its_search(
 
 
 @pytest.fixture
-def front(environment: PlatformEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
+def pareto_front(environment: PlatformEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
     assert environment.tracking_uri
     with mlflow_front(environment.tracking_uri, tmp_path / "artifacts", monkeypatch) as server:
         monkeypatch.setenv(TRACKING_URI, server.uri)

@@ -42,7 +42,7 @@ def test_a_trial_has_one_run_with_one_point_an_epoch_however_many_processes_reco
         with record_of(parent) as record:
             for one in told:
                 record.changed(one)
-                while not record.is_whole:
+                while not record.is_sent:
                     time.sleep(0.001)
     within = f"tags.`{PARENT_TAG}` = '{parent.run_id}'"
     runs = parent.client.search_runs([parent.experiment_id], within, order_by=["attributes.run_name"])

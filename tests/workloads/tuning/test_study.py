@@ -102,7 +102,7 @@ def test_a_trial_whose_worker_is_lost_again_and_again_is_failed() -> None:
     assert searched.trials[0].error == "its worker was lost 4 times: gone"
 
 
-class Told:
+class Message:
     def __init__(self) -> None:
         self.states: list[str] = []
 
@@ -122,8 +122,8 @@ def pruned_and_not_ended(searched: Study) -> Trial:
 def test_a_trial_that_is_to_end_early_is_told_of_and_kept_once_and_the_search_is_not_over_before(
     tmp_path: Path,
 ) -> None:
-    told = Told()
-    searched = study(config(3), num_trials=2, folder=folder(tmp_path), followers=[told])
+    told = Message()
+    searched = study(config(3), num_trials=2, folder=folder(tmp_path), observers=[told])
     trial = pruned_and_not_ended(searched)
     assert trial.state == PRUNED
     assert not searched.is_over

@@ -85,14 +85,14 @@ def log_weights(tracker: MlflowTracker, module: nn.Module, spec: ModelSpec, data
 
 
 @dataclass(frozen=True, kw_only=True)
-class Form:
+class Signature:
     """The classes and the image shape of a model."""
 
     class_names: tuple[str, ...]
     image_shape: tuple[int, ...]
     """Channels, height and width of an image."""
 
-    def why_not_as(self, other: Form) -> str | None:
+    def incompatibility_with(self, other: Signature) -> str | None:
         """Return why clients of the other model could not use this one, or None if they could."""
         if self.class_names != other.class_names:
             return f"its classes are {_shortened(self.class_names)}, not {_shortened(other.class_names)}"
@@ -101,7 +101,7 @@ class Form:
         return None
 
 
-def form_of(client: MlflowClient, run_id: str) -> Form:
+def signature_of(client: MlflowClient, run_id: str) -> Signature:
     """Return the signature of a run's model; raise RegistryError where it is not recorded, or TrackingError."""
     with requests_to(client.tracking_uri):
         if DESCRIPTION_FILE not in [file.path for file in client.list_artifacts(run_id, WEIGHTS)]:
@@ -109,7 +109,7 @@ def form_of(client: MlflowClient, run_id: str) -> Form:
     with requests_to(client.tracking_uri), tempfile.TemporaryDirectory() as folder:
         path = Path(client.download_artifacts(run_id, DESCRIPTION_FILE, folder))
         description = json.loads(path.read_text(encoding="utf-8"))
-    return Form(
+    return Signature(
         class_names=tuple(description["class_names"]),
         image_shape=tuple(description["input"]["shape"][1:]),
     )

@@ -13,7 +13,7 @@ from workloads.data.dataset import Dataset, Split
 from workloads.environment import PlatformEnvironment
 from workloads.models.build import ModelSpec
 from workloads.models.classifier import ImageClassifier
-from workloads.registry.model_form import load_program, register
+from workloads.registry.model_format import load_program, register
 from workloads.tracking.tracker import MlflowTracker
 
 REPOSITORY = Path(__file__).resolve().parents[3]

@@ -123,7 +123,7 @@ def print_comparison(done: Comparison) -> None:
     )
 
 
-def listed(version: Version) -> dict[str, Any]:
+def version_data(version: Version) -> dict[str, Any]:
     """Return the fields that a list shows of a version, as plain values."""
     return {
         "version": version.number,

@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 FORMAT = 1
 
 
-def kept(name: str, files: Sequence[Path], build: Callable[[], Dataset], folder: Path) -> Dataset:
+def load_cached(name: str, files: Sequence[Path], build: Callable[[], Dataset], folder: Path) -> Dataset:
     """Load the data set from its cache in `folder`, or `build` it from `files` and cache it.
 
     A folder that cannot be written only costs time. Raises DataError where `build` does.
@@ -48,12 +48,12 @@ def _write(path: Path, dataset: Dataset) -> None:
     }
     metadata = {"version": dataset.version, "class_names": json.dumps(dataset.class_names)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        save_file(tensors, beside, metadata)
-        beside.replace(path)
+        save_file(tensors, temporary, metadata)
+        temporary.replace(path)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 

@@ -18,7 +18,7 @@ from workloads.data.order import batch, num_batches, order, share
 from workloads.training.ranks import Ranks
 
 
-class Feed:
+class TrainLoader:
     """Loads the training images of one rank, step by step: a function of seed, epoch and step."""
 
     def __init__(
@@ -44,7 +44,7 @@ class Feed:
         """
         seed, num_samples = self.config.seed, len(self.split)
         order_n = order(seed, epoch, num_samples)
-        draws = Augmentation.draw(
+        augmentation = Augmentation.draw(
             self.config.data,
             seed=seed,
             epoch=epoch,
@@ -55,10 +55,10 @@ class Feed:
         samples, weights = [], []
         for step in range(first, end):
             batch_b = batch(order_n, step, self.config.global_batch_size)
-            mine = share(batch_b, self.ranks.rank, self.ranks.world_size)
-            weights.append(self.ranks.world_size / len(batch_b) if len(mine) else 0.0)
-            samples.append(draws.needed(mine if len(mine) else batch_b[:1]))
+            own_b = share(batch_b, self.ranks.rank, self.ranks.world_size)
+            weights.append(self.ranks.world_size / len(batch_b) if len(own_b) else 0.0)
+            samples.append(augmentation.samples_to_load(own_b if len(own_b) else batch_b[:1]))
         loaded = batches(self.split, samples, self.device, self.config.data.num_workers)
         for weight, (at, images, labels) in zip(weights, loaded, strict=True):
-            changed, targets = draws.apply(images, labels, at)
+            changed, targets = augmentation.apply(images, labels, at)
             yield changed, targets, weight
