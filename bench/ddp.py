@@ -25,8 +25,8 @@ from workloads.config import load_config
 from workloads.data.datasets import load
 from workloads.environment import PlatformEnvironment
 from workloads.evaluation.speed import machine
+from workloads.ranks import Ranks, process_group
 from workloads.training.devices import resolve_device, set_threads
-from workloads.training.ranks import Ranks, process_group
 from workloads.training.run import train_model
 
 NUM_REDUCTIONS = 20

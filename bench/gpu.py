@@ -17,9 +17,9 @@ from workloads.config import load_config
 from workloads.data.dataset import Split
 from workloads.evaluation.speed import machine
 from workloads.models.build import ModelSpec
+from workloads.ranks import Ranks
 from workloads.training.devices import GIB, resolve_device, resolve_precision
 from workloads.training.flops import measure_training, peak_flop_per_s
-from workloads.training.ranks import Ranks
 from workloads.training.trainer import Trainer
 
 NUM_IMAGES, NUM_CLASSES, SHAPE = 50_000, 10, (3, 32, 32)

@@ -37,6 +37,7 @@ from workloads.data.datasets import load
 from workloads.environment import PlatformEnvironment
 from workloads.errors import TrackingError
 from workloads.evaluation.speed import machine
+from workloads.ranks import Ranks
 from workloads.tracking import background
 from workloads.tracking.background import BackgroundTracker
 from workloads.tracking.connection import check_server, connect
@@ -46,7 +47,6 @@ from workloads.tracking.tracker import MlflowTracker
 from workloads.tracking.unsent import send_unsent
 from workloads.training import trainer
 from workloads.training.options import TrainOptions
-from workloads.training.ranks import Ranks
 from workloads.training.reports import StepReport
 from workloads.training.run import run, train_model
 

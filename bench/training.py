@@ -37,10 +37,10 @@ from workloads.data.datasets import load
 from workloads.data.flip_shift import SHIFT, FlipShift
 from workloads.data.order import batch, num_batches, order
 from workloads.environment import PlatformEnvironment
+from workloads.evaluation.counts import evaluate
 from workloads.evaluation.speed import machine
 from workloads.models.build import ModelSpec
-from workloads.training.evaluation import evaluate
-from workloads.training.ranks import Ranks
+from workloads.ranks import Ranks
 from workloads.training.run import train_model
 from workloads.training.schedule import warmup_cosine
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from workloads.checkpoints.store import Store
+from workloads.checkpoints.store import Store, child_location, open_store
+from workloads.environment import PlatformEnvironment
 from workloads.errors import CheckpointError
 
 IDENTITY = "run.json"
@@ -27,6 +28,11 @@ class Identity:
     experiment_id: str | None = None
     """Id of its experiment on the tracking server; None without tracking."""
     format: int = FORMAT
+
+
+def run_store(environment: PlatformEnvironment, run_name: str) -> Store | None:
+    """Return the store of the run's files; None where no location is configured."""
+    return open_store(child_location(environment.checkpoints, run_name)) if environment.checkpoints else None
 
 
 def claim(store: Store, identity: Identity) -> None:

@@ -45,10 +45,10 @@ def train(
     if print_config:
         typer.echo(resolved.as_yaml(), nl=False)
         return
+    from workloads.ranks import Ranks
     from workloads.training.launch import train_on_ranks
     from workloads.training.options import TrainOptions
     from workloads.training.progress import progress
-    from workloads.training.ranks import Ranks
     from workloads.training.resume import can_resume
     from workloads.training.run import TrainResult, new_run_name, preflight, run
 

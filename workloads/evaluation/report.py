@@ -13,7 +13,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from workloads.training.evaluation import NUM_BINS, Counts, Evaluation
+from workloads.evaluation.counts import NUM_BINS, Counts, Evaluation
 
 
 @dataclass(frozen=True, kw_only=True)

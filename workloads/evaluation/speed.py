@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from workloads.training.ranks import num_cores
+from workloads.ranks import num_cores
 
 BATCHES = (1, 64)
 WARM_UP, MAX_RUNS, MIN_RUNS = 5, 100, 10

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from workloads.environment import PlatformEnvironment
 from workloads.errors import RegistryError
+from workloads.evaluation.counts import Counts
 from workloads.evaluation.report import Report
 from workloads.registry.evaluate import is_correct, logits_of
 from workloads.registry.model_format import load_program, signature_of
 from workloads.registry.paired import Pairs
 from workloads.registry.versions import Version, find_version
 from workloads.tracking.connection import connect
-from workloads.training.evaluation import Counts
 
 
 @dataclass(frozen=True, kw_only=True)

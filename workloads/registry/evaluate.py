@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from workloads.data.dataset import Dataset, Split
 from workloads.environment import PlatformEnvironment
+from workloads.evaluation.counts import BATCH_SIZE, Counts
 from workloads.evaluation.report import Mistake, Report, worst_mistakes
 from workloads.evaluation.speed import BATCHES, Latency, Size, latency, machine, size
 from workloads.registry.model_format import load_program
 from workloads.registry.versions import TEST_ACCURACY, VALIDATION_ACCURACY, Version, find_version
 from workloads.tracking.connection import connect, requests_to
 from workloads.tracking.tracker import MlflowTracker, Tracker
-from workloads.training.evaluation import BATCH_SIZE, Counts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -12,14 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from workloads.checkpoints.run_folder import read_identity
+from workloads.checkpoints.run_folder import read_identity, run_store
 from workloads.checkpoints.store import FolderStore, Store
 from workloads.environment import CHECKPOINTS, PlatformEnvironment
 from workloads.errors import CheckpointError, TrackingError
 from workloads.tracking.background import send_remaining
 from workloads.tracking.connection import LOGIN_STEP, connect
 from workloads.tracking.spool import FILE, Spool
-from workloads.training.resume import run_store
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from workloads.errors import WorkloadError
-from workloads.training.ranks import Ranks, num_cores
+from workloads.ranks import Ranks, num_cores
 
 BF16_CAPABILITY = (8, 0)
 """Compute capability of Ampere, the first of NVIDIA's GPUs with units for bf16 (https://docs.nvidia.com/cuda/cuda-c-

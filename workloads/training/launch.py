@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workloads.errors import Preempted, Stopped, TrackingError, WorkloadError
+from workloads.ranks import STORE_FILE, num_cores
 from workloads.tracking.tracker import end_run
-from workloads.training.ranks import STORE_FILE, num_cores
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure

@@ -23,10 +23,10 @@ from urllib.parse import urlsplit
 from workloads.config import TrainConfig
 from workloads.environment import PlatformEnvironment
 from workloads.errors import ClusterError, Preempted, RankLost, Stopped, WorkloadError
+from workloads.ranks import Ranks
 from workloads.ray_cluster import check_head, connected_to_ray
 from workloads.stop_request import StopRequest
 from workloads.training.progress import Progress
-from workloads.training.ranks import Ranks
 from workloads.training.reports import EpochReport, StepReport
 
 if TYPE_CHECKING:

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 
 from workloads.checkpoints.checkpoints import Checkpoints, Manifest
-from workloads.checkpoints.run_folder import Identity, claim, mark_finished, read_identity
+from workloads.checkpoints.run_folder import Identity, claim, mark_finished, read_identity, run_store
 from workloads.checkpoints.store import Store
 from workloads.config import TrainConfig
 from workloads.data.dataset import Dataset
 from workloads.environment import PRICE, PlatformEnvironment
 from workloads.errors import CheckpointError, TrackingUnreachable, WorkloadError
 from workloads.models.build import ModelSpec
+from workloads.ranks import Ranks
 from workloads.registry.versions import VALIDATION_ACCURACY
 from workloads.tracking import exporter
 from workloads.tracking.background import BackgroundTracker
@@ -32,9 +33,7 @@ from workloads.tracking.tracker import MlflowTracker, NoTracking
 from workloads.tracking.unsent import open_spool
 from workloads.training.devices import resolve_device
 from workloads.training.flops import measure_training, peak_flop_per_s
-from workloads.training.ranks import Ranks
 from workloads.training.reports import EpochReport, StepReport
-from workloads.training.resume import run_store
 
 if TYPE_CHECKING:
     from workloads.training.options import TrainOptions

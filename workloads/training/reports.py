@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from workloads.training.evaluation import Evaluation
+from workloads.evaluation.counts import Evaluation
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from workloads.checkpoints.run_folder import Identity, is_finished, name_taken, read_identity
-from workloads.checkpoints.store import Store, child_location, open_store
+from workloads.checkpoints.run_folder import Identity, is_finished, name_taken, read_identity, run_store
 from workloads.config import TrainConfig, read_config
 from workloads.environment import CHECKPOINTS, PlatformEnvironment
 from workloads.errors import CheckpointError
 from workloads.tracking.connection import LOGIN_STEP
-
-
-def run_store(environment: PlatformEnvironment, run_name: str) -> Store | None:
-    """Return the store of the run's checkpoints; None where no location is configured."""
-    return open_store(child_location(environment.checkpoints, run_name)) if environment.checkpoints else None
 
 
 def check_new(environment: PlatformEnvironment, run_name: str) -> None:

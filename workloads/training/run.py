@@ -19,8 +19,10 @@ from workloads.data.datasets import find, load
 from workloads.data.splits import stratified_sample, stratified_split
 from workloads.environment import PlatformEnvironment
 from workloads.errors import Preempted, Stopped, TrackingError, WorkloadError
+from workloads.evaluation.counts import Evaluation, count
 from workloads.evaluation.report import Report
 from workloads.models.build import ModelSpec
+from workloads.ranks import Ranks, detect_lost_ranks, process_group
 from workloads.registry.evaluate import record_test
 from workloads.registry.model_format import register
 from workloads.registry.versions import STAGING
@@ -29,9 +31,7 @@ from workloads.tracking import exporter
 from workloads.tracking.connection import check_server, requests_to
 from workloads.tracking.tracker import MlflowTracker
 from workloads.training.devices import resolve_device, resolve_precision, set_threads
-from workloads.training.evaluation import Evaluation, count
 from workloads.training.options import TrainOptions
-from workloads.training.ranks import Ranks, detect_lost_ranks, process_group
 from workloads.training.record import NUM_PARAMETERS, RunRecord, price_per_hour, version_tags
 from workloads.training.reports import EpochReport, Saver, StepReport
 from workloads.training.resume import check_new

@@ -15,7 +15,7 @@ from workloads.data.augmentation import Augmentation
 from workloads.data.batches import batches
 from workloads.data.dataset import Split
 from workloads.data.order import batch, num_batches, order, share
-from workloads.training.ranks import Ranks
+from workloads.ranks import Ranks
 
 
 class TrainLoader:

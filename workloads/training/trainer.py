@@ -21,12 +21,12 @@ from workloads.checkpoints.checkpoints import copy_to_cpu
 from workloads.config import TrainConfig
 from workloads.data.dataset import Split
 from workloads.errors import CheckpointError, Preempted, TrainingDiverged
+from workloads.evaluation.counts import Evaluation, evaluate
+from workloads.ranks import Ranks
 from workloads.training.devices import resolve_precision
 from workloads.training.distributed import DistributedModel
-from workloads.training.evaluation import Evaluation, evaluate
 from workloads.training.gradients import Gradients
 from workloads.training.optimization import Optimization
-from workloads.training.ranks import Ranks
 from workloads.training.reports import EpochReport, Saver, StepReport
 from workloads.training.train_loader import TrainLoader
 

@@ -14,10 +14,10 @@ from workloads.data.splits import stratified_sample, stratified_split
 from workloads.environment import PRICE, PlatformEnvironment
 from workloads.errors import WorkloadError
 from workloads.models.build import ModelSpec
+from workloads.ranks import Ranks
 from workloads.tracking.connection import check_server
 from workloads.training.devices import resolve_device, resolve_precision, set_threads
 from workloads.training.flops import measure_training
-from workloads.training.ranks import Ranks
 from workloads.training.record import price_per_hour
 from workloads.training.trainer import Trainer
 

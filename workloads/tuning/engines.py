@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from workloads.config import TrainConfig
 from workloads.environment import PlatformEnvironment
+from workloads.ranks import num_cores
 from workloads.ray_cluster import connected_to_ray
-from workloads.training.ranks import num_cores
 from workloads.tuning import processes
 from workloads.tuning.options import OPTUNA, SearchOptions
 from workloads.tuning.study import Study
@@ -71,7 +71,7 @@ def open_engine(config: TrainConfig, options: SearchOptions, environment: Platfo
 
 def num_local_slots(config: TrainConfig) -> int:
     """Return the trials that this machine runs concurrently: one per core, or one on a GPU."""
+    from workloads.ranks import Ranks
     from workloads.training.devices import resolve_device
-    from workloads.training.ranks import Ranks
 
     return num_cores() if resolve_device(config.device, Ranks()).type == "cpu" else 1

@@ -18,7 +18,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from torch._C._distributed_c10d import TCPStore
 
 from workloads.errors import ClusterError, RankLost
-from workloads.training.ranks import Ranks
+from workloads.ranks import Ranks
 from workloads.tuning.processes import POLL_EVERY_S, Objective, error_summary, make_job
 from workloads.tuning.study import Study
 from workloads.tuning.trial import Job

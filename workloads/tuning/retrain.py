@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
-from workloads.checkpoints.run_folder import RESULT
+from workloads.checkpoints.run_folder import RESULT, run_store
 from workloads.config import TrainConfig
 from workloads.environment import PlatformEnvironment
+from workloads.ranks import Ranks
 from workloads.training.options import TrainOptions
-from workloads.training.ranks import Ranks
-from workloads.training.resume import can_resume, run_store
+from workloads.training.resume import can_resume
 from workloads.training.run import TrainResult, run
 from workloads.tuning.options import SearchOptions
 from workloads.tuning.trials import Trial

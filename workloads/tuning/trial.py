@@ -20,8 +20,8 @@ from workloads.config import DataConfig, TrainConfig
 from workloads.data.dataset import Dataset
 from workloads.data.datasets import load
 from workloads.environment import PlatformEnvironment
+from workloads.ranks import Ranks, detect_lost_ranks, join_process_group
 from workloads.training.devices import resolve_device
-from workloads.training.ranks import Ranks, detect_lost_ranks, join_process_group
 from workloads.training.reports import EpochReport
 from workloads.training.run import check_ranks, train_model
 from workloads.tuning.trials import EpochResult

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from workloads.evaluation.counts import Counts
 from workloads.evaluation.figures import CONFUSION, MISTAKES, RELIABILITY, draw, mistake_images
 from workloads.evaluation.report import Mistake, Report, worst_mistakes
 from workloads.evaluation.speed import latency, size
-from workloads.training.evaluation import Counts
 
 PNG = b"\x89PNG"
 

@@ -38,7 +38,7 @@ def test_one_module_alone_exports_models() -> None:
         for path in (REPOSITORY / part).rglob("*.py")
         if any(name == export or name.startswith(f"{export}.") for name in names_used(path) for export in EXPORTS)
     }
-    assert exporters == {"workloads/registry/model_form.py"}
+    assert exporters == {"workloads/registry/model_format.py"}
 
 
 class Far(ImageClassifier):

@@ -16,9 +16,9 @@ from workloads.config import TrainConfig
 from workloads.data.datasets import load
 from workloads.environment import PlatformEnvironment
 from workloads.errors import TrainingDiverged, WorkloadError
+from workloads.ranks import Ranks
 from workloads.tracking import exporter
 from workloads.training.options import TrainOptions
-from workloads.training.ranks import Ranks
 from workloads.training.record import export_step
 from workloads.training.reports import EpochReport
 from workloads.training.run import preflight, run, train_model

@@ -19,9 +19,9 @@ from workloads.config import DistributedConfig, ModelConfig, TrainConfig
 from workloads.data.dataset import Split
 from workloads.errors import WorkloadError
 from workloads.models.build import ModelSpec
+from workloads.ranks import Ranks
 from workloads.training.distributed import DistributedModel
 from workloads.training.gradients import Gradients
-from workloads.training.ranks import Ranks
 from workloads.training.trainer import Trainer
 
 CPU = torch.device("cpu")

@@ -20,9 +20,9 @@ from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 from mlp.local.processes import alive
 from workloads.environment import PlatformEnvironment
 from workloads.errors import RankLost, TrainingDiverged
+from workloads.ranks import STORE_FILE
 from workloads.tracking.connection import connect
 from workloads.training.launch import ERROR_FILE, LAUNCHER, failure_message, report_to_agent
-from workloads.training.ranks import STORE_FILE
 
 TIMEOUT_S = 90
 

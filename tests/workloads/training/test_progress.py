@@ -12,8 +12,8 @@ import pytest
 
 from workloads.environment import PlatformEnvironment
 from workloads.errors import WorkloadError
+from workloads.evaluation.counts import Evaluation
 from workloads.logs import IN_KUBERNETES, configure_logging, is_json
-from workloads.training.evaluation import Evaluation
 from workloads.training.progress import JsonLines, progress
 from workloads.training.reports import EpochReport, StepReport
 

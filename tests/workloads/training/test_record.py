@@ -26,11 +26,11 @@ from workloads.cli import app
 from workloads.config import TrainConfig
 from workloads.environment import CHECKPOINTS, TRACKING_URI, PlatformEnvironment
 from workloads.errors import Preempted, TrackingError, WorkloadError
+from workloads.ranks import Ranks
 from workloads.tracking.code_version import code_version
 from workloads.tracking.connection import check_server
 from workloads.tracking.spool import Point
 from workloads.training.options import TrainOptions
-from workloads.training.ranks import Ranks
 from workloads.training.record import repeated_s
 from workloads.training.reports import EpochReport
 from workloads.training.run import preflight, run

@@ -17,9 +17,9 @@ from workloads.data.dataset import Dataset
 from workloads.data.datasets import load
 from workloads.environment import PlatformEnvironment
 from workloads.errors import CheckpointError, Preempted, Stopped, TrainingDiverged, WorkloadError
+from workloads.ranks import Ranks
 from workloads.tracking.connection import connect
 from workloads.training.options import TrainOptions
-from workloads.training.ranks import Ranks
 from workloads.training.reports import EpochReport
 from workloads.training.run import TrainedModel, preflight, run, train_model
 from workloads.training.trainer import step_seed

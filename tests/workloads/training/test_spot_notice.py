@@ -13,8 +13,8 @@ import pytest
 from workloads.config import TrainConfig
 from workloads.environment import PlatformEnvironment
 from workloads.errors import Preempted, WorkloadError
+from workloads.ranks import Ranks
 from workloads.training.options import TrainOptions
-from workloads.training.ranks import Ranks
 from workloads.training.run import run
 from workloads.training.spot_notice import SpotNotice, spot_notice
 

@@ -12,8 +12,8 @@ from workloads.data.datasets import load
 from workloads.data.splits import stratified_sample, stratified_split
 from workloads.environment import PlatformEnvironment
 from workloads.errors import TrainingDiverged
-from workloads.training.evaluation import evaluate
-from workloads.training.ranks import Ranks
+from workloads.evaluation.counts import evaluate
+from workloads.ranks import Ranks
 from workloads.training.reports import EpochReport
 from workloads.training.run import TrainedModel, train_model
 

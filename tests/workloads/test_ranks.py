@@ -5,8 +5,8 @@ import torch
 import torch.distributed as dist
 
 from workloads.errors import RankLost, WorkloadError
+from workloads.ranks import STORE_FILE, Ranks, detect_lost_ranks, num_cores
 from workloads.training.devices import default_threads, detect_hardware, resolve_device, resolve_precision
-from workloads.training.ranks import STORE_FILE, Ranks, detect_lost_ranks, num_cores
 
 TORCHRUN = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
 

@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy
 
 from workloads.data.dataset import Split
 from workloads.data.order import share
-from workloads.training.ranks import Ranks
+from workloads.ranks import Ranks
 
 BATCH_SIZE = 1000
 NUM_BINS = 15
