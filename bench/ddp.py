@@ -1,10 +1,10 @@
-"""What more ranks bring on this machine.
+"""Throughput of training on one and several ranks of this machine.
 
     python -m bench.ddp [--ranks 1,2,4] [--config fashion_mnist] [--train 12000] [--device auto]
 
-Each number of ranks trains the same images in the same global batches for two epochs; the second is measured. Beside it
-stands the time of one all-reduce of as many bytes as the gradients have. On CPU the ranks share the cores that one rank
-has alone, each with its part: no speed-up is to be expected there, and the figures tell what the exchange costs.
+Each number of ranks trains the same images in the same global batches for two epochs; the second is measured, and so is
+an all-reduce of as many bytes as the gradients have. On CPU the ranks share the cores that one rank has alone: no
+speed-up is to be expected there, and the numbers show the cost of communication.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def main() -> None:
     alone = None
     for count in counts:
         found = measured(count)
-        alone = alone or found["images_per_second"] / count  # of the first, were it spread evenly
+        alone = alone or found["images_per_second"] / count  # the first number of ranks is the base
         print(
             f"| {count} | {found['images_per_second']:,.0f} | {found['seconds']:.2f} | {found['memory_mib']:,.0f} MiB "
             f"| {found['all_reduce_ms']:.2f} ms | {found['images_per_second'] / alone:.2f} |",
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def measured(num_ranks: int) -> dict[str, float]:
-    """What rank 0 of so many printed."""
+    """Return the measurements that rank 0 of `num_ranks` printed."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(num_ranks)]
     ended = subprocess.run(
         [*command, "-m", "bench.ddp", *sys.argv[1:]], stdout=subprocess.PIPE, text=True, check=True, timeout=TIMEOUT_S
@@ -97,7 +97,7 @@ def rank(config_name: str, num_train: int, device_name: str) -> None:
 
 
 def reduction_ms(num_parameters: int, device: torch.device) -> float:
-    """The median time of summing so many float32 values over the ranks."""
+    """Return the median time of an all-reduce of `num_parameters` float32 values, in milliseconds."""
     values = torch.ones(num_parameters, device=device)
     times = []
     for _ in range(NUM_REDUCTIONS):
@@ -111,7 +111,7 @@ def reduction_ms(num_parameters: int, device: torch.device) -> float:
 
 
 def memory_mib(device: torch.device) -> float:
-    """The most that this rank held: of the GPU's memory, or of the machine's."""
+    """Return the peak memory of this rank in MiB: of the GPU, or of the process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / MIB
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB, on macOS bytes

@@ -26,7 +26,7 @@ NUM_IMAGES, NUM_CLASSES, SHAPE = 50_000, 10, (3, 32, 32)
 
 
 def measure(name: str, num_steps: int, device_name: str) -> str:
-    """A row of the table."""
+    """Measure a config and return its row of the table."""
     config = load_config(name, {"device": device_name})
     device = resolve_device(config.device, Ranks())
     noise = torch.Generator().manual_seed(0)

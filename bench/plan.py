@@ -1,4 +1,4 @@
-"""How long a plan takes, beside the least that it could: importing the SDKs, and 1.5 ms a resource.
+"""The time of a plan against its lower bound: importing the SDKs, and 1.5 ms per resource.
 
 `python bench/plan.py [--runs 5] [--stack prod]` alternates the two, each in a process of its own, and reports medians.
 It also plans 100 and 400 buckets in one process: the time for each resource should stay the same.
@@ -15,7 +15,7 @@ import sys
 import time
 from importlib.metadata import version
 
-S_A_RESOURCE = 0.0015
+SECONDS_PER_RESOURCE = 0.0015
 LIST_MODULES = """
 import json, runpy, sys
 sys.argv = ["mlp", "plan", {stack!r}, "--json", "/dev/null"]
@@ -75,15 +75,15 @@ def main() -> None:
         (timed("-m", "mlp.cli", "plan", given.stack, "--json", "/dev/null"), timed("-", stdin=imports))
         for _ in range(given.runs)
     ]
-    floor = resources * S_A_RESOURCE
+    floor = resources * SECONDS_PER_RESOURCE
     ratios = [whole / (bare + floor) for whole, bare in pairs]
     print(f"{platform.machine()}, Python {platform.python_version()}, pulumi {version('pulumi')}")
     print(f"{given.stack}: {resources} resources, {len(modules)} modules of the SDKs, {given.runs} runs each")
     print(f"plan, whole command: median {statistics.median(whole for whole, _ in pairs):.2f} s")
     print(f"importing the SDKs alone: median {statistics.median(bare for _, bare in pairs):.2f} s")
     print(
-        f"ratio to that import + {S_A_RESOURCE * 1000:g} ms a resource: median {statistics.median(ratios):.2f}, "
-        f"{min(ratios):.2f} to {max(ratios):.2f}"
+        f"ratio to that import + {SECONDS_PER_RESOURCE * 1000:g} ms a resource: median {statistics.median(ratios):.2f}"
+        f", {min(ratios):.2f} to {max(ratios):.2f}"
     )
     print(f"400 resources beside 100: {float(answer(GROWTH)):.2f} times the time")
 

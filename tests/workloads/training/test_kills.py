@@ -86,12 +86,12 @@ def test_two_ranks_of_which_one_is_killed_again_and_again_give_the_weights_of_th
     runs: Path, num_kills: int
 ) -> None:
     finish(start("digits", "--run-name", "whole", "--ranks", "2", changes=CONFIG))
-    chance = random.Random(num_kills)  # noqa: S311  which step is killed is no secret
+    rng = random.Random(num_kills)  # noqa: S311  which step is killed is no secret
     launcher = start("digits", "--run-name", "killed", "--ranks", "2", "--max-restarts", str(num_kills), changes=CONFIG)
-    steps = sorted(chance.sample(range(1, NUM_STEPS - 2), num_kills))
+    steps = sorted(rng.sample(range(1, NUM_STEPS - 2), num_kills))
     for step in steps:
         wait_for_step(runs / "killed", step, launcher)
-        victim = chance.choice(ranks_of(launcher))
+        victim = rng.choice(ranks_of(launcher))
         victim.send_signal(signal.SIGKILL)
         victim.wait(TIMEOUT_S)
     finish(launcher)

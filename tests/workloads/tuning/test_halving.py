@@ -13,7 +13,7 @@ from workloads.tuning.halving import Halving, expected_epochs
 
 @pytest.mark.parametrize(("num_epochs", "grace", "factor"), [(16, 1, 4), (9, 1, 3), (20, 2, 3), (5, 1, 3), (3, 3, 2)])
 def test_trials_are_ended_where_ray_tunes_scheduler_ends_them(num_epochs: int, grace: int, factor: int) -> None:
-    chance = random.Random(num_epochs)  # noqa: S311  no secret
+    rng = random.Random(num_epochs)  # noqa: S311  no secret
     ours = Halving(num_epochs=num_epochs, grace=grace, factor=factor)
     rays = ASHAScheduler(
         time_attr="epoch", metric="value", mode="max", max_t=num_epochs, grace_period=grace, reduction_factor=factor
@@ -23,9 +23,9 @@ def test_trials_are_ended_where_ray_tunes_scheduler_ends_them(num_epochs: int, g
         rays.on_trial_add(controller(), trial(number))
     ended = set()
     while running:
-        number = chance.choice([*running][:8])  # eight at once
+        number = rng.choice([*running][:8])  # eight at once
         running[number] += 1
-        epoch, value = running[number], chance.random()
+        epoch, value = running[number], rng.random()
         answer = rays.on_trial_result(controller(), trial(number), {"epoch": epoch, "value": value})
         if epoch == num_epochs:
             del running[number]
