@@ -25,6 +25,7 @@ from workloads.config import load_config
 from workloads.data.datasets import load
 from workloads.environment import PlatformEnvironment
 from workloads.evaluation.speed import machine
+from workloads.models.classifier import num_parameters
 from workloads.ranks import Ranks, process_group
 from workloads.training.devices import resolve_device, set_threads
 from workloads.training.run import train_model
@@ -79,12 +80,11 @@ def rank(config_name: str, num_train: int, device_name: str) -> None:
     set_threads(None, ranks)
     with process_group(ranks, device, config.timeout_s):
         trained = train_model(config, dataset, ranks, device, lambda _: None)
-        num_parameters = sum(parameter.numel() for parameter in trained.module.parameters())
         peak = torch.tensor(memory_mib(device), device=device)
         all_reduce_ms = 0.0
         if ranks.world_size > 1:
             dist.all_reduce(peak)
-            all_reduce_ms = reduction_ms(num_parameters, device)
+            all_reduce_ms = reduction_ms(num_parameters(trained.module), device)
     if ranks.is_first:
         second = trained.reports[-1]
         found = {
@@ -96,9 +96,9 @@ def rank(config_name: str, num_train: int, device_name: str) -> None:
         print(json.dumps(found), flush=True)
 
 
-def reduction_ms(num_parameters: int, device: torch.device) -> float:
-    """Return the median time of an all-reduce of `num_parameters` float32 values, in milliseconds."""
-    values = torch.ones(num_parameters, device=device)
+def reduction_ms(num_values: int, device: torch.device) -> float:
+    """Return the median time of an all-reduce of `num_values` float32 values, in milliseconds."""
+    values = torch.ones(num_values, device=device)
     times = []
     for _ in range(NUM_REDUCTIONS):
         started = time.perf_counter()

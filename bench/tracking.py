@@ -3,9 +3,9 @@
     python -m bench.tracking [--config digits] [--pairs 10] [--steps 60] [--seconds 60]
 
 Starts an MLflow server of its own on a sqlite file; everything is in a temporary folder. First part: blocks of
-optimizer steps, each of which records loss and learning rate, alternating no record, ours, and MLflow's call. Ours sends
-ten times as often as by default, so that a block has requests. Second part: one run with the defaults, whose server is
-stopped (SIGSTOP, so that requests hang) for half of it.
+optimizer steps, each of which records loss and learning rate, alternating no record, ours, and MLflow's call. Ours
+sends ten times as often as by default, so that a block has requests. Second part: one run with the defaults, whose
+server is stopped (SIGSTOP, so that requests hang) for half of it.
 """
 
 from __future__ import annotations

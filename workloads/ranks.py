@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from workloads.errors import RankLost, WorkloadError
+from workloads.errors import RankLost, WorkloadError, first_line
 
 if TYPE_CHECKING:
     import torch
@@ -101,8 +101,7 @@ def detect_lost_ranks(ranks: Ranks) -> Iterator[None]:
         names_transport = any(word in str(error) for word in ("gloo", "NCCL", "closed by peer", "Connection reset"))
         if ranks.world_size == 1 or not (isinstance(error, dist.DistError) or names_transport):
             raise
-        first_line = str(error).partition("\n")[0]
-        raise RankLost(f"Rank {ranks.rank} lost another rank of {ranks.world_size}: {first_line}") from error
+        raise RankLost(f"Rank {ranks.rank} lost another rank of {ranks.world_size}: {first_line(error)}") from error
 
 
 def join_process_group(ranks: Ranks, device: torch.device, timeout_s: float) -> None:

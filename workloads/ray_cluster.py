@@ -11,7 +11,7 @@ from typing import Any
 
 from workloads.data.datasets import data_folder
 from workloads.environment import DATA, RAY_ADDRESS, PlatformEnvironment
-from workloads.errors import ClusterError
+from workloads.errors import ClusterError, first_line
 
 CONNECT_TIMEOUT_S = 5
 # How a gRPC client begins, with an empty SETTINGS frame, and the type of the frame by which a server replies to it
@@ -51,8 +51,7 @@ def connected_to_ray(
             ray.init(**arguments)
         except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
             where = environment.ray_address or "on this machine"
-            first_line = str(error).strip().partition("\n")[0]
-            raise ClusterError(f"Ray {where} could not be used: {first_line}; start it with `mlp up`") from error
+            raise ClusterError(f"Ray {where} could not be used: {first_line(error)}; start it with `mlp up`") from error
         yield
     finally:
         ray.shutdown()

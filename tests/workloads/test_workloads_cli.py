@@ -53,8 +53,8 @@ def test_to_go_on_with_a_run_where_no_place_for_runs_is_named_is_one_line(enviro
     done = run("-m", "workloads", "train", "--resume", "a")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "workloads: MLP_CHECKPOINTS is not set, so no run can go on; set it to the folder or s3:// prefix that holds "
-        f"the runs, or {LOGIN_STEP}\n"
+        "workloads: MLP_CHECKPOINTS is not set, so no run can be resumed; set it to the folder or s3:// prefix that "
+        f"holds the runs, or {LOGIN_STEP}\n"
     )
 
 
@@ -65,7 +65,7 @@ def test_to_go_on_with_a_run_where_no_place_for_runs_is_named_is_one_line(enviro
         (["--ranks", "65"], "ranks is 65; it must be at least 1"),
         (["--launcher", "local", "--ranks", "2"], "--launcher local trains in one process; --ranks is 2"),
         (["--launcher", "mpi"], "--launcher is mpi; it must be one of local, torchrun, ray"),
-        (["--launcher", "local", "--max-restarts", "1"], "--launcher local starts nothing anew"),
+        (["--launcher", "local", "--max-restarts", "1"], "--launcher local restarts nothing"),
         (["--max-steps", "0"], "max_steps: must be a whole number at least 1"),
     ],
 )

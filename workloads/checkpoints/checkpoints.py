@@ -89,7 +89,7 @@ class Checkpoints:
             try:
                 return self._read(name)
             except CheckpointError as error:
-                logger.warning("%s; going on from the one before it", error)
+                logger.warning("%s; resuming from the one before it", error)
         if manifests:
             raise CheckpointError(f"All {len(manifests)} checkpoints of the run are damaged; start a new run")
         return None

@@ -44,7 +44,7 @@ def claim(store: Store, identity: Identity) -> None:
 def name_taken(run_name: str) -> CheckpointError:
     """Return the error for a new run whose name is taken."""
     return CheckpointError(
-        f"Run {run_name} exists already; go on with it by --resume {run_name}, or choose another --run-name"
+        f"Run {run_name} exists already; resume it with --resume {run_name}, or choose another --run-name"
     )
 
 

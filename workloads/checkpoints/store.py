@@ -36,7 +36,7 @@ def open_store(location: str) -> Store:
     if parts.scheme == "s3" and parts.netloc:
         return S3Store(parts.netloc, parts.path.strip("/"))
     if parts.scheme not in ("", "file"):
-        raise CheckpointError(f"Checkpoints cannot lie at {location}; use a folder or s3://BUCKET/PREFIX")
+        raise CheckpointError(f"Checkpoints cannot be stored at {location}; use a folder or s3://BUCKET/PREFIX")
     return FolderStore(Path(parts.path if parts.scheme == "file" else location))
 
 

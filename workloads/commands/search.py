@@ -12,6 +12,7 @@ from workloads.commands.options import Assignments, Json, NoTracking, accuracy, 
 from workloads.config import TrainConfig, config_names, load_config, parse_assignments
 from workloads.environment import PlatformEnvironment
 from workloads.errors import SearchError
+from workloads.price import SECONDS_PER_HOUR
 from workloads.tuning.folder import can_resume
 from workloads.tuning.options import PRESETS, SearchOptions
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from workloads.tuning.search import SearchResult
 
 NUM_TRIALS = 10
-SECONDS_PER_HOUR = 3600
 
 
 def tune(
@@ -131,7 +131,7 @@ def _config(name: str | None, values: dict[str, object]) -> TrainConfig:
 def _resumed(name: str, changes: dict[str, Any], environment: PlatformEnvironment, *, is_changed: bool) -> SearchResult:
     if is_changed:
         raise SearchError(
-            f"Search {name} goes on as it was begun, its space and epochs too; leave out CONFIG, --set, --preset, "
+            f"Search {name} is resumed as it was begun, its space and epochs too; leave out CONFIG, --set, --preset, "
             "--epochs, --sampler, --run-name, --retrain and --dry-run, or start a new search"
         )
     from workloads.tuning.search import resume
@@ -203,7 +203,7 @@ def _show(result: SearchResult, *, as_json: bool) -> None:
         typer.echo(f"trained with it: version {result.retrained.model_version or '-'}")
         typer.echo(f"test accuracy {result.retrained.test_accuracy:.4f}")
     if result.ended_by:
-        typer.echo(f"ended by {result.ended_by}; go on by: python -m workloads tune --resume {result.name}")
+        typer.echo(f"ended by {result.ended_by}; resume with: python -m workloads tune --resume {result.name}")
 
 
 def _shown(value: object) -> str:

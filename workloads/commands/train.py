@@ -145,7 +145,7 @@ def _launcher(named: str | None, ranks: int, max_restarts: int) -> str:
     if named == "local" and ranks > 1:
         raise WorkloadError(f"--launcher local trains in one process; --ranks is {ranks}: use --launcher torchrun")
     if named == "local" and max_restarts:
-        raise WorkloadError("--launcher local starts nothing anew; for --max-restarts use --launcher torchrun or ray")
+        raise WorkloadError("--launcher local restarts nothing; for --max-restarts use --launcher torchrun or ray")
     return named or ("torchrun" if ranks > 1 or max_restarts else "local")
 
 
@@ -163,7 +163,7 @@ def _train_config(
         return load_config(config, values)
     if config is not None or values or run_name is not None:
         raise WorkloadError(
-            f"Run {resume} goes on as it was configured; leave out CONFIG, --set, --max-steps, --run-name"
+            f"Run {resume} is resumed as it was configured; leave out CONFIG, --set, --max-steps, --run-name"
         )
     from workloads.training.resume import config_of, unfinished
 

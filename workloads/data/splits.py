@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from workloads.config import DataConfig
 from workloads.data.dataset import Split
 from workloads.errors import DataError
 
@@ -37,6 +38,14 @@ def stratified_sample(split: Split, num_samples: int, *, seed: int) -> Split:
     members = np.concatenate([members for _, members in _by_class(split, seed)])
     chosen = members[np.argsort(ranks, kind="stable")[:num_samples]]
     return split.take(torch.from_numpy(np.sort(chosen)))
+
+
+def training_splits(split: Split, config: DataConfig, *, seed: int) -> tuple[Split, Split]:
+    """Return the training and the validation images of a run; raise DataError if the config asks for too many."""
+    train, validation = stratified_split(split, config.validation_fraction, seed=seed)
+    if config.num_train is not None:
+        train = stratified_sample(train, config.num_train, seed=seed)
+    return train, validation
 
 
 def _by_class(split: Split, seed: int) -> list[tuple[int, np.ndarray]]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from workloads.models.classifier import num_parameters
 from workloads.ranks import num_cores
 
 BATCHES = (1, 64)
@@ -63,7 +64,7 @@ def size(module: nn.Module) -> Size:
     """Return the number of parameters and of bytes of a module."""
     tensors = module.state_dict().values()
     return Size(
-        num_parameters=sum(parameter.numel() for parameter in module.parameters()),
+        num_parameters=num_parameters(module),
         num_bytes=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
     )
 

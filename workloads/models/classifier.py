@@ -45,6 +45,11 @@ class ImageClassifier(nn.Module):
         return logits.float()
 
 
+def num_parameters(module: nn.Module) -> int:
+    """Return the number of values in the module's parameters."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
 def normalisation(norm: str, num_channels: int, *, max_groups: int = 32, eps: float = 1e-5) -> nn.Module:
     """Return BatchNorm for `batch`, or GroupNorm with the most groups, up to `max_groups`, that divide the channels."""
     if norm == "batch":

@@ -105,7 +105,7 @@ def signature_of(client: MlflowClient, run_id: str) -> Signature:
     """Return the signature of a run's model; raise RegistryError where it is not recorded, or TrackingError."""
     with requests_to(client.tracking_uri):
         if DESCRIPTION_FILE not in [file.path for file in client.list_artifacts(run_id, WEIGHTS)]:
-            raise RegistryError(f"its run {run_id} has no {DESCRIPTION_FILE}, which tells classes and image shape")
+            raise RegistryError(f"its run {run_id} has no {DESCRIPTION_FILE}, which names classes and image shape")
     with requests_to(client.tracking_uri), tempfile.TemporaryDirectory() as folder:
         path = Path(client.download_artifacts(run_id, DESCRIPTION_FILE, folder))
         description = json.loads(path.read_text(encoding="utf-8"))

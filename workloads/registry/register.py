@@ -40,7 +40,7 @@ def register_run(environment: PlatformEnvironment, run_id: str, model_name: str 
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
             raise RegistryError(
-                f"No run {run_id}; `python -m workloads train CONFIG --json` tells a run's id"
+                f"No run {run_id}; `python -m workloads train CONFIG --json` prints a run's id"
             ) from None
         if run.info.status != "FINISHED":
             raise RegistryError(f"Run {run_id} is {run.info.status}; a version is made from a FINISHED run")

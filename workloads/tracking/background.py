@@ -131,7 +131,7 @@ class BackgroundTracker(MlflowTracker):
             send_batch(self.client, self.run_id, batch)
         except Exception as error:  # noqa: BLE001  whatever MLflow raises, training goes on
             if not self._failures:
-                logger.warning("%s; the run goes on, its record is in %s and is sent later", error, self.spool.path)
+                logger.warning("%s; the run continues, its record is in %s and is sent later", error, self.spool.path)
             self._failures += 1
             return True
         self.spool.mark_sent(batch)

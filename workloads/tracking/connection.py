@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 from workloads.environment import TRACKING_PASSWORD, TRACKING_URI, TRACKING_USERNAME, PlatformEnvironment
-from workloads.errors import TrackingError, TrackingUnreachable
+from workloads.errors import TrackingError, TrackingUnreachable, first_line
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -94,8 +94,7 @@ def requests_to(uri: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError) as error:
-        first_line = str(error).strip().partition("\n")[0]
-        raise TrackingError(f"Tracking server {uri} could not carry out a request: {first_line}") from error
+        raise TrackingError(f"Tracking server {uri} could not carry out a request: {first_line(error)}") from error
 
 
 def _probe(parts: SplitResult, environment: PlatformEnvironment) -> tuple[int, str]:

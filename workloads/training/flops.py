@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
 from workloads.models.build import ModelSpec
+from workloads.models.classifier import num_parameters
 
 PASSES = 3
 """Passes per training step in units of the forward one: forward, and backward for weights and for inputs. torch counts
@@ -49,8 +50,7 @@ def measure_training(spec: ModelSpec, image_shape: Sequence[int], num_images: in
 
     with FlopCounterMode(display=False) as counter, saved_tensors_hooks(keep, lambda tensor: tensor):
         cross_entropy(model(images), labels)
-    num_parameters = sum(parameter.numel() for parameter in model.parameters())
-    return num_parameters, PASSES * counter.get_total_flops(), sum(saved.values())
+    return num_parameters(model), PASSES * counter.get_total_flops(), sum(saved.values())
 
 
 def peak_flop_per_s(device: torch.device, precision: str) -> float | None:

@@ -113,5 +113,5 @@ class Gradients:
         self.clear()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-        logger.warning("out of memory with %d images at once: going on with %d", size, smaller)
+        logger.warning("out of memory with %d images at once: continuing with %d", size, smaller)
         self.micro_batch_size = smaller

@@ -166,7 +166,7 @@ def failure_message(failures: Mapping[int, ProcessFailure]) -> str:
             f"Rank {rank} (process {failure.pid}) was killed by {failure.signal_name()}; the other ranks were ended. "
             "If nobody did that, the machine may be out of memory: use fewer --ranks or a smaller model"
         )
-    return f"Rank {rank} ended with exit code {failure.exitcode}; what it said is above"
+    return f"Rank {rank} ended with exit code {failure.exitcode}; its output is above"
 
 
 def report_to_agent(error: WorkloadError, environ: Mapping[str, str] = os.environ) -> bool:

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from workloads.config import TrainConfig
 from workloads.environment import PlatformEnvironment
-from workloads.errors import ClusterError, Preempted, RankLost, Stopped, WorkloadError
+from workloads.errors import ClusterError, Preempted, RankLost, Stopped, WorkloadError, first_line
 from workloads.ranks import Ranks
 from workloads.ray_cluster import check_head, connected_to_ray
 from workloads.stop_request import StopRequest
@@ -99,7 +99,7 @@ def train_on_ray(
                     if ended.text is None:
                         stop.raise_if_requested()
                     raise Preempted(str(ended.text))
-                logger.warning("a node of the run is going; its ranks are placed anew")
+                logger.warning("a node of the run is being terminated; its ranks are placed again")
             stop.raise_if_requested()
             restarts += 1
 
@@ -170,13 +170,13 @@ def _result_of(fitted: Future[Any]) -> TrainResult | StoppedEarly:
     try:
         ended: TrainResult | StoppedEarly = fitted.result().return_value
     except PreemptionError:
-        return StoppedEarly("A node of the run went before its ranks had ended")
+        return StoppedEarly("A node of the run was terminated before its ranks had ended")
     except WorkerGroupError as error:
         raise root_failure(error.worker_failures) from error
     except ControllerError as error:
-        raise ClusterError(f"Ray could not run the ranks: {_first_line(error.controller_failure)}") from error
+        raise ClusterError(f"Ray could not run the ranks: {first_line(error.controller_failure)}") from error
     except TrainingFailedError as error:
-        raise ClusterError(f"Ray could not run the ranks: {_first_line(error)}") from error
+        raise ClusterError(f"Ray could not run the ranks: {first_line(error)}") from error
     return ended
 
 
@@ -191,11 +191,11 @@ def root_failure(failures: Mapping[int, Exception]) -> WorkloadError:
     for rank, failure in sorted(failures.items()):
         died = getattr(failure, "health_check_failure", failure)  # what Ray wraps the end of a process in
         if isinstance(died, RayActorError):
-            return RankLost(f"Rank {rank} is gone: {_first_line(died)}")
+            return RankLost(f"Rank {rank} is gone: {first_line(died)}")
     rank, failure = min(failures.items())
     if isinstance(failure, RankLost):
         return failure
-    return WorkloadError(f"Rank {rank} failed with {type(failure).__name__}: {_first_line(failure)}")
+    return WorkloadError(f"Rank {rank} failed with {type(failure).__name__}: {first_line(failure)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,7 +270,7 @@ def _warn_if_too_small(num_ranks: int, *, use_gpu: bool) -> None:
     num_available = _num_available(kind)
     if num_available < num_ranks:
         logger.warning(
-            "the Ray cluster has %d %ss and the run asks for %d: it starts once nodes were added",
+            "the Ray cluster has %d %ss and the run asks for %d: it starts once nodes are added",
             num_available,
             kind,
             num_ranks,
@@ -294,8 +294,3 @@ def _with_absolute_paths(environment: PlatformEnvironment) -> PlatformEnvironmen
         if location
     }
     return replace(environment, **found)
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -18,9 +17,10 @@ from workloads.checkpoints.run_folder import Identity, claim, mark_finished, rea
 from workloads.checkpoints.store import Store
 from workloads.config import TrainConfig
 from workloads.data.dataset import Dataset
-from workloads.environment import PRICE, PlatformEnvironment
-from workloads.errors import CheckpointError, TrackingUnreachable, WorkloadError
+from workloads.environment import PlatformEnvironment
+from workloads.errors import CheckpointError, TrackingUnreachable
 from workloads.models.build import ModelSpec
+from workloads.price import SECONDS_PER_HOUR, price_per_hour
 from workloads.ranks import Ranks
 from workloads.registry.versions import VALIDATION_ACCURACY
 from workloads.tracking import exporter
@@ -50,7 +50,6 @@ WASTED_SECONDS, WASTED_PRICE = "wasted_seconds", "wasted_usd"
 """Time and price of repeated steps: those between the newest checkpoint and the end of a process."""
 RESUMED_AT = "resumed_at"
 """Tag: Unix time at which the newest process of a resumed run began."""
-SECONDS_PER_HOUR = 3600
 SAVE_WITHIN_S = 20
 """Longest wait for a checkpoint when stopping: a spot node has two minutes after its notice, a pod often 30 seconds."""
 
@@ -112,7 +111,9 @@ class RunRecord:
                 Checkpoints(self.store, keep_last=self.config.checkpoint.keep_last, on_saved=self.on_saved)
             )
         else:
-            logger.info("MLP_CHECKPOINTS is not set: the run keeps no checkpoints and cannot go on if it is ended")
+            logger.info(
+                "MLP_CHECKPOINTS is not set: the run keeps no checkpoints and cannot be resumed if it is stopped"
+            )
         port = exporter.metrics_port(self.environment)
         self._open.enter_context(exporter.served(self.metrics, port))
 
@@ -160,15 +161,15 @@ class RunRecord:
     def _resume(self, identity: Identity) -> MlflowTracker:
         if identity.run_id is None or identity.experiment_id is None:
             raise CheckpointError(
-                f"Run {identity.run_name} began without a record on a tracking server; go on with it by --no-tracking"
+                f"Run {identity.run_name} began without a record on a tracking server; resume it with --no-tracking"
             )
         ids = {"run_id": identity.run_id, "experiment_id": identity.experiment_id}
         try:
             return MlflowTracker.resume(self.environment, **ids)
         except TrackingUnreachable as error:
-            if not self.ranks.restarts:  # somebody who began this can mend it
+            if not self.ranks.restarts:  # the user who started this can fix it
                 raise
-            logger.warning("%s; the run goes on, its record is sent later", error)
+            logger.warning("%s; the run continues, its record is sent later", error)
             return MlflowTracker(client_of(self.environment), **ids)
 
     def newest_state(self) -> Mapping[str, Any] | None:
@@ -253,20 +254,6 @@ def repeated_s(newest: Point | None, *, step: int, saved_at: float, began_at: fl
     if newest is None or newest.step <= step or not since:
         return 0.0
     return max(0.0, newest.time_ms / 1000 - since)
-
-
-def price_per_hour(environment: PlatformEnvironment) -> float | None:
-    """Return the price of the run's machines in US dollars per hour, or None; raise WorkloadError if invalid."""
-    given = environment.price_usd_per_hour
-    if given is None:
-        return None
-    try:
-        price = float(given)
-    except ValueError:
-        price = math.nan
-    if not 0 <= price < math.inf:
-        raise WorkloadError(f"{PRICE} is {given!r}; it must be a number of dollars, 0 or more, or unset")
-    return price
 
 
 def version_tags(dataset: Dataset, environment: PlatformEnvironment) -> dict[str, str]:

@@ -31,14 +31,14 @@ def unfinished(environment: PlatformEnvironment, run_name: str) -> Identity:
     store = run_store(environment, run_name)
     if store is None:
         raise CheckpointError(
-            f"{CHECKPOINTS} is not set, so no run can go on; set it to the folder or s3:// prefix that holds the runs, "
-            f"or {LOGIN_STEP}"
+            f"{CHECKPOINTS} is not set, so no run can be resumed; set it to the folder or s3:// prefix that holds the "
+            f"runs, or {LOGIN_STEP}"
         )
     identity = read_identity(store)
     if identity is None:
         raise CheckpointError(f"There is no run {run_name} in {environment.checkpoints}; a run's folder has its name")
     if is_finished(store):
-        raise CheckpointError(f"Run {run_name} reached its end, so there is nothing to go on with; start a new run")
+        raise CheckpointError(f"Run {run_name} is finished and cannot be resumed; start a new run")
     return identity
 
 

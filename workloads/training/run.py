@@ -16,12 +16,14 @@ from torch import nn
 from workloads.config import TrainConfig
 from workloads.data.dataset import Dataset
 from workloads.data.datasets import find, load
-from workloads.data.splits import stratified_sample, stratified_split
+from workloads.data.splits import training_splits
 from workloads.environment import PlatformEnvironment
 from workloads.errors import Preempted, Stopped, TrackingError, WorkloadError
 from workloads.evaluation.counts import Evaluation, count
 from workloads.evaluation.report import Report
 from workloads.models.build import ModelSpec
+from workloads.models.classifier import num_parameters
+from workloads.price import price_per_hour
 from workloads.ranks import Ranks, detect_lost_ranks, process_group
 from workloads.registry.evaluate import record_test
 from workloads.registry.model_format import register
@@ -32,7 +34,7 @@ from workloads.tracking.connection import check_server, requests_to
 from workloads.tracking.tracker import MlflowTracker
 from workloads.training.devices import resolve_device, resolve_precision, set_threads
 from workloads.training.options import TrainOptions
-from workloads.training.record import NUM_PARAMETERS, RunRecord, price_per_hour, version_tags
+from workloads.training.record import NUM_PARAMETERS, RunRecord, version_tags
 from workloads.training.reports import EpochReport, Saver, StepReport
 from workloads.training.resume import check_new
 from workloads.training.spot_notice import NoNotice, spot_notice
@@ -164,8 +166,7 @@ def run(
         if not ranks.is_first:
             return None
         tracker, version, alias = record.tracker, None, None
-        num_parameters = sum(parameter.numel() for parameter in trained.module.parameters())
-        tracker.log_metrics({NUM_PARAMETERS: num_parameters}, trained.reports[-1].step)
+        tracker.log_metrics({NUM_PARAMETERS: num_parameters(trained.module)}, trained.reports[-1].step)
         if test:
             record_test(tracker, test, trained.reports[-1].step)
         if options.register and isinstance(tracker, MlflowTracker):
@@ -207,9 +208,7 @@ def train_model(
 
     Raises DataError, TrainingDiverged, CheckpointError, or Preempted if any rank is asked to stop.
     """
-    train, validation = stratified_split(dataset.train, config.data.validation_fraction, seed=config.seed)
-    if config.data.num_train is not None:
-        train = stratified_sample(train, config.data.num_train, seed=config.seed)
+    train, validation = training_splits(dataset.train, config.data, seed=config.seed)
     num_classes = len(dataset.class_names)
     spec = ModelSpec.of(config.model, train, num_classes)
     trainer = Trainer(
@@ -245,7 +244,7 @@ def _graceful_stop(record: RunRecord, *, patient: bool) -> Iterator[StopRequest]
                 raise Stopped(signal.SIGTERM) from None  # another rank was asked
             record.wait_for_checkpoint()
             name = record.options.run_name
-            raise Preempted(f"{preempted}; go on with it by: python -m workloads train --resume {name}") from None
+            raise Preempted(f"{preempted}; resume it with: python -m workloads train --resume {name}") from None
 
 
 @contextmanager
@@ -257,8 +256,10 @@ def _with_retry_hint(record: RunRecord) -> Iterator[None]:
         if record.store is None:
             raise
         name = record.options.run_name
-        told = f"Run {name} is trained and its state is kept, but its model could not be registered"
-        raise TrackingError(f"{told}: {error}; try again by: python -m workloads train --resume {name}") from error
+        raise TrackingError(
+            f"Run {name} is trained and its state is saved, but its model could not be registered: {error}; try again "
+            f"with: python -m workloads train --resume {name}"
+        ) from error
 
 
 def _register(

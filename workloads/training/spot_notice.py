@@ -58,7 +58,7 @@ class SpotNotice:
                     )  # fmt: skip
                 has_failed = True
             if self.is_given:
-                logger.warning("this spot machine is going: the run is saved and ends")
+                logger.warning("this spot machine will be interrupted: the run saves its state and stops")
                 return
 
     def _poll(self) -> bool:

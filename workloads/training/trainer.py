@@ -320,7 +320,7 @@ class Trainer:
         stops, slowest_s = self.raise_if_diverged(float(self.stop()), pace_s)
         if stops:
             self.save()
-            raise Preempted(f"The run was asked to end and did so after step {self.step} of {self.total_steps}")
+            raise Preempted(f"The run was asked to stop and did so after step {self.step} of {self.total_steps}")
         self.next_check = self.step + max(1, min(CHECK_EVERY_STEPS, int(CHECK_EVERY_S / max(slowest_s, 1e-9))))
         self.checked_at = (self.step, time.perf_counter())
 

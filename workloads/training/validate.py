@@ -10,21 +10,20 @@ import torch
 from workloads.config import TrainConfig
 from workloads.data.dataset import Dataset, Split
 from workloads.data.datasets import load
-from workloads.data.splits import stratified_sample, stratified_split
+from workloads.data.splits import training_splits
 from workloads.environment import PRICE, PlatformEnvironment
 from workloads.errors import WorkloadError
 from workloads.models.build import ModelSpec
+from workloads.price import SECONDS_PER_HOUR, price_per_hour
 from workloads.ranks import Ranks
 from workloads.tracking.connection import check_server
 from workloads.training.devices import resolve_device, resolve_precision, set_threads
 from workloads.training.flops import measure_training
-from workloads.training.record import price_per_hour
 from workloads.training.trainer import Trainer
 
 TIMED_STEPS = 3
 STATE_VALUES = {"sgd": 1, "adam": 2, "adamw": 2}
 """Values per weight that an optimizer keeps."""
-SECONDS_PER_HOUR = 3600
 FLOAT_BYTES = 4
 
 
@@ -62,9 +61,7 @@ def validate(
     if tracking:
         check_server(environment, can_go_without=True)
     dataset = load(config.data.name, environment, image_size=config.data.image_size)
-    train, validation = stratified_split(dataset.train, config.data.validation_fraction, seed=config.seed)
-    if config.data.num_train is not None:
-        train = stratified_sample(train, config.data.num_train, seed=config.seed)
+    train, validation = training_splits(dataset.train, config.data, seed=config.seed)
     ranks = Ranks()
     device = resolve_device(config.device, ranks)
     set_threads(config.num_threads, ranks)

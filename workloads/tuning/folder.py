@@ -155,7 +155,7 @@ class SearchFolder:
 
 def name_taken(name: str) -> SearchError:
     """Return the error for a new search whose name is taken."""
-    return SearchError(f"Search {name} exists already; go on with it by --resume {name}, or choose another --run-name")
+    return SearchError(f"Search {name} exists already; resume it with --resume {name}, or choose another --run-name")
 
 
 def can_resume(environment: PlatformEnvironment, name: str, config: TrainConfig) -> bool:
@@ -174,14 +174,14 @@ def unfinished(environment: PlatformEnvironment, name: str) -> tuple[SearchFolde
     folder = SearchFolder.of(environment, name)
     if folder is None:
         raise SearchError(
-            f"{CHECKPOINTS} is not set, so no search can go on; set it to the folder or s3:// prefix that holds "
+            f"{CHECKPOINTS} is not set, so no search can be resumed; set it to the folder or s3:// prefix that holds "
             f"searches, or {LOGIN_STEP}"
         )
     identity = folder.identity()
     if identity is None:
         raise SearchError(f"There is no search {name} in {environment.checkpoints}; a search's folder has its name")
     if folder.is_finished:
-        raise SearchError(f"Search {name} reached its end, so there is nothing to go on with; start a new search")
+        raise SearchError(f"Search {name} is finished and cannot be resumed; start a new search")
     return folder, identity
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from workloads.config import TrainConfig
 from workloads.environment import PlatformEnvironment
 from workloads.errors import SearchError
+from workloads.price import SECONDS_PER_HOUR, price_per_hour
 from workloads.ranks import num_cores
-from workloads.training.record import SECONDS_PER_HOUR, price_per_hour
 from workloads.training.validate import validate
 from workloads.tuning.engines import num_local_slots
 from workloads.tuning.halving import expected_epochs

@@ -131,7 +131,7 @@ class SearchRecord:
             try:
                 self._send(trial)
             except TrackingError as error:
-                logger.warning("%s; the search goes on, its record is sent later", error)
+                logger.warning("%s; the search continues, its record is sent later", error)
                 if self._gave_up.wait(TRY_AGAIN_S):
                     return
                 continue

@@ -12,11 +12,11 @@ from workloads.config import TrainConfig
 from workloads.data.datasets import find
 from workloads.environment import PRICE, PlatformEnvironment
 from workloads.errors import Preempted, SearchError, Stopped, TrackingError
+from workloads.price import SECONDS_PER_HOUR, price_per_hour
 from workloads.ray_cluster import check_head
 from workloads.stop_request import StopRequest
 from workloads.tracking.connection import check_server
 from workloads.tracking.tracker import MlflowTracker
-from workloads.training.record import SECONDS_PER_HOUR, price_per_hour
 from workloads.training.run import TrainResult, new_run_name
 from workloads.tuning.engines import open_engine
 from workloads.tuning.folder import SearchFolder, SearchIdentity, name_taken, unfinished
@@ -77,7 +77,7 @@ def search(
             folder.claim(identity)
             work.attempt = folder.begin_attempt()
         else:
-            logger.info("MLP_CHECKPOINTS is not set: the search keeps no state and cannot go on if it is ended")
+            logger.info("MLP_CHECKPOINTS is not set: the search saves no state and cannot be resumed if stopped")
         stack.pop_all()
     return work.run()
 
@@ -88,7 +88,7 @@ def resume(name: str, changes: Mapping[str, Any], environment: PlatformEnvironme
     config, options = identity.train_config, replace(identity.search_options, **dict(changes))
     check(config, options, environment)
     if options.tracking and identity.run_id is None:
-        raise SearchError(f"Search {name} began without a record on a tracking server; go on with it by --no-tracking")
+        raise SearchError(f"Search {name} began without a record on a tracking server; resume it with --no-tracking")
     stored_study = StoredStudy.open(options.storage, folder, name, config.search.space)
     work = _Search(
         name=name, config=config, options=options, environment=environment, folder=folder, stored_study=stored_study
@@ -217,14 +217,14 @@ class _Search:
             if self.folder is None:
                 raise
             raise Preempted(
-                f"The search was asked to end; go on with it by: python -m workloads tune --resume {self.name}"
+                f"The search was asked to stop; resume it with: python -m workloads tune --resume {self.name}"
             ) from None
 
     def _finish(self, study: Study, totals: Totals) -> tuple[Trial, TrainResult | None]:
         """Return the best trial and, once all have ended, the result of retraining; mark the search as finished."""
         retrained = None
         if study.ended_by and not any(trial.results for trial in study.trials):
-            again = f"; go on with more by: python -m workloads tune --resume {self.name}" if self.folder else ""
+            again = f"; run more with: python -m workloads tune --resume {self.name}" if self.folder else ""
             raise SearchError(f"The search came to {study.ended_by} before a trial ended an epoch{again}")
         try:
             best, _ = best_of(study.trials)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from workloads.config import TrainConfig
+from workloads.price import SECONDS_PER_HOUR
 from workloads.tuning.folder import SearchFolder
 from workloads.tuning.halving import Halving
 from workloads.tuning.samplers import TrialSampler
@@ -22,7 +23,6 @@ logger = logging.getLogger(__name__)
 
 MAX_TIMES_LOST = 3
 """Times that a trial's worker may be lost: spot machines go, but a trial may also be what kills them."""
-SECONDS_PER_HOUR = 3600
 
 
 @dataclass(kw_only=True)
@@ -183,7 +183,7 @@ class Study:
             )
             return
         trial.wasted_s += self._unreported_s(number)
-        logger.warning("%s  lost its worker (%s); it goes on with another", trial.name, reason)
+        logger.warning("%s  lost its worker (%s); it continues on another", trial.name, reason)
         trial.state = WAITING
         del self._since[number]
 

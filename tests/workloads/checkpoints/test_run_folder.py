@@ -14,7 +14,7 @@ def test_a_name_is_claimed_once_and_tells_who_did(tmp_path: Path) -> None:
     mine = Identity(run_name="a", config={"seed": 1}, run_id="r", experiment_id="e")
     assert read_identity(store) is None
     claim(store, mine)
-    with pytest.raises(CheckpointError, match="Run a exists already; go on with it by --resume a"):
+    with pytest.raises(CheckpointError, match="Run a exists already; resume it with --resume a"):
         claim(store, Identity(run_name="a", config={}))
     assert read_identity(store) == mine
 

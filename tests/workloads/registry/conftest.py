@@ -21,7 +21,7 @@ def environment(
     """With a history of moves of the test's own, a code version also where there is no git, and quick clocks."""
     monkeypatch.setenv(REGISTRY, str(tmp_path / "registry"))
     monkeypatch.setenv(CODE_VERSION, "release-1")
-    monkeypatch.setattr(speed, "MOST_S", 0.02)
+    monkeypatch.setattr(speed, "MAX_S", 0.02)
     return PlatformEnvironment.read()
 
 
@@ -39,7 +39,7 @@ def trained(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
         for length in (("--set", "epochs=4"), ("--max-steps", "3")):
             invoke("train", "digits", "--set", "num_threads=1", "--no-test", *length)
         shutil.copy(store / "evaluated.db", store / "new.db")
-        patch.setattr(speed, "MOST_S", 0.02)
+        patch.setattr(speed, "MAX_S", 0.02)
         for number in ("1", "2"):
             invoke("evaluate", "--model", MODEL, "--version", number)
     return store

@@ -128,5 +128,5 @@ def test_sigterm_saves_the_step_and_ends_with_the_restart_code(runs: Path, ranks
     state = Checkpoints(FolderStore(runs / "told")).newest()
     assert state is not None
     step = state["step"]
-    go_on = "go on with it by: python -m workloads train --resume told"
-    assert told == [f"workloads: The run was asked to end and did so after step {step} of 600000; {go_on}"]
+    go_on = "resume it with: python -m workloads train --resume told"
+    assert told == [f"workloads: The run was asked to stop and did so after step {step} of 600000; {go_on}"]

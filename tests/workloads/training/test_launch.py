@@ -168,7 +168,7 @@ def test_an_error_of_the_users_is_told_in_its_own_words(tmp_path: Path) -> None:
 
 def test_a_fault_without_a_report_points_at_the_output_above(tmp_path: Path) -> None:
     assert (
-        failure_message({0: failure(tmp_path, 0, exitcode=3)}) == "Rank 0 ended with exit code 3; what it said is above"
+        failure_message({0: failure(tmp_path, 0, exitcode=3)}) == "Rank 0 ended with exit code 3; its output is above"
     )
 
 

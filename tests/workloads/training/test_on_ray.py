@@ -105,7 +105,7 @@ def test_a_node_that_is_drained_is_left_in_order_and_the_run_goes_on_elsewhere(
     train(cluster, runs, progress)
     progress.thread.join()
     assert seen
-    assert "a node of the run is going; its ranks are placed anew" in caplog.text
+    assert "a node of the run is being terminated; its ranks are placed again" in caplog.text
     assert final_weights(runs / "moved").equal(final_weights(whole))
 
 
@@ -135,7 +135,7 @@ def test_a_driver_that_is_asked_to_end_has_the_step_saved_and_goes_on_later_unde
     wait_for_step(runs / "moved", STEP, process)
     process.send_signal(signal.SIGTERM)
     stderr = finish(process, exit_code=75)
-    assert "go on with it by: python -m workloads train --resume moved" in stderr
+    assert "resume it with: python -m workloads train --resume moved" in stderr
     finish(start("--resume", "moved", "--ranks", "2"))
     assert final_weights(runs / "moved").equal(final_weights(whole))
 

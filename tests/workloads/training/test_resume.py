@@ -192,7 +192,7 @@ def test_a_run_that_reached_its_end_leaves_its_result_and_cannot_go_on(
 ) -> None:
     run_alone(digits_config(SMALL), options(), kept_in)
     assert (tmp_path / "runs" / "a" / "result.json").is_file()
-    with pytest.raises(CheckpointError, match="Run a exists already; go on with it by --resume a"):
+    with pytest.raises(CheckpointError, match="Run a exists already; resume it with --resume a"):
         preflight(digits_config(SMALL), options(), kept_in, num_ranks=1)
 
 

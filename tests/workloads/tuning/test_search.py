@@ -73,7 +73,7 @@ def test_a_search_leaves_a_nested_run_for_each_trial_and_goes_on_after_a_failed_
     )
     kept = {file.path for file in client.list_artifacts(result["run_id"], "search")}
     assert {"search/trials.json", "search/history.png", "search/pareto.png"} <= kept
-    with pytest.raises(SearchError, match="reached its end"):
+    with pytest.raises(SearchError, match="is finished"):
         tune("--resume", result["name"])
 
 

@@ -77,7 +77,7 @@ def test_all_that_is_wrong_with_a_search_is_told_at_once() -> None:
         (("digits", "--preset", "fast"), "--preset is fast; it must be one of quick, standard, extensive"),
         (("--resume", "none"), "There is no search none in"),
         (("--resume", "none", "--set", "search.space.optim.lr={choice: [1]}"), "its space and epochs too; leave out"),
-        (("digits", "--resume", "none"), "Search none goes on as it was begun"),
+        (("digits", "--resume", "none"), "Search none is resumed as it was begun"),
         (("digits", "--storage", "sqlite:///study.db"), "it must be postgresql://… or the path of a journal file"),
         (("digits", "--storage", "postgresql://u:secret@127.0.0.1:1/d"), "Storage postgresql://u:***@127.0.0.1:1/d"),
         (("digits", "--budget-usd", "0"), "--budget-usd is 0; it must be above 0"),

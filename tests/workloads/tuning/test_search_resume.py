@@ -70,7 +70,7 @@ def test_a_job_that_is_submitted_again_goes_on_with_its_search(
     assert [trial["state"] for trial in result["trials"]] == ["complete", "complete"]
     assert len(list(searches.glob("tune-x7k2d/attempts/*"))) == 3
     monkeypatch.setenv(JOB_CLUSTER, "tune-x7k2d-ccccc")
-    with pytest.raises(SearchError, match="Search tune-x7k2d reached its end"):
+    with pytest.raises(SearchError, match="Search tune-x7k2d is finished"):
         tune(*search, "100")
     client = connect(environment)
     experiment = client.get_experiment_by_name("digits")
@@ -139,7 +139,7 @@ def test_a_search_that_is_asked_to_end_closes_its_record_and_goes_on_with_the_sa
         "--set",
         "search.grace_epochs=12",
     )
-    with pytest.raises(Preempted, match="go on with it by: python -m workloads tune --resume ended"):
+    with pytest.raises(Preempted, match="resume it with: python -m workloads tune --resume ended"):
         tune(*search, *epochs)
     thread.join()
     client = connect(environment)

@@ -201,7 +201,7 @@ def test_a_folder_has_one_search_and_one_process_that_works_on_it(tmp_path: Path
     one = folder(tmp_path)
     identity = SearchIdentity(name="search", config={}, options={})
     one.claim(identity)
-    with pytest.raises(SearchError, match="Search search exists already; go on with it by --resume search"):
+    with pytest.raises(SearchError, match="Search search exists already; resume it with --resume search"):
         folder(tmp_path).claim(identity)
     assert one.begin_attempt() == 1
     parent = psutil.Process().parent()
@@ -235,7 +235,7 @@ def test_a_search_that_is_not_there_or_damaged_cannot_go_on(tmp_path: Path, cont
 def test_a_search_that_reached_its_end_or_has_no_place_does_not_go_on(tmp_path: Path) -> None:
     folder(tmp_path).claim(SearchIdentity(name="search", config={}, options={}))
     folder(tmp_path).finish({})
-    with pytest.raises(SearchError, match="Search search reached its end"):
+    with pytest.raises(SearchError, match="Search search is finished"):
         unfinished(PlatformEnvironment(checkpoints=str(tmp_path)), "search")
     with pytest.raises(SearchError, match="MLP_CHECKPOINTS is not set"):
         unfinished(PlatformEnvironment(), "search")
