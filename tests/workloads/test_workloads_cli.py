@@ -59,7 +59,7 @@ def test_to_go_on_with_a_run_where_no_place_for_runs_is_named_is_one_line(enviro
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--ranks", "0"], "ranks is 0; it must be at least 1 and at most global_batch_size, 64"),
         (["--ranks", "65"], "ranks is 65; it must be at least 1"),
@@ -69,10 +69,10 @@ def test_to_go_on_with_a_run_where_no_place_for_runs_is_named_is_one_line(enviro
         (["--max-steps", "0"], "max_steps: must be a whole number at least 1"),
     ],
 )
-def test_a_run_that_could_not_go_well_is_refused_before_it_starts(arguments: list[str], told: str) -> None:
+def test_a_run_that_could_not_go_well_is_refused_before_it_starts(arguments: list[str], message: str) -> None:
     with pytest.raises(WorkloadError) as raised:
         CliRunner().invoke(app, ["train", "digits", "--no-tracking", *arguments], catch_exceptions=False)
-    assert told in str(raised.value)
+    assert message in str(raised.value)
 
 
 def test_the_printed_config_is_the_one_that_the_run_would_have() -> None:

@@ -163,19 +163,19 @@ def test_a_thousand_random_moves_replay_to_the_aliases_that_they_left(
     history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("os.fsync", lambda descriptor: None)  # there will be no power failure in between
-    draw = random.Random(5)  # noqa: S311  a test's own draws
+    rng = random.Random(5)  # noqa: S311  a test's own draws
     aliases = Aliases(set(range(1, 21)))
     stack: list[int] = []  # a second account of what should be, kept by the plainest means
     ever_served: set[int] = set()
     for _ in range(1000):
-        kind = draw.choice(["promote", "promote", "rollback", "staging", "train"])
+        kind = rng.choice(["promote", "promote", "rollback", "staging", "train"])
         if kind == "train":
             aliases.held[STAGING] = max(aliases.existing) + 1
             aliases.existing.add(aliases.held[STAGING])
         elif kind == "staging":
-            add(history, draw.choice(sorted(aliases.existing)), alias=STAGING, from_version=aliases.held.get(STAGING))
+            add(history, rng.choice(sorted(aliases.existing)), alias=STAGING, from_version=aliases.held.get(STAGING))
         elif kind == "promote":
-            number = draw.choice([n for n in sorted(aliases.existing) if n != (stack or [0])[-1]])
+            number = rng.choice([n for n in sorted(aliases.existing) if n != (stack or [0])[-1]])
             add(history, number, from_version=(stack or [None])[-1])  # type: ignore[list-item]
             stack.append(number)
         elif (target := replay(history.moves()).before(aliases.existing)) is not None:
@@ -183,7 +183,7 @@ def test_a_thousand_random_moves_replay_to_the_aliases_that_they_left(
             stack.pop()
             assert stack[-1] == target
         ever_served |= set(stack[-1:])
-        if draw.random() < 0.7:  # else the process ends before it sets an alias
+        if rng.random() < 0.7:  # else the process ends before it sets an alias
             repair(aliases.client, "m", history)
     add(history, replay(history.moves()).before(aliases.existing) or 0, ROLLBACK, from_version=stack.pop())
     repair(aliases.client, "m", history)

@@ -53,7 +53,7 @@ def test_two_ranks_train_bit_for_bit_the_model_that_one_process_does_in_the_same
         stdout, stderr = process.communicate(timeout=TIMEOUT_S)
         assert process.returncode == 0, stderr
         assert re.fullmatch(r"test accuracy 0\.\d{4}", stdout.splitlines()[-1])
-        assert len(re.findall("^epoch ", stderr, re.MULTILINE)) == 3  # told once, not by every rank
+        assert len(re.findall("^epoch ", stderr, re.MULTILINE)) == 3  # printed once, not by every rank
     client = connect(environment)
     one, two = final_weights(client, "one"), final_weights(client, "two")
     assert one.keys() == two.keys()
@@ -74,14 +74,14 @@ def test_when_a_process_of_the_run_is_ended_all_end_and_the_record_says_so(
     os.kill(*((rank_1.pid, signal.SIGKILL) if victim == "rank 1" else (launcher.pid, signal.SIGTERM)))
     _, stderr = launcher.communicate(timeout=TIMEOUT_S)
 
-    told = [line for line in stderr.splitlines() if not line.startswith("epoch")]
+    messages = [line for line in stderr.splitlines() if not line.startswith("epoch")]
     if victim == "rank 1":
         assert launcher.returncode == 1
-        assert len(told) == 1
-        assert told[0].startswith(f"workloads: Rank 1 (process {rank_1.pid}) was killed by SIGKILL")
+        assert len(messages) == 1
+        assert messages[0].startswith(f"workloads: Rank 1 (process {rank_1.pid}) was killed by SIGKILL")
     else:
         assert launcher.returncode == 128 + signal.SIGTERM
-        assert told == ["workloads: ended by SIGTERM"]
+        assert messages == ["workloads: ended by SIGTERM"]
     assert not [rank for rank in ranks if alive(rank)]
     client = connect(environment)
     experiment = client.get_experiment_by_name("digits")

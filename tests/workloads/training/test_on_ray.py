@@ -97,8 +97,8 @@ def test_a_node_that_is_drained_is_left_in_order_and_the_run_goes_on_elsewhere(
         deadline_ms = int((time.time() + 60) * 1000)
         reason = vars(autoscaler_pb2)["DrainNodeReason"].Value("DRAIN_NODE_REASON_PREEMPTION")
         gcs: Any = vars(_raylet)["GcsClient"](address=cluster.address)  # what `ray drain-node` uses
-        taken, said = gcs.drain_node(node, reason, "spot", deadline_ms)
-        assert taken, said
+        taken, message = gcs.drain_node(node, reason, "spot", deadline_ms)
+        assert taken, message
         seen.append(1)
 
     progress = Then(STEP, drain)
@@ -155,15 +155,15 @@ def test_the_fault_that_a_rank_had_of_itself_is_told_and_not_that_others_lost_it
 
 
 def test_a_rank_whose_process_is_gone_can_be_placed_anew() -> None:
-    told = root_failure({0: RankLost("Rank 0 lost another rank"), 1: RayActorError()})
-    assert isinstance(told, RankLost)
-    assert str(told).startswith("Rank 1 is gone: ")
+    error = root_failure({0: RankLost("Rank 0 lost another rank"), 1: RayActorError()})
+    assert isinstance(error, RankLost)
+    assert str(error).startswith("Rank 1 is gone: ")
 
 
 def test_an_error_that_nobody_foresaw_is_named_with_its_rank() -> None:
-    told = root_failure({1: ZeroDivisionError("division by zero")})
-    assert type(told) is WorkloadError
-    assert str(told) == "Rank 1 failed with ZeroDivisionError: division by zero"
+    error = root_failure({1: ZeroDivisionError("division by zero")})
+    assert type(error) is WorkloadError
+    assert str(error) == "Rank 1 failed with ZeroDivisionError: division by zero"
 
 
 def test_without_a_head_at_its_address_the_run_does_not_start() -> None:

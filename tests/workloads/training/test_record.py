@@ -249,8 +249,8 @@ def test_a_server_that_stays_away_leaves_a_trained_run_whose_record_is_sent_by_a
     front.mode = UP
     monkeypatch.setenv(TRACKING_URI, front.uri)
     monkeypatch.setenv(CHECKPOINTS, str(kept_in.checkpoints))
-    said = CliRunner().invoke(app, ["tracking", "send", "a"], catch_exceptions=False).stdout
-    assert said.startswith("sent ")
+    output = CliRunner().invoke(app, ["tracking", "send", "a"], catch_exceptions=False).stdout
+    assert output.startswith("sent ")
     assert steps_of(database, "val/accuracy") == STEPS
     assert the_run(database).info.status == "FINISHED"
     assert "test/accuracy" in the_run(database).data.metrics
@@ -262,7 +262,9 @@ def test_a_model_that_could_not_be_registered_is_by_a_resume_and_not_trained_aga
 ) -> None:
     config = digits_config(SMALL | {"tracking.wait_s": 0.1})
     behind = replace(kept_in, tracking_uri=front.uri)
-    with pytest.raises(TrackingError, match=r"a is trained .* not be registered: .*by: python -m workloads train --re"):
+    with pytest.raises(
+        TrackingError, match=r"a is trained .* not be registered: .*with: python -m workloads train --re"
+    ):
         train(config, behind, lambda report: front.shut(DOWN), register=True)
     front.mode = UP
     epochs: list[EpochReport] = []
@@ -306,18 +308,18 @@ def test_what_a_run_in_s3_could_not_send_waits_there(
 
 
 @pytest.mark.parametrize(
-    ("run_name", "told"),
+    ("run_name", "message"),
     [
         pytest.param("b", "There is no run b in ", id="name"),
         pytest.param("config.yaml", r"config.yaml is not the record of a run", id="file"),
     ],
 )
 def test_a_record_that_is_not_there_is_named(
-    kept_in: PlatformEnvironment, monkeypatch: pytest.MonkeyPatch, run_name: str, told: str
+    kept_in: PlatformEnvironment, monkeypatch: pytest.MonkeyPatch, run_name: str, message: str
 ) -> None:
     Path("config.yaml").write_text("seed: 0")
     monkeypatch.setenv(CHECKPOINTS, str(kept_in.checkpoints))
-    with pytest.raises(WorkloadError, match=told):
+    with pytest.raises(WorkloadError, match=message):
         CliRunner().invoke(app, ["tracking", "send", run_name], catch_exceptions=False)
 
 

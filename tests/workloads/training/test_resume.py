@@ -251,5 +251,5 @@ def test_without_a_place_for_checkpoints_a_signal_ends_the_run_as_ever(
 def test_a_run_without_a_record_goes_on_without_one(digits_config: ConfigBuilder, kept_in: PlatformEnvironment) -> None:
     with pytest.raises(Killed):
         run_alone(digits_config(SMALL), options(tracking=False), kept_in, die_after(2))
-    with pytest.raises(WorkloadError, match=r"Run a began without a record .* by --no-tracking"):
+    with pytest.raises(WorkloadError, match=r"Run a began without a record .* with --no-tracking"):
         run_alone(digits_config(SMALL), options(resume=True), kept_in)

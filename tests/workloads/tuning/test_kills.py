@@ -33,13 +33,13 @@ CONFIG = {
     "search.reduction_factor": 2,
 }
 LOG = Path("search.log")
-"""What the searches of a test tell; the working directory is the test's own."""
+"""Log of the searches of a test; the working directory is the test's own."""
 EPOCH_LINE = re.compile(rf"(trial-\d+)  epoch (\d+)/{NUM_EPOCHS} ")
 
 
 @pytest.fixture
 def searches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The place for searches, which the processes started here are told of."""
+    """The folder of searches, set in the environment of the processes started here."""
     monkeypatch.setenv(CHECKPOINTS, str(tmp_path / "runs"))
     return tmp_path / "runs"
 
@@ -57,9 +57,9 @@ def begin(engine: str, name: str) -> subprocess.Popen[str]:
 
 
 def mark_finished(process: subprocess.Popen[str]) -> dict[str, Any]:
-    told, _ = process.communicate(timeout=TIMEOUT_S)
+    stdout, _ = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0
-    answer: dict[str, Any] = json.loads(told)
+    answer: dict[str, Any] = json.loads(stdout)
     return answer
 
 
@@ -117,10 +117,10 @@ def test_a_search_whose_driver_is_killed_twice_runs_no_trial_again_and_loses_an_
     assert parent.data.metrics["search/seconds"] == pytest.approx(trained)
 
     # Each kill costs two trials an epoch at most: one in the midst, or one reported whose state was not yet kept.
-    told = EPOCH_LINE.findall(LOG.read_text())
+    epochs_logged = EPOCH_LINE.findall(LOG.read_text())
     num_epochs = sum(trial["epochs"] for trial in result["trials"])
-    assert len(set(told)) == num_epochs
-    assert len(told) - len(set(told)) <= 2 * 2
+    assert len(set(epochs_logged)) == num_epochs
+    assert len(epochs_logged) - len(set(epochs_logged)) <= 2 * 2
     assert num_epochs + 2 * 2 <= 1.05 * num_epochs
 
 

@@ -104,8 +104,8 @@ def test_the_best_is_trained_as_long_as_a_run_is_and_the_study_is_kept_for_optun
     for trial, ours in zip(kept.trials, result["trials"], strict=True):
         assert len(trial.intermediate_values) == ours["epochs"]
         assert trial.value == ours["val_accuracy"]
-        told = {"trial": ours["name"], "seconds": ours["seconds"], "error": ours["error"]}
-        assert trial.user_attrs == {key: value for key, value in told.items() if value is not None}
+        attributes = {"trial": ours["name"], "seconds": ours["seconds"], "error": ours["error"]}
+        assert trial.user_attrs == {key: value for key, value in attributes.items() if value is not None}
     assert any("not finite at step" in trial.user_attrs.get("error", "") for trial in kept.trials)
 
 
@@ -116,7 +116,7 @@ def test_a_search_that_was_killed_after_the_best_was_trained_tells_of_that_run_a
     retrained = tune(*search, "--retrain", *SMALL, "--set", "epochs=1")["retrained"]
     (searches / "best" / "result.json").unlink()  # what is written last
     kept = {path: path.stat().st_mtime_ns for path in (searches / "best-best").rglob("*")}
-    told = CliRunner().invoke(app, ["tune", "--resume", "best"], catch_exceptions=False).stdout.splitlines()
-    assert told[-2:] == ["trained with it: version -", f"test accuracy {retrained['test_accuracy']:.4f}"]
+    lines = CliRunner().invoke(app, ["tune", "--resume", "best"], catch_exceptions=False).stdout.splitlines()
+    assert lines[-2:] == ["trained with it: version -", f"test accuracy {retrained['test_accuracy']:.4f}"]
     assert {path: path.stat().st_mtime_ns for path in (searches / "best-best").rglob("*")} == kept
     assert (searches / "best" / "result.json").is_file()

@@ -56,7 +56,7 @@ def test_all_that_is_wrong_with_a_search_is_told_at_once() -> None:
     config = load_config("digits", {"search": {"grace_epochs": 3}, "epochs": 2})
     with pytest.raises(SearchError) as raised:
         check(config, options, PlatformEnvironment())
-    for told in (
+    for message in (
         "--engine is hyperopt; it must be one of ray, optuna",
         "--sampler is grid; it must be one of random, tpe",
         "--num-samples is 0; it must be at least 1",
@@ -67,11 +67,11 @@ def test_all_that_is_wrong_with_a_search_is_told_at_once() -> None:
         "there is no search space; add search.space",
         "search.grace_epochs is 3 and a trial has 2 epochs",
     ):
-        assert told in str(raised.value)
+        assert message in str(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ((), "Name a CONFIG, one of "),
         (("digits", "--preset", "fast"), "--preset is fast; it must be one of quick, standard, extensive"),
@@ -86,21 +86,21 @@ def test_all_that_is_wrong_with_a_search_is_told_at_once() -> None:
     ],
 )  # fmt: skip
 def test_a_search_that_cannot_begin_or_go_on_is_refused_and_leaves_nothing(
-    environment: PlatformEnvironment, searches: Path, arguments: tuple[str, ...], told: str
+    environment: PlatformEnvironment, searches: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     with pytest.raises(WorkloadError) as raised:
         tune(*arguments, "--engine", "optuna")
-    assert told in str(raised.value)
+    assert message in str(raised.value)
     assert "secret" not in str(raised.value)
     assert connect(environment).get_experiment_by_name("digits") is None
     assert not list(searches.glob("**/*"))
 
 
 def test_the_help_says_how_many_trials_and_epochs_a_preset_has() -> None:
-    said = " ".join(CliRunner().invoke(app, ["tune", "--help"]).stdout.split())
+    help_text = " ".join(CliRunner().invoke(app, ["tune", "--help"]).stdout.split())
     (trials, epochs), *others = PRESETS.values()
-    others_said = ", ".join(f"{name} ({n} of {e})" for name, (n, e) in zip(list(PRESETS)[1:], others, strict=True))
-    assert f"{next(iter(PRESETS))} ({trials} trials of {epochs} epochs), {others_said}" in said
+    other_presets = ", ".join(f"{name} ({n} of {e})" for name, (n, e) in zip(list(PRESETS)[1:], others, strict=True))
+    assert f"{next(iter(PRESETS))} ({trials} trials of {epochs} epochs), {other_presets}" in help_text
 
 
 def test_a_dry_run_tells_time_and_price_and_refuses_what_is_above_the_budget(

@@ -66,7 +66,7 @@ def ended(number: int, params: dict[str, object], value: float, state: str) -> T
 
 
 @pytest.mark.parametrize(
-    ("key", "found", "told"),
+    ("key", "found", "message"),
     [
         ("optim.lr", {"loguniform": [0, 1]}, "loguniform takes two numbers, 0 < low < high"),
         ("optim.lr", {"uniform": [1, 0.5]}, "uniform takes two numbers, low < high"),
@@ -84,11 +84,11 @@ def ended(number: int, params: dict[str, object], value: float, state: str) -> T
         ("optim.lr", {"uniform": [0.1, 0.2], "when": {"model.norm": ["sgd"]}}, "must be one of batch, group"),
     ],
 )
-def test_a_fault_in_a_space_names_its_key_and_what_is_allowed(key: str, found: object, told: str) -> None:
+def test_a_fault_in_a_space_names_its_key_and_what_is_allowed(key: str, found: object, message: str) -> None:
     with pytest.raises(ConfigError) as raised:
         config({"model.norm": {"choice": ["batch", "group"]}, key: found})
     assert f"search.space.{key}" in str(raised.value)
-    assert told in str(raised.value)
+    assert message in str(raised.value)
 
 
 def test_all_faults_of_a_space_are_told_at_once() -> None:
