@@ -73,7 +73,7 @@ def process_group(ranks: Ranks, device: torch.device, timeout_s: float) -> Itera
         return
     import torch.distributed as dist
 
-    if dist.is_initialized():  # by Ray Train, which parts them too
+    if dist.is_initialized():  # by Ray Train, which destroys it too
         yield
         gc.collect()
         return
@@ -123,7 +123,7 @@ def _store(ranks: Ranks, timeout_s: float) -> Store | None:
     from torch._C._distributed_c10d import FileStore, TCPStore
 
     if ranks.store_file:
-        # A file of their own each time they are started: the last one's may hold what was left in it.
+        # A new file for each restart: the previous one may hold stale keys.
         return FileStore(f"{ranks.store_file}-{ranks.restarts}", ranks.world_size)
     if ranks.store_address:
         host, _, port = ranks.store_address.rpartition(":")

@@ -26,7 +26,7 @@ class StopRequest:
     def __init__(self, *, patient: bool = False) -> None:
         self.signal_number: int | None = None
         self._patient = patient
-        # Only the main thread may set handlers; elsewhere nothing is noted and nothing need be put back.
+        # Only the main thread may set handlers; elsewhere no signal is recorded.
         self._previous = (
             {number: signal.getsignal(number) for number in SIGNALS}
             if threading.current_thread() is threading.main_thread()

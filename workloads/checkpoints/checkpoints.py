@@ -124,7 +124,7 @@ class Checkpoints:
         for name in self._manifest_names():
             try:
                 manifests.append(self._manifest(name))
-            except CheckpointError:  # damaged: `newest` tells of it when it matters
+            except CheckpointError:  # damaged: `newest` warns when it matters
                 continue
         manifests.sort(key=lambda one: one.step)
         kept = {one.step for one in manifests[-self.keep_last :]}

@@ -29,7 +29,7 @@ def print_table(header: list[str], rows: list[list[str]]) -> None:
     table = Table(*header, box=box.SIMPLE)
     for row in rows:
         table.add_row(*row)
-    # Where nobody looks, lines are not to be broken.
+    # Lines that a program reads are not wrapped.
     Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL).print(table)
 
 

@@ -138,7 +138,7 @@ def registry_promote(
     if to not in PROMOTABLE:
         raise WorkloadError(f"--to is {to}; it must be one of {', '.join(PROMOTABLE)}")
     if force and not why.strip():
-        raise WorkloadError("--force overrules the gate; say why by --why TEXT")
+        raise WorkloadError("--force overrules the gate; give the reason by --why TEXT")
     if dry_run and (force or or_keep):
         raise WorkloadError("--dry-run changes nothing; --force and --or-keep do not go with it")
     from workloads.registry.moves import this_user

@@ -80,7 +80,7 @@ def train(
         else:
             shown = (reporter.on_epoch, reporter.on_step) if here.is_first else ()
             result = run(resolved, options, environment, here, *shown)
-    if result is None:  # not rank 0
+    if result is None:  # another rank than 0
         return
     if as_json:
         typer.echo(json.dumps(asdict(result)))

@@ -21,7 +21,9 @@ def batches(
     """
     if not samples:
         return
-    here = torch.split(torch.cat(list(samples)).to(device), [len(each) for each in samples])  # one copy, not one a step
+    here = torch.split(
+        torch.cat(list(samples)).to(device), [len(each) for each in samples]
+    )  # one copy instead of one per step
     if isinstance(split.images, FolderImages):
         loaded = split.images.batches(samples, num_workers=num_workers, pin_memory=device.type == "cuda")
         for at, images in zip(here, loaded, strict=True):

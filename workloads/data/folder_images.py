@@ -56,7 +56,7 @@ class FolderImages:
             prefetch_factor=PREFETCHED_BATCHES if num_workers else None,
             pin_memory=pin_memory,
             collate_fn=_stack,
-            # Not a copy of this process, whose threads and GPU a copy cannot use.
+            # A forked copy of this process could use neither its threads nor its GPU.
             multiprocessing_context="forkserver" if num_workers else None,
             generator=torch.Generator(),  # else it draws from the global one
         )

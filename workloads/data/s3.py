@@ -50,7 +50,7 @@ def copy(url: str, folder: Path) -> None:
         except OSError:
             if not folder.is_dir():
                 raise
-            # Another process was quicker, or what is there is not whole: the files replace those.
+            # Another process was faster, or the folder is incomplete: replace its files.
             for key, path in targets.items():
                 target = folder / key.removeprefix(prefix)
                 target.parent.mkdir(parents=True, exist_ok=True)

@@ -60,7 +60,7 @@ def repair(client: MlflowClient, model_name: str, history: History) -> dict[str,
         try:
             _set(client, model_name, changes)
         except TrackingError:
-            # MLflow refuses one of two that give the same new alias at once; then the other has done it by now.
+            # Of two that set the same new alias concurrently, MLflow refuses one; then the other has set it by now.
             if drift(client, model_name, history) == changes:
                 raise
             continue

@@ -117,7 +117,7 @@ class History:
         """Write the move as the one after number `after`; raise RegistryError if another came first."""
         move = replace(move, seq=after + 1)
         data = json.dumps(asdict(move), indent=2).encode()
-        # S3's client asks again after a lost answer and is then refused, by what it wrote itself.
+        # S3's client retries after a lost response and is then refused because of its own write.
         if not self._store.write_new(_name(move.seq), data) and self._read(move.seq) != data:
             first = self.moves()[after:]
             reason = f"{first[0]} came first" if first else "another move was being made"

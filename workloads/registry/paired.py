@@ -101,7 +101,7 @@ def score(
     constant = c * difference * (1 - difference)
     second = (np.sqrt(np.maximum(linear**2 + 8 * n * constant, 0)) - linear) / (4 * n)
     variance = n * (2 * second + difference * (1 - difference))
-    # Below a billionth of an image it is what rounding left of none.
+    # Below a billionth of an image it is rounding error.
     deviation = np.sqrt(np.where(variance > 1e-9, variance, np.inf))
     deviations: NDArray[np.float64] = (b - c - n * difference + correction) / deviation
     return deviations

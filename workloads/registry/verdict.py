@@ -75,7 +75,7 @@ def evaluate_gate(
     """
     dataset = version.load_dataset(environment)
     if rules.margin is None and rules.slice_margin is None:
-        production = None  # no rule looks at it
+        production = None  # no rule compares with it
     evaluation, incumbent = _evaluate_both(client, version, production, dataset)
     evidence = Evidence(
         class_names=dataset.class_names,

@@ -63,7 +63,7 @@ class BackgroundTracker(MlflowTracker):
         self._thread = threading.Thread(target=self._run, name="tracking", daemon=True)
 
     def __enter__(self) -> Self:
-        if self.spool.num_unsent():  # it may hold how the process before ended
+        if self.spool.num_unsent():  # it may hold the status of an earlier process
             self.spool.add_status("RUNNING", _now_ms())
         self._thread.start()
         return self
@@ -129,7 +129,7 @@ class BackgroundTracker(MlflowTracker):
             if batch.end == self.spool.offset:
                 return False
             send_batch(self.client, self.run_id, batch)
-        except Exception as error:  # noqa: BLE001  whatever MLflow raises, training goes on
+        except Exception as error:  # noqa: BLE001  training continues whatever MLflow raises
             if not self._failures:
                 logger.warning("%s; the run continues, its record is in %s and is sent later", error, self.spool.path)
             self._failures += 1

@@ -42,7 +42,7 @@ class RunMetrics(Collector):
 
     def set(self, values: dict[str, float]) -> None:
         """Set `values`, by the names of `METRICS`."""
-        # Put in place as a whole: a request that is being answered reads the old ones.
+        # Replaced as a whole: a concurrent request reads the old values.
         self._values = self._values | values
 
     def collect(self) -> Iterable[Metric]:

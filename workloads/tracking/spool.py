@@ -186,5 +186,5 @@ def _write_offset(path: Path, offset: int) -> None:
     try:
         temporary.write_text(str(offset), encoding="ascii")
         temporary.replace(_offset_file(path))
-    except OSError as error:  # then the next process sends what the server has, which does no harm
+    except OSError as error:  # the next process then sends some lines again, which is harmless
         logger.info("%s: %s", temporary, error.strerror)

@@ -35,7 +35,7 @@ def open_spool(store: Store | None, *, run_id: str, run_name: str) -> Iterator[S
     folder.mkdir(exist_ok=True)
     path = folder / FILE
     kept = store.read(FILE) if store else None
-    if kept:  # to what a process left that was killed here, even where that is the same: it is sent once
+    if kept:  # appended to what a killed process left here; the server stores duplicates once
         with path.open("ab") as file:
             file.write(b"\n" + kept if file.tell() else kept)
     spool = Spool(path, run_id=run_id, run_name=run_name)

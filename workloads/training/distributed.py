@@ -69,7 +69,7 @@ class DistributedModel:
         def chosen(state: Any, bucket: GradBucket) -> torch.futures.Future[Tensor]:
             return plain_hook(None, bucket) if self.is_warm_up else hook(state, bucket)
 
-        chosen.__annotations__ = {"bucket": GradBucket, "return": torch.futures.Future[Tensor]}  # DDP looks
+        chosen.__annotations__ = {"bucket": GradBucket, "return": torch.futures.Future[Tensor]}  # DDP checks them
         return chosen
 
     def state(self) -> dict[str, Any] | None:
@@ -83,7 +83,7 @@ class DistributedModel:
             "iter": self.power_sgd.iter,
             "ps": dict(self.power_sgd.p_memory_dict),
             "qs": dict(self.power_sgd.q_memory_dict),
-            # What compression lost is of each rank's own gradients.
+            # Compression errors differ by rank.
             "errors": {bucket: _gathered(error) for bucket, error in sorted(self.power_sgd.error_dict.items())},
         }
 

@@ -81,7 +81,7 @@ class Gradients:
                     micro_batch = slice(first, first + size)
                     loss += self._backward_micro_batch(images[micro_batch], targets[micro_batch], weight)
         except torch.OutOfMemoryError:
-            # Left before the next attempt: the traceback holds on to what filled the memory.
+            # Leave the handler before the next attempt: the traceback refers to the tensors that fill the memory.
             pass
         else:
             return loss

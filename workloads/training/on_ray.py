@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 POLL_EVERY_S = 0.5
 """Interval in seconds at which the driver polls for the ranks' reports and for its own stop signals."""
 SETTINGS = {
-    "RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "1",  # of the seconds' notice that a pod has, five would be many
+    "RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "1",  # Ray's default of 5 s is long against a pod's notice
     "RAY_TRAIN_METRICS_ENABLED": "0",  # ours are served by rank 0
 }
 
@@ -122,15 +122,15 @@ def _attempt(
     use_gpu = _uses_gpu(config, num_ranks)
     _warn_if_too_small(num_ranks, use_gpu=use_gpu)
     queues = Queues(reports=Queue(actor_options={"num_cpus": 0}), stop_requests=Queue(actor_options={"num_cpus": 0}))
-    # The environment holds logins: in the function, Ray shows it to nobody; in its config it would.
+    # The environment holds logins: Ray shows the training config in its dashboard, but not the function.
     job = _Job(config=config, options=options, environment=environment, restarts=restarts, queues=queues)
     with tempfile.TemporaryDirectory(prefix="workloads-ray-") as folder, ThreadPoolExecutor(1) as thread:
         trainer = TorchTrainer(
-            cast("Callable[[], None]", job.train),  # what rank 0 gives is its result's `return_value`
+            cast("Callable[[], None]", job.train),  # rank 0's result is the trainer's `return_value`
             torch_config=TorchConfig(timeout_s=int(config.timeout_s)),
             scaling_config=ScalingConfig(num_workers=num_ranks, use_gpu=use_gpu),
             run_config=RunConfig(
-                name=f"{options.run_name}-{secrets.token_hex(2)}",  # Ray goes on with a name that it knows
+                name=f"{options.run_name}-{secrets.token_hex(2)}",  # Ray resumes a name that it knows
                 storage_path=folder,
                 failure_config=FailureConfig(max_failures=0, max_preemption_failures=0),
             ),
@@ -189,7 +189,7 @@ def root_failure(failures: Mapping[int, Exception]) -> WorkloadError:
         if isinstance(failure, WorkloadError) and not isinstance(failure, RankLost):
             return failure
     for rank, failure in sorted(failures.items()):
-        died = getattr(failure, "health_check_failure", failure)  # what Ray wraps the end of a process in
+        died = getattr(failure, "health_check_failure", failure)  # Ray's wrapper of a process's end
         if isinstance(died, RayActorError):
             return RankLost(f"Rank {rank} is gone: {first_line(died)}")
     rank, failure = min(failures.items())
@@ -241,7 +241,7 @@ class _Job:
         with _logs_to(reports, level=logging.INFO if ranks.is_first else logging.WARNING):
             try:
                 return run(self.config, self.options, self.environment, ranks, on_epoch, on_step, is_stop_requested)
-            except Preempted as preempted:  # given back, so that Ray lets every rank end by itself
+            except Preempted as preempted:  # returned, so that Ray lets every rank end by itself
                 return StoppedEarly(str(preempted))
             except Stopped:
                 return StoppedEarly(None)

@@ -241,7 +241,7 @@ def _graceful_stop(record: RunRecord, *, patient: bool) -> Iterator[StopRequest]
         except Preempted as preempted:
             if record.store is None:
                 stop.raise_if_requested()
-                raise Stopped(signal.SIGTERM) from None  # another rank was asked
+                raise Stopped(signal.SIGTERM) from None  # another rank was asked to stop
             record.wait_for_checkpoint()
             name = record.options.run_name
             raise Preempted(f"{preempted}; resume it with: python -m workloads train --resume {name}") from None

@@ -167,7 +167,7 @@ class Trainer:
         was not; the other finds out which micro-batch fits the memory, while no rank waits for another.
         """
         self.module.train()
-        [(images, targets, weight)] = self.train_loader.steps(self.epoch, 0, 1)  # which has as many images as any
+        [(images, targets, weight)] = self.train_loader.steps(self.epoch, 0, 1)  # the first batch is of full size
         model.is_warm_up = True
         self.gradients.backward(images[:2], targets[:2], weight=weight, seed=0)
         self.gradients.restore_buffers()
@@ -344,7 +344,7 @@ class Trainer:
 
     def evaluate(self, split: Split) -> Evaluation:
         """Evaluate the model on `split`, each rank on its share."""
-        if self.ranks.world_size > 1:  # BatchNorm keeps statistics of its rank's images: rank 0's are the model's
+        if self.ranks.world_size > 1:  # BatchNorm's statistics differ by rank; the model has rank 0's
             for buffer in dict.fromkeys([*self.module.buffers(), *self.evaluated_module.buffers()]):
                 dist.broadcast(buffer, src=0)
         self.evaluated_module.eval()

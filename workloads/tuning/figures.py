@@ -61,7 +61,7 @@ def importances(study: Study) -> Figure | None:
     complete = optuna.create_study(direction="maximize")
     for trial in done:
         one = frozen_trial(trial, space)
-        one.state = optuna.trial.TrialState.COMPLETE  # a pruned one says as much by its last accuracy
+        one.state = optuna.trial.TrialState.COMPLETE  # the last accuracy of a pruned one counts too
         complete.add_trial(one)
     found = optuna.importance.get_param_importances(complete)
     if not found:

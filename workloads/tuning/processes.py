@@ -104,7 +104,7 @@ class _Worker:
     def receive(self) -> None:
         """Receive the worker's message: a result, the end of the trial, or the end of the process."""
         if self.trial is None:
-            raise RuntimeError("a worker without a trial has nothing to say")
+            raise RuntimeError("a worker without a trial has no message")
         number = self.trial.number
         try:
             message = self.connection.recv()
@@ -122,7 +122,7 @@ class _Worker:
     def stop(self) -> None:
         """Kill the process, in the midst of a trial too."""
         if self.process is not None:
-            self.process.kill()  # it has nothing to tidy up: what it keeps is whole at any moment
+            self.process.kill()  # nothing to clean up: its writes are atomic
             self.process.join()
             self.connection.close()
             self.process = None

@@ -144,7 +144,7 @@ class SearchRecord:
         with requests_to(self.parent.uri):
             run = self.runs.get(trial.number) or self._begin(trial)
             if run.state in STATUS and trial.state not in STATUS:
-                self.parent.client.update_run(run.run_id, status="RUNNING")  # it goes on
+                self.parent.client.update_run(run.run_id, status="RUNNING")  # it was resumed
             self._log(run, trial)
             if trial.state in STATUS:
                 self.parent.client.set_terminated(run.run_id, status=STATUS[trial.state])
@@ -174,7 +174,7 @@ class SearchRecord:
             if self.usd_per_s is not None:
                 sums[PRICE_PAID] = trial.seconds * self.usd_per_s
             step = trial.results[-1].step if trial.results else 0
-            ended_ms = int((trial.ended_at or 0) * 1000)  # a point that is sent once more is the same: it is kept once
+            ended_ms = int((trial.ended_at or 0) * 1000)  # a repeated point is identical, so it is stored once
             points += [Metric(key, value, ended_ms, step) for key, value in sums.items()]
         tags = [RunTag(STATE_TAG, trial.state)] + ([RunTag(ERROR_TAG, trial.error)] if trial.error else [])
         for first in range(0, max(1, len(points)), POINTS_A_REQUEST):

@@ -54,7 +54,7 @@ class TrialSampler:
         self.study.tell(asked, trial.val_accuracy if state is TrialState.COMPLETE else None, state)
 
     def _sampler(self, number: int) -> BaseSampler:
-        # One of its own for each trial: a search that goes on draws as if it had never ended.
+        # A sampler for each trial: a resumed search samples as if it had never stopped.
         seed = random.Random(f"{self.seed} {number}").randint(0, MAX_SEED)  # noqa: S311  no secret
         if self.kind == RANDOM:
             return RandomSampler(seed=seed)

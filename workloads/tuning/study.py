@@ -98,7 +98,7 @@ class Study:
                 self.sampler.tell(trial)
                 for result in trial.results:
                     self.halving.record(result.epoch, result.val_accuracy)
-                self._notify(trial)  # whose process may have been killed before it did
+                self._notify(trial)  # its process may have been killed before it notified them
 
     def next(self) -> Trial | None:
         """Return a trial to run now: one that was interrupted, then a new one; None if there is none now."""
@@ -150,12 +150,12 @@ class Study:
             "%s  epoch %d/%d  train/loss %.4f  val/accuracy %.4f",
             trial.name, result.epoch, self.config.epochs, result.train_loss, result.val_accuracy,
         )  # fmt: skip
-        self._notify(trial)  # as one that runs: it ends when its worker says so
+        self._notify(trial)  # as running: it ends when its worker returns
         if not self.halving.should_continue(result.epoch, result.val_accuracy):
             trial.state = PRUNED
         elif result.epoch < self.config.epochs and self._is_at_limit():
             trial.state = INTERRUPTED
-        return trial.state == RUNNING and result.epoch < self.config.epochs  # its last state has no reader
+        return trial.state == RUNNING and result.epoch < self.config.epochs  # the last state is never read
 
     def end(self, number: int, error: str | None = None) -> None:
         """Record that the trial's function returned or, with `error`, raised; or that it stopped as `report` said."""

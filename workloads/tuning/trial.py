@@ -70,7 +70,7 @@ class Training:
                 raise _TrialStopped
 
         if ranks.world_size > 1 and not dist.is_initialized():
-            # As long as the worker lives: parted after each trial, a rank now and then waited for one that had left.
+            # Once per worker: with a new process group per trial, a rank sometimes waited for one that had left.
             join_process_group(ranks, device, config.timeout_s)
         try:
             if job.state_location is None:

@@ -67,7 +67,7 @@ def add(
     history.add(move, after=len(history.moves()))
 
 
-def test_a_crash_between_a_move_and_its_alias_is_mended(history: History):
+def test_a_crash_between_a_move_and_its_alias_is_repaired(history: History):
     aliases = Aliases({1, 2})
     add(history, 1)
     repair(aliases.client, "m", history)
@@ -79,7 +79,7 @@ def test_a_crash_between_a_move_and_its_alias_is_mended(history: History):
     assert repair(aliases.client, "m", history) == {}
 
 
-def test_a_server_that_fails_between_two_aliases_is_mended_later(history: History):
+def test_a_server_that_fails_between_two_aliases_is_repaired_later(history: History):
     aliases = Aliases({1, 2, 3})
     for number in (1, 2, 3):
         add(history, number)

@@ -124,7 +124,7 @@ def test_where_told_so_a_refusal_leaves_the_alias_where_it_is(client: MlflowClie
 
 def test_the_gate_is_overruled_with_a_reason_and_rolled_back(client: MlflowClient, history: History):
     serve(client, history, 1)
-    with pytest.raises(WorkloadError, match="say why by --why"):
+    with pytest.raises(WorkloadError, match="give the reason by --why"):
         registry("promote", "2", *TO_PRODUCTION, "--force")
     output = registry("promote", "2", *TO_PRODUCTION, "--force", "--why", "a drill")
     assert "version 2 is now production, by force (move 2); version 1 was, and is now archived-1" in output
