@@ -16,7 +16,7 @@ from workloads.logs import configure_logging, is_json
 
 app = typer.Typer(
     name="workloads",
-    help=__doc__,
+    help="Train, search, evaluate, promote and query models.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from workloads.config import DataConfig
 from workloads.data.dataset import Split
 from workloads.errors import DataError
 
@@ -40,11 +39,16 @@ def stratified_sample(split: Split, num_samples: int, *, seed: int) -> Split:
     return split.take(torch.from_numpy(np.sort(chosen)))
 
 
-def training_splits(split: Split, config: DataConfig, *, seed: int) -> tuple[Split, Split]:
-    """Return the training and the validation images of a run; raise DataError if the config asks for too many."""
-    train, validation = stratified_split(split, config.validation_fraction, seed=seed)
-    if config.num_train is not None:
-        train = stratified_sample(train, config.num_train, seed=seed)
+def training_splits(
+    split: Split, *, validation_fraction: float, num_train: int | None, seed: int
+) -> tuple[Split, Split]:
+    """Return the training images of a run, `num_train` of them unless it is None, and the validation images.
+
+    Raises DataError if there are fewer.
+    """
+    train, validation = stratified_split(split, validation_fraction, seed=seed)
+    if num_train is not None:
+        train = stratified_sample(train, num_train, seed=seed)
     return train, validation
 
 

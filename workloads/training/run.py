@@ -208,7 +208,12 @@ def train_model(
 
     Raises DataError, TrainingDiverged, CheckpointError, or Preempted if any rank is asked to stop.
     """
-    train, validation = training_splits(dataset.train, config.data, seed=config.seed)
+    train, validation = training_splits(
+        dataset.train,
+        validation_fraction=config.data.validation_fraction,
+        num_train=config.data.num_train,
+        seed=config.seed,
+    )
     num_classes = len(dataset.class_names)
     spec = ModelSpec.of(config.model, train, num_classes)
     trainer = Trainer(

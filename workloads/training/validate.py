@@ -61,7 +61,12 @@ def validate(
     if tracking:
         check_server(environment, can_go_without=True)
     dataset = load(config.data.name, environment, image_size=config.data.image_size)
-    train, validation = training_splits(dataset.train, config.data, seed=config.seed)
+    train, validation = training_splits(
+        dataset.train,
+        validation_fraction=config.data.validation_fraction,
+        num_train=config.data.num_train,
+        seed=config.seed,
+    )
     ranks = Ranks()
     device = resolve_device(config.device, ranks)
     set_threads(config.num_threads, ranks)
