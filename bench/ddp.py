@@ -1,10 +1,10 @@
-"""What more ranks bring on this machine.
+"""Throughput of training on one and several ranks of this machine.
 
     python -m bench.ddp [--ranks 1,2,4] [--config fashion_mnist] [--train 12000] [--device auto]
 
-Each number of ranks trains the same images in the same global batches for two epochs; the second is measured. Beside it
-stands the time of one all-reduce of as many bytes as the gradients have. On CPU the ranks share the cores that one rank
-has alone, each with its part: no speed-up is to be expected there, and the figures tell what the exchange costs.
+Each number of ranks trains the same images in the same global batches for two epochs; the second is measured, and so is
+an all-reduce of as many bytes as the gradients have. On CPU the ranks share the cores that one rank has alone: no
+speed-up is to be expected there, and the numbers show the cost of communication.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from workloads.config import load_config
 from workloads.data.datasets import load
 from workloads.environment import PlatformEnvironment
 from workloads.evaluation.speed import machine
+from workloads.models.classifier import num_parameters
+from workloads.ranks import Ranks, process_group
 from workloads.training.devices import resolve_device, set_threads
-from workloads.training.ranks import Ranks, process_group
 from workloads.training.run import train_model
 
 NUM_REDUCTIONS = 20
@@ -52,7 +53,7 @@ def main() -> None:
     alone = None
     for count in counts:
         found = measured(count)
-        alone = alone or found["images_per_second"] / count  # of the first, were it spread evenly
+        alone = alone or found["images_per_second"] / count  # the first number of ranks is the base
         print(
             f"| {count} | {found['images_per_second']:,.0f} | {found['seconds']:.2f} | {found['memory_mib']:,.0f} MiB "
             f"| {found['all_reduce_ms']:.2f} ms | {found['images_per_second'] / alone:.2f} |",
@@ -61,7 +62,7 @@ def main() -> None:
 
 
 def measured(num_ranks: int) -> dict[str, float]:
-    """What rank 0 of so many printed."""
+    """Return the measurements that rank 0 of `num_ranks` printed."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(num_ranks)]
     ended = subprocess.run(
         [*command, "-m", "bench.ddp", *sys.argv[1:]], stdout=subprocess.PIPE, text=True, check=True, timeout=TIMEOUT_S
@@ -79,12 +80,11 @@ def rank(config_name: str, num_train: int, device_name: str) -> None:
     set_threads(None, ranks)
     with process_group(ranks, device, config.timeout_s):
         trained = train_model(config, dataset, ranks, device, lambda _: None)
-        num_parameters = sum(parameter.numel() for parameter in trained.module.parameters())
         peak = torch.tensor(memory_mib(device), device=device)
         all_reduce_ms = 0.0
         if ranks.world_size > 1:
             dist.all_reduce(peak)
-            all_reduce_ms = reduction_ms(num_parameters, device)
+            all_reduce_ms = reduction_ms(num_parameters(trained.module), device)
     if ranks.is_first:
         second = trained.reports[-1]
         found = {
@@ -96,9 +96,9 @@ def rank(config_name: str, num_train: int, device_name: str) -> None:
         print(json.dumps(found), flush=True)
 
 
-def reduction_ms(num_parameters: int, device: torch.device) -> float:
-    """The median time of summing so many float32 values over the ranks."""
-    values = torch.ones(num_parameters, device=device)
+def reduction_ms(num_values: int, device: torch.device) -> float:
+    """Return the median time of an all-reduce of `num_values` float32 values, in milliseconds."""
+    values = torch.ones(num_values, device=device)
     times = []
     for _ in range(NUM_REDUCTIONS):
         started = time.perf_counter()
@@ -111,7 +111,7 @@ def reduction_ms(num_parameters: int, device: torch.device) -> float:
 
 
 def memory_mib(device: torch.device) -> float:
-    """The most that this rank held: of the GPU's memory, or of the machine's."""
+    """Return the peak memory of this rank in MiB: of the GPU, or of the process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / MIB
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB, on macOS bytes

@@ -1,9 +1,9 @@
-"""How often the gate promotes, by the true difference of two models: exact, over all counts that could come.
+"""Probability that the gate promotes, by the true difference of two models: exact, over all possible counts.
 
     python -m bench.gate
 
-Prints the two tables of docs/promotion.md. Images are drawn independently; of each, with a chance of `disagreement`,
-one model alone is right. Other tests for the same question stand beside ours where the true difference is the margin.
+Prints the two tables of docs/promotion.md. Images are sampled independently; on each, with probability `disagreement`,
+one model alone is right. Where the true difference is the margin, our test is compared with others.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def bonett_price(b: Array, c: Array, n: int) -> NDArray[np.bool_]:
 
 
 def chance(test: Callable[[Array, Array, int], NDArray[np.bool_]], n: int, disagreement: float, true: float) -> float:
-    """Of a promotion by the test."""
+    """Return the probability that the test promotes."""
     total = 0.0
     counts = np.arange(*(binom.ppf(tail, n, disagreement) + step for tail, step in ((1e-9, 0), (1 - 1e-9, 1))))
     for count, weight in zip(counts, binom.pmf(counts, n, disagreement), strict=True):

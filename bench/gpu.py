@@ -17,16 +17,16 @@ from workloads.config import load_config
 from workloads.data.dataset import Split
 from workloads.evaluation.speed import machine
 from workloads.models.build import ModelSpec
+from workloads.ranks import Ranks
 from workloads.training.devices import GIB, resolve_device, resolve_precision
-from workloads.training.flops import measured, peak_flop_per_s
-from workloads.training.ranks import Ranks
+from workloads.training.flops import measure_training, peak_flop_per_s
 from workloads.training.trainer import Trainer
 
 NUM_IMAGES, NUM_CLASSES, SHAPE = 50_000, 10, (3, 32, 32)
 
 
 def measure(name: str, num_steps: int, device_name: str) -> str:
-    """A row of the table."""
+    """Measure a config and return its row of the table."""
     config = load_config(name, {"device": device_name})
     device = resolve_device(config.device, Ranks())
     noise = torch.Generator().manual_seed(0)
@@ -49,13 +49,13 @@ def measure(name: str, num_steps: int, device_name: str) -> str:
     for epoch in range(2):  # the first warms up
         started, num_images = time.perf_counter(), 0
         loss = torch.zeros(())
-        for batch, targets, weight in trainer.feed.steps(epoch, 0, num_steps):
+        for batch, targets, weight in trainer.train_loader.steps(epoch, 0, num_steps):
             loss = trainer.train_step(batch, targets, weight)
             num_images += len(targets)
         float(loss)  # waits for the device
         seconds = time.perf_counter() - started
     precision = resolve_precision(config.compute.precision, device)
-    num_parameters, flops_per_image, _ = measured(spec, SHAPE, 1)
+    num_parameters, flops_per_image, _ = measure_training(spec, SHAPE, 1)
     flop_per_s = num_images * flops_per_image / seconds
     peak = peak_flop_per_s(device, precision)
     mfu = "-" if peak is None else f"{flop_per_s / peak:.1%}"

@@ -1,4 +1,4 @@
-"""A and B measured in turn in one process: the median of their ratios, and how sure it is."""
+"""Paired measurements of A and B, alternated in one process: the median ratio and its confidence interval."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-NUM_DRAWS = 10_000
+NUM_RESAMPLES = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ratio:
-    """Median of the paired ratios, with the 95 % interval of its bootstrap."""
+    """Median of the paired ratios, with its 95 % bootstrap interval."""
 
     median: float
     low: float
@@ -23,10 +23,12 @@ class Ratio:
 
 
 def paired_ratio(measured: Sequence[float], base: Sequence[float], *, seed: int = 0) -> Ratio:
-    """`measured` over `base`, pair by pair."""
+    """Return the ratio of `measured` to `base`, pair by pair."""
     ratios = [one / other for one, other in zip(measured, base, strict=True)]
-    chance = random.Random(seed)  # noqa: S311  no secret
-    medians = sorted(statistics.median(chance.choices(ratios, k=len(ratios))) for _ in range(NUM_DRAWS))
+    rng = random.Random(seed)  # noqa: S311  no secret
+    medians = sorted(statistics.median(rng.choices(ratios, k=len(ratios))) for _ in range(NUM_RESAMPLES))
     return Ratio(
-        median=statistics.median(ratios), low=medians[int(0.025 * NUM_DRAWS)], high=medians[int(0.975 * NUM_DRAWS)]
+        median=statistics.median(ratios),
+        low=medians[int(0.025 * NUM_RESAMPLES)],
+        high=medians[int(0.975 * NUM_RESAMPLES)],
     )

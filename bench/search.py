@@ -1,13 +1,13 @@
-"""What a search costs beside its trials, and what ending poor ones early saves.
+"""Overhead of a search beyond its trials, and the epochs that early stopping saves.
 
     python -m bench.search cost [--pairs 5] [--epoch-s 0.5]
     python -m bench.search halving [--configs 64] [--epochs 16] [--curves /tmp/curves.json]
 
 `cost`: trials that sleep, of one epoch, two at once. For each engine the slope of the time over 20 and 120 trials,
-less that of the sleep, is what a trial costs; and longer trials run in turn by the engine and by Optuna's own loop with
-as many threads. `halving`: configurations drawn from Fashion-MNIST's space are trained once in full on 10,000 images
-(hours on two cores; the curves are kept, and an interrupted run goes on); the rule that ends trials then replays them
-in 20 random orders.
+less that of the sleep, is the overhead of a trial; and longer trials run alternately by the engine and by Optuna's own
+loop with as many threads. `halving`: configurations sampled from Fashion-MNIST's space are trained once in full on
+10,000 images (hours on two cores; the curves are saved, and an interrupted run resumes); successive halving then
+replays them in 20 random orders.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from workloads.environment import PlatformEnvironment
 from workloads.evaluation.speed import machine
 from workloads.ray_cluster import connected_to_ray
 from workloads.tuning import processes
-from workloads.tuning.draws import Draws
 from workloads.tuning.folder import SearchFolder
 from workloads.tuning.halving import Halving
 from workloads.tuning.processes import Objective
+from workloads.tuning.samplers import TrialSampler
 from workloads.tuning.study import Limits, Study
 from workloads.tuning.trial import Job, Report, Training
 from workloads.tuning.trials import EpochResult
@@ -43,7 +43,7 @@ from workloads.tuning.trials import EpochResult
 SLOTS = 2
 FEW, MANY = 20, 120
 SLEEP_S = 0.1
-"""Of a trial whose cost is measured."""
+"""Time that a trial sleeps whose overhead is measured, in seconds."""
 NUM_LONG = 12
 NUM_ORDERS = 20
 FACTOR = 4
@@ -88,7 +88,7 @@ def seconds_of(run: Run, num_trials: int, sleep_s: float) -> float:
         study = Study(
             config,
             num_trials=num_trials,
-            draws=Draws(config.search.space, sampler="random", seed=0),
+            sampler=TrialSampler(config.search.space, kind="random", seed=0),
             limits=Limits(),
             folder=SearchFolder.of(PlatformEnvironment(checkpoints=folder), "search"),
         )
@@ -143,30 +143,30 @@ def keep(curve: list[float], result: EpochResult) -> bool:
 
 
 def curves_of(config: TrainConfig, num_configs: int, path: Path) -> list[list[float]]:
-    """Validation accuracy after each epoch, of each configuration."""
+    """Return the validation accuracy of each configuration after each epoch."""
     kept: list[list[float]] = json.loads(path.read_text()) if path.exists() else []
-    draws = Draws(config.search.space, sampler="random", seed=config.seed)
+    sampler = TrialSampler(config.search.space, kind="random", seed=config.seed)
     training = Training(config=config, num_threads=torch.get_num_threads())
     for number in range(num_configs):
-        params = draws.ask(number)
+        params = sampler.ask(number)
         if number < len(kept):
             continue
         kept.append([])
-        training(Job(number=number, params=params, state_place=None), partial(keep, kept[-1]))
+        training(Job(number=number, params=params, state_location=None), partial(keep, kept[-1]))
         path.write_text(json.dumps(kept))
         print(f"{number + 1}/{num_configs}: {params} {kept[-1][-1]:.4f}", flush=True)
     return kept[:num_configs]
 
 
 def replayed(curves: list[list[float]], *, seed: int) -> tuple[float, float]:
-    """Share of all epochs that were trained, and accuracy lost, if trials come in a random order."""
+    """Return the share of all epochs that are trained, and the accuracy lost, for trials in a random order."""
     num_epochs = len(curves[0])
     halving = Halving(num_epochs=num_epochs, grace=1, factor=FACTOR)
     epochs, best = 0, 0.0
     for curve in random.Random(seed).sample(curves, len(curves)):  # noqa: S311  no secret
         for epoch, value in enumerate(curve, 1):
             epochs += 1
-            if not halving.goes_on(epoch, value):
+            if not halving.should_continue(epoch, value):
                 break
         best = max(best, curve[epoch - 1])
     return epochs / len(curves) / num_epochs, max(curve[-1] for curve in curves) - best

@@ -1,9 +1,9 @@
-"""What a run's record costs its training: ours beside none, and beside `mlflow.log_metric` at every step.
+"""Overhead of tracking on training: ours against none, and against `mlflow.log_metric` at every step.
 
     python -m bench.tracking [--config digits] [--pairs 10] [--steps 60] [--seconds 60]
 
-Starts an MLflow server of its own on a sqlite file; everything lies in a temporary folder. First part: blocks of
-optimizer steps, each of which records loss and learning rate, in turn with no record, ours, and MLflow's call. Ours
+Starts an MLflow server of its own on a sqlite file; everything is in a temporary folder. First part: blocks of
+optimizer steps, each of which records loss and learning rate, alternating no record, ours, and MLflow's call. Ours
 sends ten times as often as by default, so that a block has requests. Second part: one run with the defaults, whose
 server is stopped (SIGSTOP, so that requests hang) for half of it.
 """
@@ -37,6 +37,7 @@ from workloads.data.datasets import load
 from workloads.environment import PlatformEnvironment
 from workloads.errors import TrackingError
 from workloads.evaluation.speed import machine
+from workloads.ranks import Ranks
 from workloads.tracking import background
 from workloads.tracking.background import BackgroundTracker
 from workloads.tracking.connection import check_server, connect
@@ -46,7 +47,6 @@ from workloads.tracking.tracker import MlflowTracker
 from workloads.tracking.unsent import send_unsent
 from workloads.training import trainer
 from workloads.training.options import TrainOptions
-from workloads.training.ranks import Ranks
 from workloads.training.reports import StepReport
 from workloads.training.run import run, train_model
 
@@ -57,7 +57,7 @@ OnStep = Callable[[StepReport], None]
 
 @contextmanager
 def server(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], PlatformEnvironment]]:
-    """An MLflow server, and how it is reached."""
+    """Start an MLflow server for as long as the context lasts; yield its process and its environment variables."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -83,7 +83,7 @@ def server(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], PlatformEnvi
 
 
 class Block:
-    """Some optimizer steps, after each of which `on_step` is called: how long, of that in `on_step`, and CPU time."""
+    """Some optimizer steps with a call of `on_step` after each: total time, time in `on_step`, CPU time."""
 
     def __init__(self, config: TrainConfig, dataset: Dataset, on_step: OnStep) -> None:
         self.in_tracker_s = 0.0
@@ -111,7 +111,7 @@ def blocks(config: TrainConfig, dataset: Dataset, environment: PlatformEnvironme
         tracker = MlflowTracker.start(environment, experiment="bench", run_name="ours", params={}, tags={})
         spool = Spool(folder / tracker.run_id / FILE, run_id=tracker.run_id, run_name="ours")
         sample = system_metrics(CPU)
-        with spool, BackgroundTracker(tracker, spool, every_s=1, wait_s=60, known_as="-", sample=sample) as tracker:
+        with spool, BackgroundTracker(tracker, spool, every_s=1, wait_s=60, resend_name="-", sample=sample) as tracker:
             block = Block(
                 config, dataset, lambda step: tracker.log_metrics({"loss": step.loss, "lr": step.lr}, step.step)
             )
@@ -149,7 +149,7 @@ def blocks(config: TrainConfig, dataset: Dataset, environment: PlatformEnvironme
 
 
 def check_complete(tracker: MlflowTracker, key: str, num_steps: int | None) -> None:
-    """Raise unless the server has each step once."""
+    """Raise SystemExit unless the server has each step once."""
     steps = [point.step for point in tracker.client.get_metric_history(tracker.run_id, key)]
     if sorted(steps) != list(range(1, (num_steps or 0) + 1)):
         raise SystemExit(f"{key}: {len(steps)} points on the server for {num_steps} steps")
@@ -158,7 +158,7 @@ def check_complete(tracker: MlflowTracker, key: str, num_steps: int | None) -> N
 def whole_run(
     config: TrainConfig, environment: PlatformEnvironment, process: subprocess.Popen[bytes], seconds: int
 ) -> None:
-    """Print what the second part came to."""
+    """Measure a whole run, and print the results of the second part."""
     trainer.CHECK_EVERY_STEPS = 50
     in_tracker: list[float] = []
     sent: list[float] = []

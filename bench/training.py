@@ -1,12 +1,12 @@
-"""What the trainer costs beside a loop written by hand, and how well committed configs do.
+"""Overhead of the trainer against a loop written by hand, and test accuracy of committed configs.
 
     python -m bench.training [epoch] [loading] [checkpoints] [--pairs 12] [--train 6000]
     python -m bench.training accuracy --config digits --seeds 0 1 2
 
-`epoch`: an epoch of the trainer beside a bare loop over the same net, images and order. `loading`: images taken and
-augmented in memory, a batch at once, beside torch's DataLoader with two workers, an image at once: the same transforms,
-no training. `checkpoints`: a run that keeps a checkpoint after every epoch beside one that keeps none. Both sides take
-turns in one process. One thread, unless --threads says otherwise: on shared cores more wait for each other.
+`epoch`: an epoch of the trainer against a bare loop over the same network, images and order. `loading`: images indexed
+and augmented in memory, a batch at a time, against torch's DataLoader with two workers, an image at a time: the same
+transforms, no training. `checkpoints`: a run that saves a checkpoint after every epoch against one that saves none.
+Both sides alternate in one process. One thread, unless --threads is given: on shared cores more wait for each other.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from workloads.data.datasets import load
 from workloads.data.flip_shift import SHIFT, FlipShift
 from workloads.data.order import batch, num_batches, order
 from workloads.environment import PlatformEnvironment
+from workloads.evaluation.counts import evaluate
 from workloads.evaluation.speed import machine
 from workloads.models.build import ModelSpec
-from workloads.training.evaluation import evaluate
-from workloads.training.ranks import Ranks
+from workloads.ranks import Ranks
 from workloads.training.run import train_model
 from workloads.training.schedule import warmup_cosine
 
@@ -49,10 +49,12 @@ CPU = torch.device("cpu")
 
 @dataclass
 class Time:
-    """Of one turn."""
+    """The time of one turn."""
 
     seconds: float = 0
+    """Wall-clock time, in seconds."""
     cpu_s: float = 0
+    """CPU time, in seconds."""
 
 
 @contextmanager
@@ -63,13 +65,13 @@ def timed() -> Iterator[Time]:
 
 
 def cpu_s() -> float:
-    """Of this process and those that it has started and not ended."""
+    """Return the CPU time of this process and its living children, in seconds."""
     here = psutil.Process()
     return sum(sum(each.cpu_times()[:2]) for each in (here, *here.children()))
 
 
 def compare(what: str, ours: Callable[[], Time], theirs: Callable[[], Time], pairs: int, *, inverse: bool) -> None:
-    """Print a row: the ratio of the times, ours over theirs or (`inverse`) theirs over ours."""
+    """Print a row: the ratio of the times, ours to theirs or (`inverse`) theirs to ours."""
     arms = (ours, theirs)
     for arm in arms:  # warm
         arm()
@@ -86,7 +88,7 @@ def compare(what: str, ours: Callable[[], Time], theirs: Callable[[], Time], pai
 
 
 def epoch(config: TrainConfig, dataset: Dataset, pairs: int) -> None:
-    """The trainer beside a loop of a dozen lines."""
+    """Compare the trainer with a loop of a dozen lines."""
     split = Split(images=dataset.train.images, labels=dataset.train.labels)
     spec = ModelSpec.of(config.model, split, len(dataset.class_names))
     config = config.with_values({"data.validation_fraction": 1e-9, "epochs": 1, "data.augmentation": "none"})
@@ -120,34 +122,34 @@ def epoch(config: TrainConfig, dataset: Dataset, pairs: int) -> None:
 
 
 class OneByOne(data.Dataset[tuple[Tensor, int]]):
-    """How images are mirrored and shifted where they come one at a time."""
+    """A data set that flips and shifts its images one at a time."""
 
-    def __init__(self, split: Split, draws: FlipShift) -> None:
-        self.split, self.draws = split, draws
+    def __init__(self, split: Split, flip_shift: FlipShift) -> None:
+        self.split, self.flip_shift = split, flip_shift
 
     def __len__(self) -> int:
         return len(self.split)
 
     def __getitem__(self, at: int) -> tuple[Tensor, int]:
         image = self.split.images[at]
-        image = image.flip(-1) if self.draws.flips[at] else image
+        image = image.flip(-1) if self.flip_shift.flips[at] else image
         padded = torch.nn.functional.pad(image, (SHIFT, SHIFT, SHIFT, SHIFT))
-        row, column = int(self.draws.rows[at]), int(self.draws.columns[at])
+        row, column = int(self.flip_shift.rows[at]), int(self.flip_shift.columns[at])
         height, width = image.shape[-2:]
         return padded[:, row : row + height, column : column + width], int(self.split.labels[at])
 
 
 def loading(config: TrainConfig, dataset: Dataset, pairs: int) -> None:
-    """Batches in memory beside a DataLoader."""
+    """Compare batches in memory with a DataLoader."""
     split, batch_size = dataset.train, config.global_batch_size
     config = config.with_values({"data.augmentation": "flip_shift"})
 
     def ours() -> Time:
         with timed() as found:
-            draws = Augmentation.draw(config.data, seed=0, epoch=0, num_samples=len(split), num_classes=10)
+            augmentation = Augmentation.draw(config.data, seed=0, epoch=0, num_samples=len(split), num_classes=10)
             samples = list(order(0, 0, len(split)).split(batch_size))
             for at, images, labels in batches(split, samples, CPU, 0):
-                draws.apply(images, labels, at)
+                augmentation.apply(images, labels, at)
         return found
 
     one_by_one = OneByOne(split, FlipShift.draw(0, 0, len(split)))
@@ -163,7 +165,7 @@ def loading(config: TrainConfig, dataset: Dataset, pairs: int) -> None:
 
 
 def checkpoints(config: TrainConfig, dataset: Dataset, pairs: int) -> None:
-    """A checkpoint after every epoch beside none."""
+    """Compare a checkpoint after every epoch with none."""
     config = config.with_values({"epochs": 3})
 
     def with_checkpoints() -> Time:
@@ -184,7 +186,7 @@ def checkpoints(config: TrainConfig, dataset: Dataset, pairs: int) -> None:
 
 
 def accuracy(config: TrainConfig, dataset: Dataset, seeds: list[int]) -> None:
-    """Test accuracy of runs that differ in their seed; the test images are looked at once a run."""
+    """Print the test accuracy of runs that differ in their seed; the test images are used once per run."""
     found = []
     for seed in seeds:
         with timed() as taken:

@@ -59,15 +59,44 @@ BELOW = {
 """The folders of `mlp`, and which others each may import from."""
 
 
+def parts_imported(package, folder):
+    """Names directly below `package` that the folder's modules import, at their top or within functions."""
+    return {
+        module.split(".")[1]
+        for path in (REPOSITORY / package / folder).rglob("*.py")
+        for module in imported_modules(path)
+        if module.startswith(f"{package}.")
+    } - {folder}
+
+
 @pytest.mark.parametrize("folder", BELOW)
 def test_each_folder_of_mlp_imports_only_from_those_below_it(folder):
-    found = {
-        module.split(".")[1]
-        for path in (REPOSITORY / "mlp" / folder).rglob("*.py")
-        for module in imported_modules(path)
-        if module.startswith("mlp.")
-    }
-    assert found - {folder} <= BELOW[folder]
+    assert parts_imported("mlp", folder) <= BELOW[folder]
+
+
+FOLDERS_OF_WORKLOADS = (
+    "checkpoints",
+    "data",
+    "models",
+    "tracking",
+    "evaluation",
+    "registry",
+    "training",
+    "tuning",
+    "commands",
+)
+"""The folders of `workloads`: each may import from those before it, and from the modules beside them."""
+
+
+def test_the_order_has_every_folder_of_workloads():
+    found = {path.parent.name for path in (REPOSITORY / "workloads").glob("*/__init__.py")}
+    assert found == set(FOLDERS_OF_WORKLOADS)
+
+
+@pytest.mark.parametrize("folder", FOLDERS_OF_WORKLOADS)
+def test_each_folder_of_workloads_imports_only_from_those_before_it(folder):
+    above = FOLDERS_OF_WORKLOADS[FOLDERS_OF_WORKLOADS.index(folder) :]
+    assert parts_imported("workloads", folder) & set(above) == set()
 
 
 def test_facts_import_nothing_of_the_platform():

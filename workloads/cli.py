@@ -1,4 +1,4 @@
-"""`python -m workloads`: train, search, evaluate, promote and ask models. What people, Ray jobs and DAGs all run."""
+"""`python -m workloads`: train, search, evaluate, promote and query models; used by people, Ray jobs and DAGs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import typer
 from workloads.commands import models, registry, search, stores, train
 from workloads.environment import PlatformEnvironment
 from workloads.errors import Preempted, Stopped, WorkloadError
-from workloads.logs import is_json, set_up
+from workloads.logs import configure_logging, is_json
 
 app = typer.Typer(
     name="workloads",
-    help=__doc__,
+    help="Train, search, evaluate, promote and query models.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -36,28 +36,28 @@ app.add_typer(stores.data_app, name="data")
 app.add_typer(stores.tracking_app, name="tracking")
 
 RESTART = 75
-"""Exit code of a run that was asked to end and can go on: `EX_TEMPFAIL` of sysexits.h."""
+"""Exit code of a run that was asked to stop and can be resumed: `EX_TEMPFAIL` of sysexits.h."""
 
 
 def main() -> None:
-    """Run `python -m workloads`; a fault that the user can mend is one clear message on stderr and exit code 1."""
+    """Run `python -m workloads`; an error that the user can fix is one clear message on stderr and exit code 1."""
     from workloads.training.launch import end_with_launcher, is_rank, report_to_agent
 
     signal.signal(signal.SIGTERM, _stop)
     end_with_launcher()
     try:
-        set_up(as_json=is_json(PlatformEnvironment.read()))
+        configure_logging(as_json=is_json(PlatformEnvironment.read()))
         app()
     except WorkloadError as error:
         if not report_to_agent(error):
             typer.echo(f"workloads: {error}", err=True)
         sys.exit(RESTART if isinstance(error, Preempted) else 1)
     except Stopped as stopped:
-        _end_by(signal.Signals(stopped.signal_number), told=not is_rank())  # of all ranks' the launcher's word will do
+        _exit_by(signal.Signals(stopped.signal_number), reports=not is_rank())  # the launcher reports for all ranks
     except SystemExit as ended:
         if ended.code != 128 + signal.SIGINT:  # what typer makes of KeyboardInterrupt
             raise
-        _end_by(signal.SIGINT, told=not is_rank())
+        _exit_by(signal.SIGINT, reports=not is_rank())
     except OSError as error:  # a full or read-only disk, a folder that may not be written
         if error.filename is None and error.errno is None:
             raise
@@ -66,8 +66,8 @@ def main() -> None:
         sys.exit(1)
 
 
-def _end_by(signal_: signal.Signals, *, told: bool) -> NoReturn:
-    if told:
+def _exit_by(signal_: signal.Signals, *, reports: bool) -> NoReturn:
+    if reports:
         typer.echo(f"workloads: ended by {signal_.name}", err=True)
     sys.exit(128 + signal_)
 

@@ -1,7 +1,7 @@
-"""The environment variables through which the platform tells a container, or a process on a laptop, all it must know.
+"""The environment variables that configure a container, or a process on a laptop.
 
 They are named once, here: the stacks take the names from this file, the workloads read them through
-`PlatformEnvironment`. They carry places and logins only, never hyperparameters.
+`PlatformEnvironment`. They carry locations and logins only, never hyperparameters.
 """
 
 from __future__ import annotations
@@ -28,42 +28,46 @@ INSTANCE_METADATA = "MLP_INSTANCE_METADATA"
 
 @dataclass(frozen=True, kw_only=True)
 class PlatformEnvironment:
-    """What this process was told about the platform; a field is None where the variable is unset or empty."""
+    """The platform as the environment variables describe it; a field is None where its variable is unset or empty."""
 
     tracking_uri: str | None = field(default=None, metadata={"variable": TRACKING_URI})
+    """URL of the MLflow tracking server."""
     tracking_username: str | None = field(default=None, metadata={"variable": TRACKING_USERNAME})
     tracking_password: str | None = field(default=None, metadata={"variable": TRACKING_PASSWORD}, repr=False)
     ray_address: str | None = field(default=None, metadata={"variable": RAY_ADDRESS})
+    """Address of the Ray cluster, such as `ray://host:10001` or `host:6379`."""
     data: str | None = field(default=None, metadata={"variable": DATA})
     """Folder that holds data sets, one subfolder each."""
     checkpoints: str | None = field(default=None, metadata={"variable": CHECKPOINTS})
     """Folder that holds runs, one subfolder each."""
     registry: str | None = field(default=None, metadata={"variable": REGISTRY})
-    """Folder or s3:// prefix that keeps who gave which model version which alias."""
+    """Folder or s3:// prefix that keeps the history of alias moves: who gave which model version which alias."""
     code_version: str | None = field(default=None, metadata={"variable": CODE_VERSION})
+    """Commit of the code in the image."""
     image_digest: str | None = field(default=None, metadata={"variable": IMAGE_DIGEST})
+    """Digest of the container image."""
     metrics_port: str | None = field(default=None, metadata={"variable": METRICS_PORT})
-    """Where a training run shows its metrics to Prometheus."""
+    """TCP port at which a training run serves its metrics to Prometheus."""
     price_usd_per_hour: str | None = field(default=None, metadata={"variable": PRICE})
-    """Of all machines of a training run together."""
+    """Price in US dollars per hour of all machines of a training run together."""
     log_format: str | None = field(default=None, metadata={"variable": LOG_FORMAT})
     """`json` or `text`; by default JSON in a pod without a terminal."""
     job_cluster: str | None = field(default=None, metadata={"variable": JOB_CLUSTER})
-    """In a RayJob: the cluster made for this try, `<job>-<random>`; a job that is submitted again has another."""
+    """Name of the cluster that a RayJob made for this attempt, `<job>-<random>`; a resubmitted job has another."""
     instance_metadata: str | None = field(default=None, metadata={"variable": INSTANCE_METADATA})
-    """URL of EC2's metadata service, on a spot machine without a cluster that passes its notices on."""
+    """URL of EC2's metadata service, on a spot machine without a cluster that forwards its interruption notices."""
 
     @property
     def job(self) -> str | None:
-        """The RayJob that this is a try of, if one: all of them work on the run or search of its name."""
+        """Name of the RayJob that this is an attempt of, if any: all of them work on the run or search of its name."""
         return (self.job_cluster or "").rpartition("-")[0] or None
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> PlatformEnvironment:
-        """The environment of this process, or another mapping of names to values."""
+        """Read the environment of this process, or another mapping of names to values."""
         return cls(**{f.name: environ.get(f.metadata["variable"]) or None for f in fields(cls)})
 
     def variables(self) -> dict[str, str]:
-        """The variables that `read` would turn into this value; what is None is left out."""
+        """Return the variables that `read` would turn into this value; fields that are None are omitted."""
         values = {f.metadata["variable"]: getattr(self, f.name) for f in fields(self)}
         return {name: value for name, value in values.items() if value is not None}

@@ -1,14 +1,20 @@
-"""Faults that the user of `python -m workloads` can mend: each ends in one clear message and exit code 1."""
+"""Errors that the user of `python -m workloads` can fix: each ends in one clear message and exit code 1."""
 
 from __future__ import annotations
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of the error's message, or its type if it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 class WorkloadError(Exception):
-    """What went wrong, the value found, what is allowed and the next step, in one message."""
+    """An error whose message names the thing, the value found, what is allowed and the next step."""
 
 
 class ConfigError(WorkloadError):
-    """A run configuration that cannot be used; the message lists every fault."""
+    """A run configuration that cannot be used; the message lists every error."""
 
 
 class DataError(WorkloadError):
@@ -24,11 +30,11 @@ class RankLost(WorkloadError):  # noqa: N818  likewise
 
 
 class CheckpointError(WorkloadError):
-    """A run that cannot go on: its checkpoints are missing, damaged, of another run, or cannot be written."""
+    """A run that cannot be resumed: its checkpoints are missing, damaged, of another run, or cannot be written."""
 
 
 class Preempted(WorkloadError):  # noqa: N818  likewise
-    """The run was asked to end, and its state is saved; it can go on."""
+    """The run was asked to stop, and its state is saved; it can be resumed."""
 
 
 class TrackingError(WorkloadError):
@@ -36,11 +42,11 @@ class TrackingError(WorkloadError):
 
 
 class TrackingUnreachable(TrackingError):  # noqa: N818  reads as what happened
-    """The tracking server does not answer, or not sensibly; nothing is known about the login."""
+    """The tracking server does not answer, or answers with a server error; the login was not checked."""
 
 
 class RegistryError(WorkloadError):
-    """A model, version or alias that is not there, or a promotion that is refused."""
+    """A model, version or alias that does not exist, or a promotion that is refused."""
 
 
 class ClusterError(WorkloadError):
@@ -48,11 +54,11 @@ class ClusterError(WorkloadError):
 
 
 class SearchError(WorkloadError):
-    """A search that cannot start, or in which no trial ended well."""
+    """A search that cannot start, or in which no trial succeeded."""
 
 
 class Stopped(BaseException):
-    """The process was asked to end by a signal; not an `Exception`, so that only clean-up on the way out sees it."""
+    """The process was asked to stop by a signal; not an `Exception`, so that only clean-up code catches it."""
 
     def __init__(self, signal_number: int) -> None:
         super().__init__(signal_number)

@@ -1,4 +1,4 @@
-"""What is said on stderr: plain lines for people, JSON lines for whoever collects the logs of pods."""
+"""Logging to stderr: plain lines at a terminal, JSON lines for log collectors in pods."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from workloads.errors import WorkloadError
 
 FORMATS = ("json", "text")
 IN_KUBERNETES = "KUBERNETES_SERVICE_HOST"
-"""Set by the kubelet in every container."""
+"""Variable that the kubelet sets in every container."""
 FIELDS = "fields"
-"""`logger.info("step", extra={FIELDS: {"loss": 0.5}})`: a constant message with its values."""
+"""Key of a log record's structured values, as in `logger.info("step", extra={FIELDS: {"loss": 0.5}})`."""
 
 
 def is_json(environment: PlatformEnvironment) -> bool:
-    """Whether logs are JSON lines; raises WorkloadError for a format that there is not."""
+    """Return whether logs are JSON lines; raise WorkloadError for an unknown format."""
     given = environment.log_format
     if given not in (None, *FORMATS):
         raise WorkloadError(f"{LOG_FORMAT} is {given!r}; it must be {' or '.join(FORMATS)}, or unset")
     return given == "json" or (given is None and IN_KUBERNETES in os.environ and not sys.stderr.isatty())
 
 
-def set_up(*, as_json: bool) -> None:
-    """Have our loggers told on stderr from `INFO` on, others from `WARNING`."""
+def configure_logging(*, as_json: bool) -> None:
+    """Log to stderr: our own loggers from `INFO` on, others from `WARNING`."""
     handler = _ToStderr()
     handler.setFormatter(JsonFormatter() if as_json else logging.Formatter("%(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
@@ -37,10 +37,10 @@ def set_up(*, as_json: bool) -> None:
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line."""
+    """A formatter that writes one JSON object per line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Time (UTC), level, logger, message, and the record's fields."""
+        """Return time (UTC), level, logger, message and the record's fields as one line of JSON."""
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -51,21 +51,23 @@ class JsonFormatter(logging.Formatter):
             line["exception"] = self.formatException(record.exc_info)
         fields = getattr(record, FIELDS, {}).items()
         # JSON has no NaN, which a loss may become.
-        told = {key: str(value) if isinstance(value, float) and not isfinite(value) else value for key, value in fields}
-        return json.dumps(line | told, default=str)
+        values = {
+            key: str(value) if isinstance(value, float) and not isfinite(value) else value for key, value in fields
+        }
+        return json.dumps(line | values, default=str)
 
 
 class _ToStderr(logging.StreamHandler[IO[str]]):
-    """Writes to what is stderr at that time: a progress bar puts itself in its place, to draw lines above the bar."""
+    """A handler that looks up `sys.stderr` at each record: a progress bar replaces it to print above the bar."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
 
     @property
     def stream(self) -> IO[str]:
-        """The one of now."""
+        """The current `sys.stderr`."""
         return sys.stderr
 
     @stream.setter
     def stream(self, value: IO[str]) -> None:
-        """Nothing: there is no other."""
+        """Ignore `value`: the stream is always `sys.stderr`."""

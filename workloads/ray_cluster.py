@@ -11,7 +11,7 @@ from typing import Any
 
 from workloads.data.datasets import data_folder
 from workloads.environment import DATA, RAY_ADDRESS, PlatformEnvironment
-from workloads.errors import ClusterError
+from workloads.errors import ClusterError, first_line
 
 CONNECT_TIMEOUT_S = 5
 # How a gRPC client begins, with an empty SETTINGS frame, and the type of the frame by which a server replies to it
@@ -27,9 +27,10 @@ RAY_DEFAULTS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_CHDIR_TO_TRIAL_DIR": "0"}
 def connected_to_ray(
     environment: PlatformEnvironment, *, num_cpus: int = LOCAL_CPUS, variables: dict[str, str] | None = None
 ) -> Iterator[None]:
-    """Ray at RAY_ADDRESS, or one with `num_cpus` on this machine, for as long as the context lasts.
+    """Connect to Ray at RAY_ADDRESS, or start one with `num_cpus` CPUs here, for as long as the context lasts.
 
-    Its workers find the data sets that this process finds, and get `variables` besides; raises ClusterError.
+    Its workers find the data sets that this process finds, and get the environment `variables` besides. Raises
+    ClusterError.
     """
     for name, value in RAY_DEFAULTS.items():
         os.environ.setdefault(name, value)
@@ -50,8 +51,7 @@ def connected_to_ray(
             ray.init(**arguments)
         except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
             where = environment.ray_address or "on this machine"
-            first_line = str(error).strip().partition("\n")[0]
-            raise ClusterError(f"Ray {where} could not be used: {first_line}; start it with `mlp up`") from error
+            raise ClusterError(f"Ray {where} could not be used: {first_line(error)}; start it with `mlp up`") from error
         yield
     finally:
         ray.shutdown()

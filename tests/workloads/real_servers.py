@@ -20,7 +20,7 @@ from workloads.environment import PlatformEnvironment
 
 @contextmanager
 def real_servers() -> Iterator[tuple[PlatformEnvironment, str]]:
-    """What a workload is told of the servers, which end with the context, and the URL of the database of runs."""
+    """Start the servers within the context; yield a workload's environment and the URL of the database of runs."""
     folder = Path(tempfile.mkdtemp(prefix="mlp-servers-"))
     folder.chmod(0o755)  # root's PostgreSQL runs as another user
     home = Home(folder / "home")
@@ -30,14 +30,14 @@ def real_servers() -> Iterator[tuple[PlatformEnvironment, str]]:
     try:
         services.up({})
         ports = load_state(home).state.ports
-        told = PlatformEnvironment(
+        environment = PlatformEnvironment(
             tracking_uri=f"http://127.0.0.1:{ports['mlflow']}",
             tracking_username=credentials.mlflow_username,
             tracking_password=credentials.mlflow_password,
             registry=str(home.registry),
             code_version="release-1",
         )
-        yield told, database_url(credentials, ports)
+        yield environment, database_url(credentials, ports)
     finally:
         services.down()
         shutil.rmtree(folder)

@@ -14,11 +14,11 @@ from workloads.stop_request import StopRequest
 def test_a_signal_is_kept_until_it_is_asked_for(number: signal.Signals, raised: type[BaseException]) -> None:
     before = signal.getsignal(number)
     with StopRequest() as stop:
-        stop.raise_if_made()
+        stop.raise_if_requested()
         signal.raise_signal(number)
         assert signal.getsignal(number) is before  # a second one acts at once
         with pytest.raises(raised):
-            stop.raise_if_made()
+            stop.raise_if_requested()
     assert signal.getsignal(number) is before
 
 

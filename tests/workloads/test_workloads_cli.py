@@ -53,26 +53,26 @@ def test_to_go_on_with_a_run_where_no_place_for_runs_is_named_is_one_line(enviro
     done = run("-m", "workloads", "train", "--resume", "a")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "workloads: MLP_CHECKPOINTS is not set, so no run can go on; set it to the folder or s3:// prefix that holds "
-        f"the runs, or {LOGIN_STEP}\n"
+        "workloads: MLP_CHECKPOINTS is not set, so no run can be resumed; set it to the folder or s3:// prefix that "
+        f"holds the runs, or {LOGIN_STEP}\n"
     )
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--ranks", "0"], "ranks is 0; it must be at least 1 and at most global_batch_size, 64"),
         (["--ranks", "65"], "ranks is 65; it must be at least 1"),
         (["--launcher", "local", "--ranks", "2"], "--launcher local trains in one process; --ranks is 2"),
         (["--launcher", "mpi"], "--launcher is mpi; it must be one of local, torchrun, ray"),
-        (["--launcher", "local", "--max-restarts", "1"], "--launcher local starts nothing anew"),
+        (["--launcher", "local", "--max-restarts", "1"], "--launcher local restarts nothing"),
         (["--max-steps", "0"], "max_steps: must be a whole number at least 1"),
     ],
 )
-def test_a_run_that_could_not_go_well_is_refused_before_it_starts(arguments: list[str], told: str) -> None:
+def test_a_run_that_could_not_go_well_is_refused_before_it_starts(arguments: list[str], message: str) -> None:
     with pytest.raises(WorkloadError) as raised:
         CliRunner().invoke(app, ["train", "digits", "--no-tracking", *arguments], catch_exceptions=False)
-    assert told in str(raised.value)
+    assert message in str(raised.value)
 
 
 def test_the_printed_config_is_the_one_that_the_run_would_have() -> None:
@@ -105,6 +105,6 @@ def test_data_find_prints_the_folder() -> None:
 
 
 def test_the_first_line_of_every_help_is_a_short_sentence() -> None:
-    lines = first_lines(app)
+    lines = first_lines(app) | {"workloads": str(app.info.help).split("\n")[0]}
     assert {"train", "registry", "registry promote"} <= set(lines)
     assert faults(lines) == []

@@ -1,1 +1,1 @@
-"""What a run needs to go on after it was ended at any instant."""
+"""State from which a run resumes after it was stopped or killed at any instant."""

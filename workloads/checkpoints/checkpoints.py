@@ -1,4 +1,4 @@
-"""A run's checkpoints: all that its next step depends on, written while it trains, checked when they are read."""
+"""A run's checkpoints: all state that the next step depends on, written while it trains, verified when read."""
 
 from __future__ import annotations
 
@@ -28,35 +28,36 @@ FORMAT = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What is known of a checkpoint without reading it. It is written last, so that what it names is whole."""
+    """Metadata of a checkpoint. It is written last, so a checkpoint with a manifest is complete."""
 
     step: int
     """Optimizer steps done."""
     sha256: str
+    """SHA-256 of the state's file, in hex."""
     size: int
-    """Bytes."""
+    """Size of the state's file, in bytes."""
     score: float | None
     """Validation accuracy, if the checkpoint was taken at an evaluation."""
     time: float
-    """When it was whole, Unix time."""
+    """Unix time at which the checkpoint was complete, in seconds."""
     format: int = FORMAT
 
     @property
     def data_name(self) -> str:
-        """Its state's file."""
+        """Name of the state's file."""
         return f"{FOLDER}{self.step:09}.pt"
 
     @property
     def name(self) -> str:
-        """Its own."""
+        """Name of this manifest's own file."""
         return f"{FOLDER}{self.step:09}.json"
 
 
 class Checkpoints:
-    """Writes a run's checkpoints, one after the other in the background, and finds the newest that is whole.
+    """Writes a run's checkpoints, one after the other in the background, and loads the newest complete one.
 
-    The newest `keep_last` stay, and the one with the best score; `on_saved` is told of each once it is whole. A
-    context: at its end everything is written.
+    The newest `keep_last` are retained, and the one with the best score; `on_saved` is called with each manifest once
+    the checkpoint is complete. Leaving the context waits until everything is written.
     """
 
     def __init__(self, store: Store, *, keep_last: int = 2, on_saved: Callable[[Manifest], None] | None = None) -> None:
@@ -65,30 +66,30 @@ class Checkpoints:
         self._pending: Future[None] | None = None
 
     def save(self, step: int, state: Mapping[str, Any], *, score: float | None = None) -> None:
-        """Take a copy of `state` and write it in the background.
+        """Copy `state`, a nest of mappings, lists, tensors and plain values, and write it in the background.
 
-        Waits for the one before; raises its fault, an OSError (a full disk) or CheckpointError.
+        Waits for the previous write; raises its error, an OSError (a full disk) or CheckpointError.
         """
         self.wait()
-        self._pending = self._writer.submit(self._write, step, copied(state), score)
+        self._pending = self._writer.submit(self._write, step, copy_to_cpu(state), score)
 
     def wait(self, timeout_s: float | None = None) -> None:
-        """Until everything is written; raises what went wrong, TimeoutError after `timeout_s`."""
+        """Wait until everything is written; raise the writer's error, or TimeoutError after `timeout_s`."""
         if self._pending is not None:
             self._pending.result(timeout_s)
             self._pending = None
 
     def newest(self) -> dict[str, Any] | None:
-        """The state of the newest checkpoint that is whole; None if there never was one.
+        """Load the state of the newest complete checkpoint, its tensors on the CPU; return None if there never was one.
 
-        A damaged one is passed over, and said so. Raises CheckpointError if there is none but damaged ones.
+        A damaged one is skipped with a warning. Raises CheckpointError if all are damaged.
         """
         manifests = self._manifest_names()
         for name in reversed(manifests):
             try:
                 return self._read(name)
             except CheckpointError as error:
-                logger.warning("%s; going on from the one before it", error)
+                logger.warning("%s; resuming from the one before it", error)
         if manifests:
             raise CheckpointError(f"All {len(manifests)} checkpoints of the run are damaged; start a new run")
         return None
@@ -118,12 +119,12 @@ class Checkpoints:
         self._prune()
 
     def _prune(self) -> None:
-        """The manifest goes first: what it names is whole for as long as it is there."""
+        """Delete old checkpoints, the manifest first, so that a checkpoint with a manifest is always complete."""
         manifests = []
         for name in self._manifest_names():
             try:
                 manifests.append(self._manifest(name))
-            except CheckpointError:  # damaged: `newest` tells of it when it matters
+            except CheckpointError:  # damaged: `newest` warns when it matters
                 continue
         manifests.sort(key=lambda one: one.step)
         kept = {one.step for one in manifests[-self.keep_last :]}
@@ -166,14 +167,14 @@ class Checkpoints:
         return state
 
 
-def copied(value: Any) -> Any:
-    """The value with a copy of every tensor, on the CPU: training goes on with the originals."""
+def copy_to_cpu(value: Any) -> Any:
+    """Return the value with a copy of every tensor, on the CPU: training continues with the originals."""
     match value:
         case Tensor():
             return value.detach().to("cpu", copy=True)
         case Mapping():
-            return {key: copied(item) for key, item in value.items()}
+            return {key: copy_to_cpu(item) for key, item in value.items()}
         case list() | tuple():
-            return type(value)(copied(item) for item in value)
+            return type(value)(copy_to_cpu(item) for item in value)
         case _:
             return value

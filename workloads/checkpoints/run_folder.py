@@ -1,4 +1,4 @@
-"""A run's own folder in the store: who claimed its name, with what config, and whether it ended."""
+"""A run's own folder in the store: its name and config, and whether it finished."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from workloads.checkpoints.store import Store
+from workloads.checkpoints.store import Store, child_location, open_store
+from workloads.environment import PlatformEnvironment
 from workloads.errors import CheckpointError
 
 IDENTITY = "run.json"
@@ -17,32 +18,38 @@ FORMAT = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """A run as it was when it began; it stays that run however often it goes on."""
+    """What identifies a run: written when it begins, unchanged however often it is resumed."""
 
     run_name: str
     config: Mapping[str, Any]
-    """Nested plain values."""
+    """The run's config as nested plain values."""
     run_id: str | None = None
-    """Its record on the tracking server, and the experiment's; None without tracking."""
+    """Id of the run on the tracking server; None without tracking."""
     experiment_id: str | None = None
+    """Id of its experiment on the tracking server; None without tracking."""
     format: int = FORMAT
 
 
+def run_store(environment: PlatformEnvironment, run_name: str) -> Store | None:
+    """Return the store of the run's files; None where no location is configured."""
+    return open_store(child_location(environment.checkpoints, run_name)) if environment.checkpoints else None
+
+
 def claim(store: Store, identity: Identity) -> None:
-    """Make the store's folder that of a new run; raises CheckpointError if its name is taken."""
+    """Claim the store's folder for a new run; raise CheckpointError if its name is taken."""
     if not store.write_new(IDENTITY, json.dumps(asdict(identity), indent=2).encode()):
-        raise taken(identity.run_name)
+        raise name_taken(identity.run_name)
 
 
-def taken(run_name: str) -> CheckpointError:
-    """What to tell who wants to begin a run that exists."""
+def name_taken(run_name: str) -> CheckpointError:
+    """Return the error for a new run whose name is taken."""
     return CheckpointError(
-        f"Run {run_name} exists already; go on with it by --resume {run_name}, or choose another --run-name"
+        f"Run {run_name} exists already; resume it with --resume {run_name}, or choose another --run-name"
     )
 
 
-def identity_of(store: Store) -> Identity | None:
-    """The run that claimed the folder, if any; raises CheckpointError if that cannot be read."""
+def read_identity(store: Store) -> Identity | None:
+    """Return the run that claimed the folder, if any; raise CheckpointError if its file cannot be read."""
     text = store.read(IDENTITY)
     if text is None:
         return None
@@ -56,11 +63,11 @@ def identity_of(store: Store) -> Identity | None:
     return found
 
 
-def finish(store: Store, result: Mapping[str, Any]) -> None:
-    """Say that the run reached its end."""
+def mark_finished(store: Store, result: Mapping[str, Any]) -> None:
+    """Mark the run as finished."""
     store.write(RESULT, json.dumps(result, indent=2).encode())
 
 
 def is_finished(store: Store) -> bool:
-    """Whether it did."""
+    """Return whether the run is marked as finished."""
     return store.read(RESULT) is not None

@@ -1,4 +1,4 @@
-"""Where a run's files lie: a folder, or a prefix in S3. A file is there whole or not at all."""
+"""Storage of a run's files: a folder, or a prefix in S3. Writes are atomic."""
 
 from __future__ import annotations
 
@@ -12,80 +12,80 @@ from workloads.errors import CheckpointError
 
 
 class Store(Protocol):
-    """Small numbers of whole files by name; a name may contain `/`."""
+    """A small number of files by name, each written and read as a whole; a name may contain `/`."""
 
     def write(self, name: str, data: bytes) -> None:
-        """Put a file there, in place of the one that was there; raises OSError or CheckpointError."""
+        """Write a file, replacing one of that name; raise OSError or CheckpointError."""
 
     def write_new(self, name: str, data: bytes) -> bool:
-        """Put a file there unless there is one; whether it was put. Of two that do so at once, one succeeds."""
+        """Write a file unless it exists, and return whether it was written. Of two concurrent writers, one succeeds."""
 
     def read(self, name: str) -> bytes | None:
-        """A file's content; None if there is no such file."""
+        """Return a file's content, or None if there is no such file."""
 
     def names(self, prefix: str) -> list[str]:
-        """The names that begin with `prefix`, sorted."""
+        """Return the names that begin with `prefix`, sorted."""
 
     def delete(self, name: str) -> None:
-        """Remove a file; one that is not there is no fault."""
+        """Delete a file; do nothing if it does not exist."""
 
 
-def open_store(place: str) -> Store:
-    """The store at a folder's path or at `s3://bucket/prefix`; raises CheckpointError for another scheme."""
-    parts = urlsplit(place)
+def open_store(location: str) -> Store:
+    """Return the store at a folder's path or at `s3://bucket/prefix`; raise CheckpointError for another scheme."""
+    parts = urlsplit(location)
     if parts.scheme == "s3" and parts.netloc:
         return S3Store(parts.netloc, parts.path.strip("/"))
     if parts.scheme not in ("", "file"):
-        raise CheckpointError(f"Checkpoints cannot lie at {place}; use a folder or s3://BUCKET/PREFIX")
-    return FolderStore(Path(parts.path if parts.scheme == "file" else place))
+        raise CheckpointError(f"Checkpoints cannot be stored at {location}; use a folder or s3://BUCKET/PREFIX")
+    return FolderStore(Path(parts.path if parts.scheme == "file" else location))
 
 
-def below(place: str, name: str) -> str:
-    """The place `name` within a place."""
-    return f"{place.rstrip('/')}/{name}"
+def child_location(location: str, name: str) -> str:
+    """Return the location of `name` within a location."""
+    return f"{location.rstrip('/')}/{name}"
 
 
 class FolderStore:
-    """Files of a folder, which is made with the first of them."""
+    """Files in a folder, which is created with the first of them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def write(self, name: str, data: bytes) -> None:
-        """Beside the place, to the disk, then renamed."""
+        """Write to a temporary file beside the target, sync it to disk, and rename it."""
         path = self.folder / name
-        beside = _written_beside(path, data)
-        beside.replace(path)
+        temporary = _write_temporary(path, data)
+        temporary.replace(path)
         _sync_folder(path.parent)
 
     def write_new(self, name: str, data: bytes) -> bool:
-        """A link is made of the whole file, which fails if the name is taken."""
+        """Write a temporary file and hard-link it to the target, which fails if the name is taken."""
         path = self.folder / name
-        beside = _written_beside(path, data)
+        temporary = _write_temporary(path, data)
         try:
-            os.link(beside, path)
+            os.link(temporary, path)
         except FileExistsError:
             return False
         finally:
-            beside.unlink()
+            temporary.unlink()
         _sync_folder(path.parent)
         return True
 
     def read(self, name: str) -> bytes | None:
-        """The file's bytes."""
+        """Return the file's bytes, or None if it does not exist."""
         try:
             return (self.folder / name).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
 
     def names(self, prefix: str) -> list[str]:
-        """Files that were begun and not finished are not among them."""
+        """Return the names of complete files, without temporary ones."""
         found = (path for path in self.folder.rglob("*") if path.is_file() and not path.name.startswith("."))
         names = (path.relative_to(self.folder).as_posix() for path in found)
         return sorted(name for name in names if name.startswith(prefix))
 
     def delete(self, name: str) -> None:
-        """Unlink it."""
+        """Unlink the file if it exists."""
         (self.folder / name).unlink(missing_ok=True)
 
 
@@ -99,36 +99,36 @@ class S3Store:
         self._bucket, self._prefix = bucket, f"{prefix}/" if prefix else ""
 
     def write(self, name: str, data: bytes) -> None:
-        """An object appears whole."""
-        self._ask("put_object", name, Body=data)
+        """Put the object, which S3 does atomically."""
+        self._call("put_object", name, Body=data)
 
     def write_new(self, name: str, data: bytes) -> bool:
-        """By S3's own condition."""
-        answer = self._ask("put_object", name, Body=data, IfNoneMatch="*", unless=_TAKEN)
-        return answer is not None
+        """Put the object under S3's condition `If-None-Match: *`."""
+        response = self._call("put_object", name, Body=data, IfNoneMatch="*", ignored_codes=_TAKEN)
+        return response is not None
 
     def read(self, name: str) -> bytes | None:
-        """The object's bytes."""
-        answer = self._ask("get_object", name, unless=_MISSING)
-        return None if answer is None else bytes(answer["Body"].read())
+        """Return the object's bytes, or None if it does not exist."""
+        response = self._call("get_object", name, ignored_codes=_MISSING)
+        return None if response is None else bytes(response["Body"].read())
 
     def names(self, prefix: str) -> list[str]:
-        """In as many requests as it takes."""
+        """Return the names, listed page by page."""
         names: list[str] = []
         more: dict[str, Any] = {}
         while True:
-            page = self._ask("list_objects_v2", None, Prefix=self._prefix + prefix, **more) or {}
+            page = self._call("list_objects_v2", None, Prefix=self._prefix + prefix, **more) or {}
             names += [str(one["Key"]).removeprefix(self._prefix) for one in page.get("Contents", [])]
             if not page.get("IsTruncated"):
                 return sorted(names)
             more = {"ContinuationToken": page["NextContinuationToken"]}
 
     def delete(self, name: str) -> None:
-        """S3 does not mind an object that is not there."""
-        self._ask("delete_object", name)
+        """Delete the object; S3 accepts keys that do not exist."""
+        self._call("delete_object", name)
 
-    def _ask(self, operation: str, name: str | None, *, unless: tuple[str, ...] = (), **arguments: Any) -> Any:
-        """S3's answer; None for the error codes of `unless`. Raises CheckpointError with S3's own message."""
+    def _call(self, operation: str, name: str | None, *, ignored_codes: tuple[str, ...] = (), **arguments: Any) -> Any:
+        """Return S3's response, or None for the error codes of `unless`; raise CheckpointError with S3's message."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         if name is not None:
@@ -136,36 +136,36 @@ class S3Store:
         try:
             return getattr(self._client, operation)(Bucket=self._bucket, **arguments)
         except ClientError as error:
-            if error.response["Error"]["Code"] in unless:
+            if error.response["Error"]["Code"] in ignored_codes:
                 return None
             fault: Exception = error
         except BotoCoreError as error:
             fault = error
-        place = f"s3://{self._bucket}/{self._prefix}{name or ''}"
-        raise CheckpointError(f"{place}: S3 could not carry out a request: {fault}") from fault
+        location = f"s3://{self._bucket}/{self._prefix}{name or ''}"
+        raise CheckpointError(f"{location}: S3 could not carry out a request: {fault}") from fault
 
 
 _MISSING = ("NoSuchKey", "404")
 _TAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
 
 
-def _written_beside(path: Path, data: bytes) -> Path:
-    """A file of its own with the data, on the disk; it begins with a dot, so that `names` does not see it."""
+def _write_temporary(path: Path, data: bytes) -> Path:
+    """Write the data to a new file synced to disk, named with a dot so that `names` omits it; return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with beside.open("xb") as file:
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
     except BaseException:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
-    return beside
+    return temporary
 
 
 def _sync_folder(folder: Path) -> None:
-    """Have the name on the disk too."""
+    """Sync the folder's entries to disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,1 +1,1 @@
-"""The commands of `python -m workloads`, a module for each thing that they are about."""
+"""The commands of `python -m workloads`, a module for each subject."""

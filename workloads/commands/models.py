@@ -1,4 +1,4 @@
-"""Judge a registered model, and ask it."""
+"""Commands that evaluate a registered model and query it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from workloads.environment import PlatformEnvironment
 from workloads.errors import WorkloadError
 
 if TYPE_CHECKING:
-    from workloads.registry.evaluate import Judged
+    from workloads.registry.evaluate import VersionEvaluation
 
 SHOWN_MISTAKES = 3
 
@@ -23,33 +23,40 @@ def evaluate(
     alias: Annotated[str | None, typer.Option(help="Alias of a version, instead of its number.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Judge a registered version once on its test images."""
+    """Evaluate a registered version once on its test images."""
     if (version is None) == (alias is None):
         raise WorkloadError("Name the version to evaluate by one of --version and --alias")
     from workloads.registry.evaluate import evaluate_version
 
-    judged = evaluate_version(PlatformEnvironment.read(), model, version=version, alias=alias)
+    evaluation = evaluate_version(PlatformEnvironment.read(), model, version=version, alias=alias)
     if as_json:
-        found, report = judged.version, judged.report.as_data()
+        found, report = evaluation.version, evaluation.report.as_data()
         about = identity(found) | {"run_id": found.run_id, "dataset": found.dataset}
-        typer.echo(json.dumps(about | {"test_accuracy": judged.report.accuracy} | report | judged.more()))
+        typer.echo(json.dumps(about | {"test_accuracy": evaluation.report.accuracy} | report | evaluation.details()))
     else:
-        _print_judged(judged)
+        _print_evaluation(evaluation)
 
 
 def predict(
     model: Annotated[str, typer.Option(help="Name of the registered model.")] = "vision-classifier",
-    alias: Annotated[str, typer.Option(help="Alias of the version to ask.")] = "production",
+    alias: Annotated[str, typer.Option(help="Alias of the version to query.")] = "production",
     index: Annotated[int, typer.Option(help="Which test image, from 0.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Ask a registered model what one test image shows."""
+    """Predict the class of one test image with a registered model."""
     from workloads.registry.predict import predict as predict_image
 
     answer = predict_image(PlatformEnvironment.read(), model, alias=alias, index=index)
     if as_json:
-        said = {"index": index, "predicted": answer.predicted, "probability": answer.probability, "label": answer.label}
-        typer.echo(json.dumps(identity(answer.version) | {"alias": alias, "dataset": answer.version.dataset} | said))
+        prediction = {
+            "index": index,
+            "predicted": answer.predicted,
+            "probability": answer.probability,
+            "label": answer.label,
+        }
+        typer.echo(
+            json.dumps(identity(answer.version) | {"alias": alias, "dataset": answer.version.dataset} | prediction)
+        )
     else:
         typer.echo(
             f"{model} version {answer.version.number} ({alias}) on {answer.version.dataset} test image {index}: "
@@ -57,21 +64,21 @@ def predict(
         )
 
 
-def _print_judged(judged: Judged) -> None:
-    """Its last line is the accuracy."""
-    report = judged.report
+def _print_evaluation(evaluation: VersionEvaluation) -> None:
+    """Print the results; the last line is the accuracy."""
+    report = evaluation.report
     rows = [
         [one.name, str(one.num_samples), accuracy(one.precision), accuracy(one.recall), accuracy(one.f1)]
         for one in report.classes
     ]
     print_table(["class", "images", "precision", "recall", "F1"], rows)
-    for mistake in judged.mistakes[:SHOWN_MISTAKES]:
+    for mistake in evaluation.mistakes[:SHOWN_MISTAKES]:
         typer.echo(
             f"image {mistake.index}: {mistake.predicted} (probability {mistake.probability:.3f}), is {mistake.label}"
         )
-    for one in judged.latencies:
+    for one in evaluation.latencies:
         typer.echo(f"latency of {one.batch_size}: median {one.median_ms:.2f} ms, 95 % within {one.p95_ms:.2f} ms")
-    typer.echo(f"measured on {judged.machine}")
-    typer.echo(f"{judged.size.num_parameters:,} parameters, {judged.size.num_bytes:,} bytes")
+    typer.echo(f"measured on {evaluation.machine}")
+    typer.echo(f"{evaluation.size.num_parameters:,} parameters, {evaluation.size.num_bytes:,} bytes")
     typer.echo(f"calibration error {report.calibration_error:.4f}  loss {report.loss:.4f}  F1 {report.macro_f1:.4f}")
     typer.echo(f"test accuracy {report.accuracy:.4f}")

@@ -1,4 +1,4 @@
-"""Arguments and ways to print that the commands share."""
+"""Arguments and printing that the commands share."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def print_table(header: list[str], rows: list[list[str]]) -> None:
     table = Table(*header, box=box.SIMPLE)
     for row in rows:
         table.add_row(*row)
-    # Where nobody looks, lines are not to be broken.
+    # Lines that a program reads are not wrapped.
     Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL).print(table)
 
 
 def accuracy(value: float | None) -> str:
-    """As it is shown; `-` where there is none."""
+    """Format an accuracy with four decimals, or `-` for None."""
     return "-" if value is None else f"{value:.4f}"
 
 
 def identity(version: Version) -> dict[str, Any]:
-    """What names a version in JSON."""
+    """Return the fields that identify a version in JSON."""
     return {"model_name": version.model_name, "version": version.number}

@@ -1,4 +1,4 @@
-"""Versions of a registered model: what there is, and which of them has which alias."""
+"""Commands for the versions of a registered model and their aliases."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from workloads.commands.options import Json, accuracy, identity, print_table
-from workloads.commands.registry_shown import (
+from workloads.commands.registry_output import (
     comparison_data,
-    listed,
     move_data,
     print_comparison,
     print_moves,
     print_promotion,
     promotion_data,
+    version_data,
 )
 from workloads.environment import PlatformEnvironment
 from workloads.errors import RegistryError, WorkloadError
@@ -36,7 +36,7 @@ registry_app = typer.Typer(no_args_is_help=True, help="Show versions of a model,
 Name = Annotated[str, typer.Argument(help="Name of the registered model.")]
 Number = Annotated[int, typer.Argument(metavar="VERSION", help="Version number.")]
 By = Annotated[str | None, typer.Option(help="Who makes the move; by default this user and machine.")]
-Why = Annotated[str, typer.Option(help="What the history is to say about it.")]
+Why = Annotated[str, typer.Option(help="Reason that the history records.")]
 
 
 @registry_app.command("list")
@@ -48,9 +48,9 @@ def registry_list(name: Name, as_json: Json = False) -> None:
     environment = PlatformEnvironment.read()
     client = connect(environment)
     versions = versions_of(client, name)
-    _tell_drift(environment, client, name)
+    _warn_of_drift(environment, client, name)
     if as_json:
-        typer.echo(json.dumps({"model_name": name, "versions": [listed(version) for version in versions]}))
+        typer.echo(json.dumps({"model_name": name, "versions": [version_data(version) for version in versions]}))
         return
     rows = [
         [str(v.number), ", ".join(v.aliases) or "-", v.dataset, accuracy(v.val_accuracy), accuracy(v.test_accuracy),
@@ -81,15 +81,15 @@ def registry_show(
     verdicts = {key: tags.get(f"gate.{key}.verdict") for key in PROMOTABLE}
     moves: list[Move] = []
     if environment.registry:
-        _tell_drift(environment, client, name)
+        _warn_of_drift(environment, client, name)
         every = open_history(environment, name).moves()
         moves = [move for move in every if found.number in (move.from_version, move.to_version)]
     lineage = {key: getattr(found, key) for key in ("data_version", "code_version", "image_digest")}
     if as_json:
-        data = listed(found) | {"run_name": found.run_name} | lineage | {"verdicts": verdicts}
+        data = version_data(found) | {"run_name": found.run_name} | lineage | {"verdicts": verdicts}
         typer.echo(json.dumps({"model_name": name} | data | {"moves": [move_data(move) for move in moves]}))
         return
-    said = {
+    shown = {
         "aliases": ", ".join(found.aliases),
         "run": f"{found.run_name} ({found.run_id})",
         "dataset": found.dataset,
@@ -98,7 +98,7 @@ def registry_show(
         "test accuracy": accuracy(found.test_accuracy),
         **{f"gate to {key}": value for key, value in verdicts.items()},
     }
-    print_table([f"{name} version {found.number}", ""], [[key, value or "-"] for key, value in said.items()])
+    print_table([f"{name} version {found.number}", ""], [[key, value or "-"] for key, value in shown.items()])
     print_moves(moves)
 
 
@@ -126,19 +126,19 @@ def registry_promote(
     to: Annotated[str, typer.Option(help="production or staging.")],
     rules: Annotated[Path | None, typer.Option(help="Yaml file of rules; by default the platform's own.")] = None,
     dry_run: Annotated[bool, typer.Option(help="Decide and change nothing; exit 3 unless it may be promoted.")] = False,
-    force: Annotated[bool, typer.Option(help="Promote whatever the gate says; needs --why.")] = False,
+    force: Annotated[bool, typer.Option(help="Promote whatever the gate decides; needs --why.")] = False,
     or_keep: Annotated[
-        bool, typer.Option(help="Where the gate says no, leave the alias to the version that has it, and exit 0.")
+        bool, typer.Option(help="If the gate refuses, keep the alias on its current version, and exit 0.")
     ] = False,
     why: Why = "",
     by: By = None,
     as_json: Json = False,
 ) -> None:
-    """Give a version an alias if the gate's rules say so."""
+    """Give a version an alias if it passes the gate's rules."""
     if to not in PROMOTABLE:
         raise WorkloadError(f"--to is {to}; it must be one of {', '.join(PROMOTABLE)}")
     if force and not why.strip():
-        raise WorkloadError("--force overrules the gate; say why by --why TEXT")
+        raise WorkloadError("--force overrules the gate; give the reason by --why TEXT")
     if dry_run and (force or or_keep):
         raise WorkloadError("--dry-run changes nothing; --force and --or-keep do not go with it")
     from workloads.registry.moves import this_user
@@ -149,7 +149,7 @@ def registry_promote(
         PlatformEnvironment.read(), name, version, to=to, rules_file=rules or DEFAULT,
         by=by or this_user(), why=why, force=force, dry_run=dry_run,
     )  # fmt: skip
-    _tell_mended(done.mended)
+    _report_repaired(done.repaired)
     refused = done.verdict is not None and not done.verdict.passes and done.move is None
     kept = refused and or_keep and done.holder is not None
     if as_json:
@@ -170,13 +170,13 @@ def registry_promote(
 def registry_rollback(name: Name, why: Why = "", by: By = None, as_json: Json = False) -> None:
     """Give production back to the version that had it before.
 
-    Done again: to the one before that.
+    Run it again to go back one more.
     """
     from workloads.registry.moves import this_user
     from workloads.registry.promotion import roll_back
 
     done = roll_back(PlatformEnvironment.read(), name, by=by or this_user(), why=why)
-    _tell_mended(done.mended)
+    _report_repaired(done.repaired)
     if as_json:
         typer.echo(json.dumps({"model_name": name, "move": move_data(done.move)}))
     else:
@@ -190,7 +190,7 @@ def registry_rollback(name: Name, why: Why = "", by: By = None, as_json: Json = 
 def registry_history(name: Name, as_json: Json = False) -> None:
     """Show every move of the model's aliases, oldest first.
 
-    Who, when, why, and on what evidence.
+    Each with who made it, when, why, and on what evidence.
     """
     from workloads.registry.moves import open_history
 
@@ -220,24 +220,25 @@ def registry_compare(
         print_comparison(done)
 
 
-def _tell_drift(environment: PlatformEnvironment, client: MlflowClient, name: str) -> None:
-    """On stderr, where the tracking server's aliases are not as the moves say."""
+def _warn_of_drift(environment: PlatformEnvironment, client: MlflowClient, name: str) -> None:
+    """Warn on stderr where the tracking server's aliases differ from the recorded moves."""
     if not environment.registry:
         return
-    from workloads.registry.aliases import drift, told
+    from workloads.registry.aliases import describe, drift
     from workloads.registry.moves import open_history
 
     changes = drift(client, name, open_history(environment, name))
     if changes:
         typer.echo(
-            f"workloads: the aliases are not as the history says: {told(changes)} would mend them, which the next "
-            "`registry promote` or `registry rollback` does",
+            "workloads: the aliases differ from the history; the next `registry promote` or `registry rollback` "
+            f"repairs them: {describe(changes)}",
             err=True,
         )
 
 
-def _tell_mended(mended: Mapping[str, int | None]) -> None:
-    from workloads.registry.aliases import told
+def _report_repaired(repaired: Mapping[str, int | None]) -> None:
+    """Report on stderr the aliases that were repaired from the recorded moves."""
+    from workloads.registry.aliases import describe
 
-    if mended:
-        typer.echo(f"workloads: aliases brought to what the history says: {told(mended)}", err=True)
+    if repaired:
+        typer.echo(f"workloads: aliases repaired from the history: {describe(repaired)}", err=True)

@@ -1,4 +1,4 @@
-"""Search."""
+"""The command that searches for hyperparameters."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from workloads.commands.options import Assignments, Json, NoTracking, accuracy, 
 from workloads.config import TrainConfig, config_names, load_config, parse_assignments
 from workloads.environment import PlatformEnvironment
 from workloads.errors import SearchError
-from workloads.tuning.folder import has_begun
+from workloads.price import SECONDS_PER_HOUR
+from workloads.tuning.folder import can_resume
 from workloads.tuning.options import PRESETS, SearchOptions
 
 if TYPE_CHECKING:
     from workloads.tuning.search import SearchResult
 
 NUM_TRIALS = 10
-SECONDS_PER_HOUR = 3600
 
 
 def tune(
@@ -33,20 +33,22 @@ def tune(
     num_samples: Annotated[
         int | None, typer.Option("--num-samples", "--trials", help="Configurations to try; default 10.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs of a trial that is not ended early.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of a trial that is not stopped early.")] = None,
     sampler: Annotated[
         str | None, typer.Option(help="random (default), or tpe: learns from trials that ended.")
     ] = None,
     max_concurrent: Annotated[
         int | None, typer.Option("--max-concurrent", "--workers", help="Trials at once; default: one a CPU, or a GPU.")
     ] = None,
-    gpus_per_trial: Annotated[float | None, typer.Option(help="Of the Ray cluster's; parts too, such as 0.25.")] = None,
+    gpus_per_trial: Annotated[
+        float | None, typer.Option(help="GPUs of the Ray cluster; fractions too, like 0.25.")
+    ] = None,
     ranks_per_trial: Annotated[
         int | None, typer.Option(help="Workers of the Ray cluster that train a trial together; default 1.")
     ] = None,
-    max_hours: Annotated[float | None, typer.Option(help="End in order after so long; the best is kept.")] = None,
+    max_hours: Annotated[float | None, typer.Option(help="Stop in order after this time; the best is kept.")] = None,
     budget_usd: Annotated[
-        float | None, typer.Option(help="End in order at this price; MLP_PRICE_USD_PER_HOUR is needed.")
+        float | None, typer.Option(help="Stop in order at this price; needs MLP_PRICE_USD_PER_HOUR.")
     ] = None,
     storage: Annotated[
         str | None, typer.Option(help="Keep the study for Optuna's tools: postgresql://… or a journal file.")
@@ -57,17 +59,17 @@ def tune(
     assignments: Assignments = None,
     run_name: Annotated[str | None, typer.Option(help="Default: <config>-search-<utc>-<4 hex>.")] = None,
     resume: Annotated[
-        str | None, typer.Option(metavar="SEARCH", help="Go on with a search that was ended or killed.")
+        str | None, typer.Option(metavar="SEARCH", help="Resume a search that was stopped or killed.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Tell time and price from a few steps; search nothing.")
+        bool, typer.Option("--dry-run", help="Estimate time and price from a few steps; search nothing.")
     ] = False,
     no_tracking: NoTracking = False,
     as_json: Json = False,
 ) -> None:
     """Search for good hyperparameters.
 
-    Draw from the config's search space, end poor trials early, record all.
+    Sample from the config's search space, stop poor trials early, record all.
     """
     environment = PlatformEnvironment.read()
     given: dict[str, Any] = {
@@ -103,7 +105,7 @@ def tune(
 
         if environment.job and run_name is None:
             run_name = environment.job
-            resume = run_name if has_begun(environment, run_name, resolved) else None
+            resume = run_name if can_resume(environment, run_name, resolved) else None
         if resume is None:
             result = search.search(resolved, options, environment, name=run_name)
         else:
@@ -112,7 +114,7 @@ def tune(
 
 
 def _preset(name: str | None) -> tuple[int, int | None]:
-    """Trials and epochs; raises SearchError."""
+    """Return the number of trials and of epochs; raise SearchError for an unknown preset."""
     if name is None:
         return NUM_TRIALS, None
     if name not in PRESETS:
@@ -129,7 +131,7 @@ def _config(name: str | None, values: dict[str, object]) -> TrainConfig:
 def _resumed(name: str, changes: dict[str, Any], environment: PlatformEnvironment, *, is_changed: bool) -> SearchResult:
     if is_changed:
         raise SearchError(
-            f"Search {name} goes on as it was begun, its space and epochs too; leave out CONFIG, --set, --preset, "
+            f"Search {name} is resumed as it was begun, its space and epochs too; leave out CONFIG, --set, --preset, "
             "--epochs, --sampler, --run-name, --retrain and --dry-run, or start a new search"
         )
     from workloads.tuning.search import resume
@@ -201,7 +203,7 @@ def _show(result: SearchResult, *, as_json: bool) -> None:
         typer.echo(f"trained with it: version {result.retrained.model_version or '-'}")
         typer.echo(f"test accuracy {result.retrained.test_accuracy:.4f}")
     if result.ended_by:
-        typer.echo(f"ended by {result.ended_by}; go on by: python -m workloads tune --resume {result.name}")
+        typer.echo(f"ended by {result.ended_by}; resume with: python -m workloads tune --resume {result.name}")
 
 
 def _shown(value: object) -> str:

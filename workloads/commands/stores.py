@@ -1,4 +1,4 @@
-"""Data sets, and records on their way to the tracking server."""
+"""Commands for data sets, and for metrics that the tracking server has not received."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 from workloads.environment import PlatformEnvironment
 
 data_app = typer.Typer(no_args_is_help=True, help="Find and fetch data sets.")
-tracking_app = typer.Typer(no_args_is_help=True, help="Send what the tracking server lacks of runs.")
+tracking_app = typer.Typer(no_args_is_help=True, help="Send records that the tracking server lacks.")
 
 
 @data_app.command("find")
@@ -22,9 +22,9 @@ def data_find(name: Annotated[str, typer.Argument(help="Name of the data set.")]
 
 @data_app.command("fetch")
 def data_fetch(name: Annotated[str, typer.Argument(help="Name of the data set.")]) -> None:
-    """Download a data set from its authors, checked.
+    """Download a data set from its authors and verify it.
 
-    It goes into the data folder (MLP_DATA); print where it is.
+    It goes into the data folder (MLP_DATA); print its location.
     """
     from workloads.data.fetch import fetch
 
@@ -35,9 +35,9 @@ def data_fetch(name: Annotated[str, typer.Argument(help="Name of the data set.")
 def tracking_send(
     run: Annotated[str, typer.Argument(help="Name of a run, or the file that holds its record.")],
 ) -> None:
-    """Send what the tracking server did not take from a run.
+    """Send what the tracking server has not received of a run.
 
-    To do so twice changes nothing.
+    Sending twice changes nothing.
     """
     from workloads.tracking.unsent import send_unsent
 

@@ -1,4 +1,4 @@
-"""Train, and what is asked before: what this machine offers, what a run would take."""
+"""Commands that train, and that show beforehand what this machine offers and what a run would take."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def train(
     run_name: Annotated[str | None, typer.Option(help="Default: <config>-<utc>-<4 hex>.")] = None,
     resume: Annotated[
         str | None,
-        typer.Option(metavar="RUN", help="Go on with a run from its newest checkpoint, as configured then."),
+        typer.Option(metavar="RUN", help="Resume a run from its newest checkpoint, as configured then."),
     ] = None,
-    max_restarts: Annotated[int, typer.Option(help="Times that lost ranks are started anew.", min=0)] = 0,
+    max_restarts: Annotated[int, typer.Option(help="Most restarts of lost ranks.", min=0)] = 0,
     no_tracking: NoTracking = False,
     register: Annotated[bool, typer.Option(help="Keep the model as a new version in the registry.")] = True,
     test: Annotated[bool, typer.Option(help="Evaluate once on the test images at the end.")] = True,
-    max_steps: Annotated[int | None, typer.Option(help="End after so many optimizer steps.")] = None,
-    print_config: Annotated[bool, typer.Option("--print-config", help="Print the resolved config and end.")] = False,
+    max_steps: Annotated[int | None, typer.Option(help="Stop after this many optimizer steps.")] = None,
+    print_config: Annotated[bool, typer.Option("--print-config", help="Print the resolved config and exit.")] = False,
     as_json: Json = False,
 ) -> None:
     """Train a model, record it and register it as a version."""
@@ -45,16 +45,16 @@ def train(
     if print_config:
         typer.echo(resolved.as_yaml(), nl=False)
         return
+    from workloads.ranks import Ranks
     from workloads.training.launch import train_on_ranks
     from workloads.training.options import TrainOptions
     from workloads.training.progress import progress
-    from workloads.training.ranks import Ranks
-    from workloads.training.resume import has_begun
+    from workloads.training.resume import can_resume
     from workloads.training.run import TrainResult, new_run_name, preflight, run
 
     if environment.job and run_name is None and resume is None:
         run_name = environment.job
-        resume = run_name if has_begun(environment, run_name, resolved) else None
+        resume = run_name if can_resume(environment, run_name, resolved) else None
     options = TrainOptions(
         run_name=resume or run_name or new_run_name(resolved),
         tracking=not no_tracking,
@@ -71,16 +71,16 @@ def train(
     if chosen == "torchrun":
         train_on_ranks(resolved, options, environment, num_ranks=ranks, as_json=as_json)
         return
-    with progress(options.run_name, as_json=is_json(environment)) as told:
+    with progress(options.run_name, as_json=is_json(environment)) as reporter:
         result: TrainResult | None
         if chosen == "ray":
             from workloads.training.on_ray import train_on_ray
 
-            result = train_on_ray(resolved, options, environment, num_ranks=ranks, progress=told)
+            result = train_on_ray(resolved, options, environment, num_ranks=ranks, progress=reporter)
         else:
-            shown = (told.on_epoch, told.on_step) if here.is_first else ()
+            shown = (reporter.on_epoch, reporter.on_step) if here.is_first else ()
             result = run(resolved, options, environment, here, *shown)
-    if result is None:  # not rank 0
+    if result is None:  # another rank than 0
         return
     if as_json:
         typer.echo(json.dumps(asdict(result)))
@@ -91,13 +91,13 @@ def train(
 
 
 def devices(as_json: Json = False) -> None:
-    """Show what this machine offers a run.
+    """Show the devices that this machine offers a run.
 
-    Cores, memory, GPUs, and what `auto` takes of them.
+    Cores, memory, GPUs, and what `auto` selects of them.
     """
-    from workloads.training.devices import found
+    from workloads.training.devices import detect_hardware
 
-    here = found()
+    here = detect_hardware()
     if as_json:
         typer.echo(json.dumps(asdict(here)))
         return
@@ -110,14 +110,14 @@ def devices(as_json: Json = False) -> None:
 
 def validate(
     config: Config,
-    budget_usd: Annotated[float | None, typer.Option(help="Most that the run may cost, in US dollars.", min=0)] = None,
+    budget_usd: Annotated[float | None, typer.Option(help="Highest price of the run, in US dollars.", min=0)] = None,
     assignments: Assignments = None,
     no_tracking: NoTracking = False,
     as_json: Json = False,
 ) -> None:
-    """Tell what memory, time and money a run would take.
+    """Estimate the memory, time and price of a run.
 
-    From its data, its net and a few steps; nothing is kept.
+    Uses its data, its network and a few steps; nothing is kept.
     """
     resolved = load_config(config, parse_assignments(assignments or []))
     from workloads.training.validate import validate as forecast_of
@@ -139,13 +139,13 @@ def validate(
 
 
 def _launcher(named: str | None, ranks: int, max_restarts: int) -> str:
-    """The one to use; raises WorkloadError where the one that was named cannot do what is asked."""
+    """Return the launcher to use; raise WorkloadError where the named one cannot do what is requested."""
     if named not in (None, *LAUNCHERS):
         raise WorkloadError(f"--launcher is {named}; it must be one of {', '.join(LAUNCHERS)}")
     if named == "local" and ranks > 1:
         raise WorkloadError(f"--launcher local trains in one process; --ranks is {ranks}: use --launcher torchrun")
     if named == "local" and max_restarts:
-        raise WorkloadError("--launcher local starts nothing anew; for --max-restarts use --launcher torchrun or ray")
+        raise WorkloadError("--launcher local restarts nothing; for --max-restarts use --launcher torchrun or ray")
     return named or ("torchrun" if ranks > 1 or max_restarts else "local")
 
 
@@ -156,14 +156,14 @@ def _train_config(
     resume: str | None,
     environment: PlatformEnvironment,
 ) -> TrainConfig:
-    """The config that CONFIG names, or the one with which the run to go on with began."""
+    """Return the config that CONFIG names, or the one with which the run to resume began."""
     if resume is None:
         if config is None:
             raise WorkloadError(f"Name a CONFIG, one of {', '.join(config_names())}, or a run by --resume")
         return load_config(config, values)
     if config is not None or values or run_name is not None:
         raise WorkloadError(
-            f"Run {resume} goes on as it was configured; leave out CONFIG, --set, --max-steps, --run-name"
+            f"Run {resume} is resumed as it was configured; leave out CONFIG, --set, --max-steps, --run-name"
         )
     from workloads.training.resume import config_of, unfinished
 

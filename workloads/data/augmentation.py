@@ -1,4 +1,7 @@
-"""All random changes to training images as a config asks for them, on whole batches and on the device of the images."""
+"""All random augmentation that a config asks for, on whole batches and on the images' device.
+
+Shapes: b images of a batch, c channels, h height, w width.
+"""
 
 from __future__ import annotations
 
@@ -15,20 +18,23 @@ from workloads.data.mixing import Mix
 from workloads.data.policies import Policy
 
 
-class Change(Protocol):
-    """A change of each image by its own draw."""
+class Transform(Protocol):
+    """A transform of each image by random parameters of its own."""
 
     def apply(self, images_bchw: Tensor, samples: Tensor) -> Tensor:
-        """uint8 [B, C, H, W]: the images of int64 `samples` [B], changed."""
+        """Return the transformed images, uint8 [B, C, H, W], of the samples at positions `samples`, int64 [B]."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """The draws of one epoch, for every sample: of its changes, one after the other, and of what it is mixed with."""
+    """The random parameters of one epoch, for every sample: of each transform, in order, and of mixing."""
 
-    changes: Sequence[Change]
+    transforms: Sequence[Transform]
+    """Transforms, applied in this order."""
     mix: Mix | None
+    """MixUp or CutMix; None for neither."""
     num_classes: int
+    """Number of classes, the width of mixed targets."""
 
     @classmethod
     def draw(
@@ -41,39 +47,43 @@ class Augmentation:
         num_classes: int,
         device: torch.device | str = "cpu",
     ) -> Augmentation:
-        """What happens to each sample in one epoch: a function of seed, epoch and sample, whoever trains on it."""
-        changes: list[Change] = []
+        """Draw the parameters of one epoch: a function of seed, epoch and sample, the same on every rank."""
+        transforms: list[Transform] = []
         if config.augmentation != "none":
-            changes.append(FlipShift.draw(seed, epoch, num_samples, device))
+            transforms.append(FlipShift.draw(seed, epoch, num_samples, device))
         match config.augmentation:
             case "rand_augment":
                 policy = Policy.rand_augment(config.num_operations, config.magnitude, seed, epoch, num_samples)
-                changes.append(policy)
+                transforms.append(policy)
             case "trivial_augment":
-                changes.append(Policy.trivial_augment(seed, epoch, num_samples))
+                transforms.append(Policy.trivial_augment(seed, epoch, num_samples))
             case "auto_augment":
-                changes.append(Policy.auto_augment(seed, epoch, num_samples))
+                transforms.append(Policy.auto_augment(seed, epoch, num_samples))
         if config.erase_probability > 0:
-            changes.append(Erase.draw(config.erase_probability, seed, epoch, num_samples, device))
+            transforms.append(Erase.draw(config.erase_probability, seed, epoch, num_samples, device))
         mix = None
         if config.mix != "none":
             mix = Mix.draw(config.mix, config.mix_alpha, seed, epoch, num_samples, device)
-        return cls(changes=changes, mix=mix, num_classes=num_classes)
+        return cls(transforms=transforms, mix=mix, num_classes=num_classes)
 
-    def needed(self, samples: Tensor) -> Tensor:
-        """The samples whose images `apply` must be given for int64 `samples` [B]: [B], or [2B] with their partners."""
+    def samples_to_load(self, samples: Tensor) -> Tensor:
+        """Return the samples whose images `apply` needs for int64 `samples` [B].
+
+        They are int64 [B], or [2B] with the mixing partners in the second half.
+        """
         return samples if self.mix is None else torch.cat([samples, self.mix.partners[samples]])
 
-    def apply(self, images: Tensor, labels: Tensor, needed: Tensor) -> tuple[Tensor, Tensor]:
-        """Changed images of the samples and their targets: int64 [B], or float [B, classes] where they were mixed.
+    def apply(self, images: Tensor, labels: Tensor, loaded_samples: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the augmented images and their targets: int64 [B], or float32 [B, classes] where they are mixed.
 
-        `images` and `labels` are those of `needed`, which `self.needed` gave.
+        `images`, uint8 [B or 2B, C, H, W], and `labels`, int64 [B or 2B], are those of `loaded_samples`, int64
+        [B or 2B], which `samples_to_load` returned. Images are uint8, or float32 after MixUp.
         """
-        for change in self.changes:
-            images = change.apply(images, needed)
+        for transform in self.transforms:
+            images = transform.apply(images, loaded_samples)
         if self.mix is None:
             return images, labels
-        half = len(needed) // 2
+        half = len(loaded_samples) // 2
         return self.mix.apply(
-            images[:half], images[half:], labels[:half], labels[half:], needed[:half], self.num_classes
+            images[:half], images[half:], labels[:half], labels[half:], loaded_samples[:half], self.num_classes
         )

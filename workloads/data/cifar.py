@@ -25,43 +25,45 @@ PIXELS = 3 * 32 * 32
 
 @dataclass(frozen=True, kw_only=True)
 class CifarDataset:
-    """One of the two."""
+    """One of the two data sets: its files and their format."""
 
     name: str
     archive: str
+    """File name of the archive that the authors offer."""
     sha256_of_archive: str
+    """SHA-256 of the archive, in hex."""
     unpacked: str
-    """The folder in the archive."""
+    """Name of the folder within the archive."""
     train_files: tuple[str, ...]
     test_file: str
     names_file: str
     num_labels: int
-    """Bytes before the pixels; the last is the class."""
+    """Label bytes before the pixels of a record; the last one is the class."""
     num_classes: int
     system_folder: Path | None = None
     package: str | None = None
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Where its authors offer it."""
+        """URLs below which the authors offer the archive."""
         return SOURCES
 
     @property
     def sha256(self) -> Mapping[str, str]:
-        """Of what is downloaded."""
+        """SHA-256 of each file that is downloaded, in hex, by its name."""
         return {self.archive: self.sha256_of_archive}
 
     def is_in(self, folder: Path) -> bool:
-        """Whether the archive, or all files of the unpacked one, lie in `folder`."""
+        """Return whether the archive, or all files of the unpacked one, are in `folder`."""
         return (folder / self.archive).is_file() or self._unpacked_in(folder) is not None
 
     def files_in(self, folder: Path) -> list[Path]:
-        """Those that `load` reads."""
+        """Return the paths of the files that `load` reads."""
         unpacked = self._unpacked_in(folder)
         return [folder / self.archive] if unpacked is None else [unpacked / name for name in self._files]
 
     def load(self, folder: Path) -> Dataset:
-        """The data set from the files in `folder`; raises DataError that names the file which is damaged."""
+        """Load the data set from the files in `folder`; raise DataError that names a damaged file."""
         unpacked = self._unpacked_in(folder)
         contents = (
             self._from_archive(folder / self.archive) if unpacked is None else _from_folder(unpacked, self._files)
@@ -84,7 +86,7 @@ class CifarDataset:
         return next((each for each in candidates if all((each / name).is_file() for name in self._files)), None)
 
     def _from_archive(self, path: Path) -> dict[str, bytes]:
-        """The files of the archive by name, none of them written anywhere."""
+        """Return the contents of the archive's files by name, without unpacking to disk."""
         contents = {}
         try:
             with tarfile.open(path, "r:gz") as archive:

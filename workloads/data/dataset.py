@@ -1,4 +1,4 @@
-"""A data set as a value: its images, their classes and what they are called."""
+"""A data set as a value: images, labels and class names."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 STATISTICS_SAMPLE = 5000
-"""Images of a folder from which mean and deviation are taken."""
+"""Number of images, where they are in files, from which mean and standard deviation are computed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Images and the class of each."""
+    """Images and their labels."""
 
     images: Tensor
-    """uint8 [N, C, H, W]; or `FolderImages`, which has its shape and reads what it is asked for by position."""
+    """uint8 [N, C, H, W]; or a `FolderImages`, which has that shape and reads images when it is indexed."""
     labels: Tensor
     """int64 [N], each in [0, number of classes)."""
 
@@ -28,21 +28,21 @@ class Split:
         return len(self.labels)
 
     def take(self, indices: Tensor) -> Split:
-        """The images at int64 `indices`, in that order."""
+        """Return the images and labels at int64 `indices` [M], in that order."""
         from workloads.data.folder_images import FolderImages
 
         images = self.images.take(indices) if isinstance(self.images, FolderImages) else self.images[indices]
         return Split(images=images, labels=self.labels[indices])
 
     def on(self, device: torch.device) -> Split:
-        """The split with all that is in memory in the memory of `device`."""
+        """Return the split with its in-memory tensors on `device`."""
         from workloads.data.folder_images import FolderImages
 
         images = self.images if isinstance(self.images, FolderImages) else self.images.to(device)
         return Split(images=images, labels=self.labels.to(device))
 
     def mean_and_std(self) -> tuple[list[float], list[float]]:
-        """Of the pixels divided by 255, a value a channel; of a part of the images where they lie in files."""
+        """Return mean and standard deviation of pixels / 255 per channel; of a sample of images in files."""
         from workloads.data.folder_images import FolderImages
 
         images = self.images
@@ -56,18 +56,18 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """A whole data set; validation images are taken from `train` by the run."""
+    """A whole data set; a run splits its validation images off `train`."""
 
     name: str
     train: Split
     test: Split
     class_names: tuple[str, ...]
     digest: str | None = None
-    """Stands for images in files; that of images in memory is computed."""
+    """Version of images in files; None for images in memory, whose version is computed."""
 
     @cached_property
     def version(self) -> str:
-        """16 hex digits that stand for every image and label, whatever files they came from."""
+        """16 hex digits that identify every image and label, whatever files they came from."""
         if self.digest is not None:
             return self.digest
         digest = hashlib.sha256()

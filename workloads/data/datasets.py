@@ -1,4 +1,4 @@
-"""Data sets by name: where their files lie, and what is in them. Imports torch only when one is loaded."""
+"""Data sets by name: where their files are, and how they are loaded. Imports torch only to load one."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ DATASETS = ("fashion_mnist", "mnist", "cifar10", "cifar100", "digits", "image_fo
 
 
 class Source(Protocol):
-    """A data set that comes as files of its authors'."""
+    """A data set that is distributed as files by its authors."""
 
     @property
     def system_folder(self) -> Path | None:
-        """Where a package of the system puts them."""
+        """Folder into which a system package installs the files; None if no package does."""
 
     @property
     def package(self) -> str | None:
-        """Its name."""
+        """Name of that Debian package."""
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -34,20 +34,20 @@ class Source(Protocol):
 
     @property
     def sha256(self) -> Mapping[str, str]:
-        """Of each file there."""
+        """SHA-256 of each file, in hex, by its name."""
 
     def is_in(self, folder: Path) -> bool:
-        """Whether `folder` holds them."""
+        """Return whether `folder` holds all files."""
 
     def files_in(self, folder: Path) -> list[Path]:
-        """Those that `load` reads."""
+        """Return the paths of the files that `load` reads."""
 
     def load(self, folder: Path) -> Dataset:
-        """The data set; raises DataError that names the file which is damaged."""
+        """Load the data set from `folder`; raise DataError that names a damaged file."""
 
 
 def source_of(name: str) -> Source | None:
-    """Where the files of a data set come from; None for digits and image_folder, which nobody offers as such."""
+    """Return the source of a data set; None for digits and image_folder, which are not downloaded."""
     from workloads.data.cifar import CIFAR10, CIFAR100
     from workloads.data.idx_datasets import FASHION_MNIST, MNIST
 
@@ -57,14 +57,14 @@ def source_of(name: str) -> Source | None:
         "cifar10": CIFAR10,
         "cifar100": CIFAR100,
     }
-    return sources.get(known(name))
+    return sources.get(validated_name(name))
 
 
 def data_folder(environment: PlatformEnvironment) -> Path:
-    """The folder that holds data sets: MLP_DATA, where it is in S3 what is copied from there, else the user's cache."""
+    """Return the folder that holds data sets: MLP_DATA, its local copy where that is in S3, or the user's cache."""
     from workloads.data import s3
 
-    if environment.data and s3.is_place(environment.data):
+    if environment.data and s3.is_s3_url(environment.data):
         return cache_folder() / "s3" / hashlib.sha256(environment.data.rstrip("/").encode()).hexdigest()[:16]
     if environment.data:
         return Path(environment.data).expanduser().resolve()
@@ -72,15 +72,15 @@ def data_folder(environment: PlatformEnvironment) -> Path:
 
 
 def cache_folder() -> Path:
-    """The user's own, for what can be had again."""
+    """Return the user's cache folder, for data that can be downloaded or built again."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ml-platform"
 
 
 def find(name: str, environment: PlatformEnvironment, *, system_folder: Path | None = None) -> Path:
-    """The folder that holds the data set's files, copied from S3 if they are there alone.
+    """Return the folder that holds the data set's files; copy them from S3 if they are only there.
 
-    Raises DataError that names the command which provides it. `system_folder` is where the system's package manager
-    puts them, unless given.
+    Raises DataError that names the command which provides them. `system_folder` overrides the folder into which a
+    system package installs them.
     """
     from workloads.data import digits, image_folder, s3
 
@@ -89,7 +89,7 @@ def find(name: str, environment: PlatformEnvironment, *, system_folder: Path | N
         return digits.folder()
     is_in = source.is_in if source else image_folder.is_in
     own = data_folder(environment) / name
-    in_s3 = environment.data is not None and s3.is_place(environment.data)
+    in_s3 = environment.data is not None and s3.is_s3_url(environment.data)
     if in_s3 and not is_in(own):
         s3.copy(f"{environment.data}/{name}", own)
     system_folder = system_folder or (source.system_folder if source else None)
@@ -97,44 +97,44 @@ def find(name: str, environment: PlatformEnvironment, *, system_folder: Path | N
     for folder in candidates:
         if is_in(folder):
             return folder
-    raise DataError(_missing(name, source, environment, candidates))
+    raise DataError(_missing_message(name, source, environment, candidates))
 
 
 def load(name: str, environment: PlatformEnvironment, *, image_size: int = 64) -> Dataset:
-    """The data set, read from where `find` finds it; raises DataError when it is missing or damaged.
+    """Load the data set from where `find` finds it; raise DataError if it is missing or damaged.
 
-    `image_size` is that of `image_folder`.
+    `image_size` is the side, in pixels, of images of `image_folder`.
     """
     from workloads.data import digits, image_folder
-    from workloads.data.arrays import kept
+    from workloads.data.array_cache import load_cached
 
     folder, source = find(name, environment), source_of(name)
     if source:
-        return kept(name, source.files_in(folder), lambda: source.load(folder), cache_folder() / "arrays")
+        return load_cached(name, source.files_in(folder), lambda: source.load(folder), cache_folder() / "arrays")
     return digits.load() if name == "digits" else image_folder.load(folder, image_size)
 
 
-def known(name: str) -> str:
-    """`name`, if there is such a data set; raises DataError that lists them."""
+def validated_name(name: str) -> str:
+    """Return `name` if there is such a data set; raise DataError that lists them otherwise."""
     if name not in DATASETS:
         raise DataError(f"No data set {name}; there are {', '.join(DATASETS)}")
     return name
 
 
-def _missing(name: str, source: Source | None, environment: PlatformEnvironment, searched: list[Path]) -> str:
+def _missing_message(name: str, source: Source | None, environment: PlatformEnvironment, searched: list[Path]) -> str:
     if environment.data and "://" in environment.data:
         return (
             f"{environment.data}/{name} holds no whole data set {name}; copy its files there, for example by "
             f"`aws s3 sync FOLDER {environment.data}/{name}`"
         )
-    told = f"Data set {name} is not in {searched[0]}"
+    fault = f"Data set {name} is not in {searched[0]}"
     if len(searched) > 1:
-        told = f"Data set {name} is neither in {' nor in '.join(map(str, searched))}"
+        fault = f"Data set {name} is neither in {' nor in '.join(map(str, searched))}"
     if source is None:
         here = searched[0]
-        return f"{told}; put a folder a class into {here}/train and {here}/test, or set {DATA} to what holds {name}/"
+        return f"{fault}; put a folder a class into {here}/train and {here}/test, or set {DATA} to what holds {name}/"
     by_package = f"`apt-get install {source.package}`, or " if source.package else ""
     return (
-        f"{told}; run {by_package}`python -m workloads data fetch {name}`, or set {DATA} to a folder or s3:// prefix "
+        f"{fault}; run {by_package}`python -m workloads data fetch {name}`, or set {DATA} to a folder or s3:// prefix "
         f"that holds {name}/"
     )

@@ -12,14 +12,14 @@ from workloads.errors import DataError
 
 TEST_FRACTION = 0.2
 TEST_SEED = 0
-"""Fixed, and not the run's seed: every run is judged by the same test images."""
+"""Seed of the split, fixed and not the run's: every run is evaluated on the same test images."""
 FILE = "digits.csv.gz"
 IMAGE_SIZE = 8
 LARGEST_PIXEL = 16
 
 
 def folder() -> Path:
-    """Where scikit-learn keeps the file; raises DataError when it is not installed."""
+    """Return the folder in which scikit-learn keeps the file; raise DataError if it is not installed."""
     spec = importlib.util.find_spec("sklearn")
     if spec is None or spec.origin is None:
         raise DataError("Data set digits comes with scikit-learn, which is missing; run `pip install scikit-learn`")
@@ -27,7 +27,7 @@ def folder() -> Path:
 
 
 def load() -> Dataset:
-    """The data set, pixels stretched from 0-16 to 0-255, a stratified fifth of it kept for testing.
+    """Load the data set: pixels scaled from 0-16 to 0-255, a stratified fifth of it held out for testing.
 
     The file is read by NumPy: importing scikit-learn to read it costs every process of a run almost two seconds.
     """

@@ -1,4 +1,4 @@
-"""The official download of a data set, checked before it is used."""
+"""Download of a data set from its authors, verified before it is used."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CHUNK_BYTES = 1 << 20
 
 
 def fetch(name: str, environment: PlatformEnvironment) -> Path:
-    """The folder that holds the data set, after a download if it was not there; raises DataError."""
+    """Return the folder that holds the data set, after downloading it if it is missing; raise DataError."""
     source = source_of(name)
     if source is None:
         return find(name, environment)
@@ -32,17 +32,17 @@ def fetch(name: str, environment: PlatformEnvironment) -> Path:
 
 
 def download(files: Mapping[str, str], sources: Sequence[str], folder: Path) -> None:
-    """Put each file (name and sha256) into `folder`, from the first of `sources` that has it.
+    """Download each file (name and SHA-256) into `folder`, from the first of `sources` that has it.
 
-    Files appear in `folder` only when all have arrived whole; raises DataError otherwise.
+    Files appear in `folder` only when all are complete and verified; raises DataError otherwise.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder.parent) as arriving:
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder.parent) as temporary:
         for name, sha256 in files.items():
-            _download_file(name, sha256, sources, Path(arriving) / name)
+            _download_file(name, sha256, sources, Path(temporary) / name)
         folder.mkdir(exist_ok=True)
         for name in files:
-            (Path(arriving) / name).replace(folder / name)
+            (Path(temporary) / name).replace(folder / name)
 
 
 def _download_file(name: str, sha256: str, sources: Sequence[str], path: Path) -> None:
@@ -63,10 +63,10 @@ def _download_file(name: str, sha256: str, sources: Sequence[str], path: Path) -
 
 
 def _save(url: str, path: Path) -> str:
-    """The sha256 of what `url` gave, which is then in `path`."""
+    """Download `url` to `path` and return its SHA-256."""
     digest = hashlib.sha256()
-    with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer, path.open("wb") as file:  # noqa: S310  our own URLs
-        while chunk := answer.read(CHUNK_BYTES):
+    with urllib.request.urlopen(url, timeout=TIMEOUT_S) as response, path.open("wb") as file:  # noqa: S310  our own URLs
+        while chunk := response.read(CHUNK_BYTES):
             digest.update(chunk)
             file.write(chunk)
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""Images in files, read when they are used, in place of a tensor of them."""
+"""Images in files that are read when they are indexed, in place of a tensor."""
 
 from __future__ import annotations
 
@@ -14,26 +14,28 @@ from torch.utils import data
 from workloads.errors import DataError
 
 PREFETCHED_BATCHES = 4
-"""Of each worker."""
+"""Batches that each worker process loads ahead."""
 
 
 @dataclass(frozen=True)
 class FolderImages:
-    """What stands in for a tensor uint8 [N, 3, H, W]: has its shape, and gives parts of it as tensors."""
+    """Images in files with the shape and the indexing of a tensor uint8 [N, 3, H, W]."""
 
     paths: tuple[str, ...]
+    """Paths of the image files."""
     image_size: int
+    """Side of the square images, in pixels."""
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """[N, 3, H, W]."""
+        """Shape of the tensor that the images stand in for: [N, 3, H, W]."""
         return len(self.paths), 3, self.image_size, self.image_size
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, at: int | slice | Tensor) -> Tensor:
-        """The image at a position, or those of a slice or of int64 positions, read now."""
+        """Read the image at a position, uint8 [3, H, W], or those at several, uint8 [M, 3, H, W]."""
         if isinstance(at, int):
             return read(self.paths[at], self.image_size)
         positions = range(len(self))[at] if isinstance(at, slice) else at.tolist()
@@ -41,20 +43,20 @@ class FolderImages:
         return torch.cat([empty, *(read(self.paths[position], self.image_size)[None] for position in positions)])
 
     def take(self, indices: Tensor) -> FolderImages:
-        """Some of the images, none of them read yet."""
+        """Return a selection of the images, without reading any."""
         return FolderImages(tuple(self.paths[at] for at in indices.tolist()), self.image_size)
 
     def batches(self, samples: Sequence[Tensor], *, num_workers: int, pin_memory: bool) -> Iterator[Tensor]:
-        """For each int64 [B] of `samples`, in order, its images."""
+        """Yield the images, uint8 [B, 3, H, W], for each int64 [B] of `samples`, in order."""
         positions = [each.tolist() for each in samples]
         loader: data.DataLoader[Tensor | str] = data.DataLoader(
-            _Read(self),
+            _ImageDataset(self),
             batch_sampler=positions,
             num_workers=num_workers,
             prefetch_factor=PREFETCHED_BATCHES if num_workers else None,
             pin_memory=pin_memory,
-            collate_fn=_stacked,
-            # Not a copy of this process, whose threads and GPU a copy cannot use.
+            collate_fn=_stack,
+            # A forked copy of this process could use neither its threads nor its GPU.
             multiprocessing_context="forkserver" if num_workers else None,
             generator=torch.Generator(),  # else it draws from the global one
         )
@@ -64,8 +66,8 @@ class FolderImages:
             yield found
 
 
-class _Read(data.Dataset[Tensor | str]):
-    """A worker's faults are told as values: what a DataLoader makes of an exception is a page of traceback."""
+class _ImageDataset(data.Dataset[Tensor | str]):
+    """A dataset that returns a worker's errors as strings: a DataLoader turns an exception into a page of traceback."""
 
     def __init__(self, images: FolderImages) -> None:
         self.images = images
@@ -77,12 +79,12 @@ class _Read(data.Dataset[Tensor | str]):
             return str(error)
 
 
-def _stacked(images: list[Any]) -> Tensor | str:
+def _stack(images: list[Any]) -> Tensor | str:
     return next((image for image in images if isinstance(image, str)), None) or torch.stack(images)
 
 
 def read(path: str, image_size: int) -> Tensor:
-    """uint8 [3, image_size, image_size]; raises DataError that names a file which is no image."""
+    """Read an image as uint8 [3, image_size, image_size]; raise DataError that names a file which is no image."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:

@@ -18,7 +18,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 
 
 def read_idx(path: Path, *, num_dims: int) -> Tensor:
-    """The array of unsigned bytes in an idx file, plain or compressed by gzip, as uint8 with `num_dims` dimensions.
+    """Read the array in an idx file, plain or compressed by gzip, as uint8 with `num_dims` dimensions.
 
     Raises DataError that names the file, what was found and what was expected.
     """

@@ -1,4 +1,7 @@
-"""MNIST and Fashion-MNIST: 70,000 grey images of 28 x 28 pixels in ten classes, in the four files of their authors."""
+"""MNIST and Fashion-MNIST: 70,000 grey images of 28 x 28 pixels in ten classes, in four files.
+
+Shapes: n images, h height, w width.
+"""
 
 from __future__ import annotations
 
@@ -21,22 +24,24 @@ class IdxDataset:
     name: str
     class_names: tuple[str, ...]
     sources: tuple[str, ...]
+    """URLs below which the authors offer the files."""
     sha256: Mapping[str, str]
-    """Of the four files as their authors offer them."""
+    """SHA-256 of each of the four files, in hex, by its name."""
     system_folder: Path | None = None
+    """Folder into which the system's package installs the files."""
     package: str | None = None
-    """Of Debian, which puts the files into `system_folder`."""
+    """Name of that Debian package."""
 
     def is_in(self, folder: Path) -> bool:
-        """Whether all four files lie in `folder`, compressed or not."""
+        """Return whether all four files are in `folder`, compressed or not."""
         return all(_path(folder, name) for name in self.sha256)
 
     def files_in(self, folder: Path) -> list[Path]:
-        """The four, as far as they are there."""
+        """Return the paths of those of the four files that are there."""
         return [path for name in self.sha256 if (path := _path(folder, name))]
 
     def load(self, folder: Path) -> Dataset:
-        """The data set from the four files in `folder`; raises DataError that names the file which is damaged."""
+        """Load the data set from the four files in `folder`; raise DataError that names a damaged file."""
         train, test = self._split(folder, "train"), self._split(folder, "t10k")
         return Dataset(name=self.name, train=train, test=test, class_names=self.class_names)
 

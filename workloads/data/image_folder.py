@@ -1,8 +1,8 @@
-"""Images in files, a folder a class, read when they are used: for data sets that the memory does not hold.
+"""Images in files, one folder per class, read when they are used: for data sets larger than memory.
 
 `<data>/image_folder/train/<class>/*.png` and `.../test/<class>/*.png` (or .jpg, .jpeg, .bmp, .webp); the classes are
 the names of the folders, sorted. Images become RGB squares of `data.image_size` pixels: scaled so that the shorter side
-fits, and cut to the middle.
+fits, and center-cropped.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from workloads.data.folder_images import FolderImages
 from workloads.errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
-FEWEST_CLASSES = 2
+MIN_CLASSES = 2
 
 
 def is_in(folder: Path) -> bool:
-    """Whether `folder` has both splits."""
+    """Return whether `folder` has both splits."""
     return (folder / "train").is_dir() and (folder / "test").is_dir()
 
 
 def load(folder: Path, image_size: int) -> Dataset:
-    """The data set in `folder`, none of its images read yet; raises DataError if a class has none."""
+    """Load the data set in `folder`, without reading an image; raise DataError if a class has none."""
     class_names = _class_names_in(folder)
     digest = hashlib.sha256(str(image_size).encode())
     splits = []
     for name in ("train", "test"):
-        paths, labels = _listed(folder / name, class_names)
+        paths, labels = _list_images(folder / name, class_names)
         for path, label in zip(paths, labels, strict=True):  # what is in the files is not read
             digest.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0{label}\n".encode())
         images = FolderImages(tuple(map(str, paths)), image_size)
@@ -43,8 +43,8 @@ def load(folder: Path, image_size: int) -> Dataset:
     return Dataset(name="image_folder", train=train, test=test, class_names=class_names, digest=digest.hexdigest()[:16])
 
 
-def _listed(folder: Path, class_names: Sequence[str]) -> tuple[list[Path], list[int]]:
-    """Files of one split, in the order of their names, and the class of each."""
+def _list_images(folder: Path, class_names: Sequence[str]) -> tuple[list[Path], list[int]]:
+    """Return the files of one split, in the order of their names, and their labels."""
     paths: list[Path] = []
     labels: list[int] = []
     for label, name in enumerate(class_names):
@@ -57,12 +57,12 @@ def _listed(folder: Path, class_names: Sequence[str]) -> tuple[list[Path], list[
 
 
 def _class_names_in(folder: Path) -> tuple[str, ...]:
-    """The folders of the training split, which the test split must have too."""
+    """Return the folders of the training split, which the test split must have too."""
     train, test = (
         {entry.name for entry in (folder / split).iterdir() if entry.is_dir()} for split in ("train", "test")
     )
     if train != test:
         raise DataError(f"{folder}: train and test must have the same classes; one alone has {sorted(train ^ test)}")
-    if len(train) < FEWEST_CLASSES:
+    if len(train) < MIN_CLASSES:
         raise DataError(f"{folder / 'train'} has {len(train)} folders; there must be one a class, at least 2")
     return tuple(sorted(train))

@@ -1,4 +1,7 @@
-"""Images mixed with others, and their labels with them; a sample's partner depends on (seed, epoch, sample) alone."""
+"""MixUp and CutMix; a sample's mixing partner depends on (seed, epoch, sample) alone.
+
+Shapes: n samples of the split, b images of a batch, h height, w width, k classes; 4 the numbers of a box.
+"""
 
 from __future__ import annotations
 
@@ -16,32 +19,36 @@ from workloads.data.order import MIX_STREAM
 
 @dataclass(frozen=True, kw_only=True)
 class Mix:
-    """The draws of one epoch: for each sample its partner among all samples, and how much it gives up to it."""
+    """The random parameters of one epoch: each sample's partner among all samples, and the partner's share."""
 
     cuts: bool
-    """Whether the partner fills a rectangle (CutMix, https://arxiv.org/abs/1905.04899) or shines through everywhere
+    """Whether the partner replaces a rectangle (CutMix, https://arxiv.org/abs/1905.04899) or is blended in everywhere
     (MixUp, https://arxiv.org/abs/1710.09412)."""
     partners: Tensor
-    """int64 [N]."""
+    """int64 [N]: position of each sample's partner."""
     box_n4: Tensor
-    """float [N, 4]: as `rectangles` takes it; the partner's share of the image is height times width."""
+    """float32 [N, 4]: boxes as `rectangles` takes them; the partner's share of the image is height times width."""
 
     @classmethod
     def draw(
         cls, kind: str, alpha: float, seed: int, epoch: int, num_samples: int, device: torch.device | str = "cpu"
     ) -> Mix:
-        """The draws for every sample of one epoch; `kind` is mixup or cutmix."""
-        draw = np.random.default_rng((seed, epoch, MIX_STREAM))
-        partners = torch.from_numpy(draw.permutation(num_samples))
-        side = np.sqrt(draw.beta(alpha, alpha, num_samples))
-        top, left = draw.random((2, num_samples))
+        """Draw the parameters of every sample of one epoch; `kind` is mixup or cutmix."""
+        rng = np.random.default_rng((seed, epoch, MIX_STREAM))
+        partners = torch.from_numpy(rng.permutation(num_samples))
+        side = np.sqrt(rng.beta(alpha, alpha, num_samples))
+        top, left = rng.random((2, num_samples))
         box_n4 = torch.from_numpy(np.stack([top, left, side, side], axis=1)).float()
         return cls(cuts=kind == "cutmix", partners=partners.to(device), box_n4=box_n4.to(device))
 
     def apply(
         self, images: Tensor, others: Tensor, labels: Tensor, other_labels: Tensor, samples: Tensor, num_classes: int
     ) -> tuple[Tensor, Tensor]:
-        """Images mixed with `others`, and float targets [B, num_classes] that say by how much."""
+        """Return images mixed with `others` and float32 targets [B, num_classes] with the share of each class.
+
+        `images` and `others` are uint8 [B, C, H, W], `labels` and `other_labels` int64 [B], `samples` int64 [B]. The
+        images are uint8 after CutMix and float32 after MixUp.
+        """
         box_b4 = self.box_n4[samples]
         height, width = images.shape[-2:]
         if self.cuts:

@@ -1,9 +1,11 @@
-"""What an augmentation policy can do to images: on uint8 [B, C, H, W], each image with a strength of its own.
+"""The image operations of augmentation policies: on uint8 [B, C, H, W], each image with its own strength.
 
-A strength is from -1 to 1; those operations that have no direction take its size. Largest strengths are those of
+A strength is from -1 to 1; operations without a direction use its absolute value. Largest strengths are those of
 AutoAugment and RandAugment (https://arxiv.org/abs/1909.13719, as torchvision has them), or the wide ones of
-TrivialAugment (https://arxiv.org/abs/2103.10158, table 1). Each result depends on its own image alone, to the bit:
-sums are of whole numbers, so that it does not matter with which others an image shares a batch.
+TrivialAugment (https://arxiv.org/abs/2103.10158, table 1). Each result depends on its own image alone, bit for bit:
+sums are of integers, so the other images of a batch do not matter.
+
+Shapes: b images, h height, w width, c channels.
 """
 
 from __future__ import annotations
@@ -19,33 +21,38 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 Operation = Callable[[Tensor, Tensor, bool], Tensor]
-"""From images, float32 [B] strengths and whether these are of the wide kind, to images."""
+"""A function of images, uint8 [B, C, H, W], strengths, float32 [B], and whether they are wide, to images."""
 
 SHEAR: Final = (0.3, 0.99)
-"""Largest, and largest of the wide kind; likewise below."""
+"""Largest shear factor, and largest wide one."""
 ROTATION_DEGREES: Final = (30.0, 135.0)
+"""Largest rotation, and largest wide one, in degrees."""
 SHIFT_SHARE: Final = 150 / 331
+"""Largest shift as a share of the image's side."""
 WIDE_SHIFT_PIXELS: Final = 32.0
+"""Largest wide shift, in pixels."""
 BLEND: Final = (0.9, 0.99)
+"""Largest blending amount, and largest wide one."""
 BITS_LOST: Final = (4, 6)
+"""Most bits per pixel that posterizing removes, and most of the wide kind."""
 GREY: Final = (299, 587, 114)
 """Thousandths of red, green and blue in grey (ITU-R 601-2, as Pillow has it)."""
 
 
 def identity(images: Tensor, strengths: Tensor, is_wide: bool) -> Tensor:  # noqa: ARG001  one of the operations
-    """As they are."""
+    """Return the images unchanged."""
     return images
 
 
 def shear(images: Tensor, strengths: Tensor, is_wide: bool, *, axis: int) -> Tensor:
-    """Rows (axis 0) or columns (axis 1) pushed along each other."""
+    """Shear the images along rows (axis 0) or columns (axis 1)."""
     amount = strengths * SHEAR[is_wide]
     one, zero = torch.ones_like(amount), torch.zeros_like(amount)
     return _resampled(images, (one, amount, zero, one) if axis == 0 else (one, zero, amount, one), (zero, zero))
 
 
 def translate(images: Tensor, strengths: Tensor, is_wide: bool, *, axis: int) -> Tensor:
-    """Shifted along x (axis 0) or y (axis 1) by whole pixels."""
+    """Shift the images along x (axis 0) or y (axis 1) by whole pixels."""
     size = images.shape[3 - axis]
     largest = min(WIDE_SHIFT_PIXELS, size) if is_wide else SHIFT_SHARE * size
     amount = (strengths * largest).trunc()
@@ -54,24 +61,24 @@ def translate(images: Tensor, strengths: Tensor, is_wide: bool, *, axis: int) ->
 
 
 def rotate(images: Tensor, strengths: Tensor, is_wide: bool) -> Tensor:
-    """Turned about the middle."""
+    """Rotate the images about their center."""
     angle = strengths * math.radians(ROTATION_DEGREES[is_wide])
     cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
     return _resampled(images, (cos, -sin, sin, cos), (zero, zero))
 
 
 def brightness(images: Tensor, strengths: Tensor, is_wide: bool) -> Tensor:
-    """Away from black, or towards it."""
+    """Blend the images with black, or away from it."""
     return _blended(images, torch.zeros_like(images), strengths * BLEND[is_wide])
 
 
 def color(images: Tensor, strengths: Tensor, is_wide: bool) -> Tensor:
-    """Away from grey, or towards it; grey images stay."""
+    """Blend the images with their grey version, or away from it; grey images stay."""
     return _blended(images, _grey(images), strengths * BLEND[is_wide])
 
 
 def contrast(images: Tensor, strengths: Tensor, is_wide: bool) -> Tensor:
-    """Away from the image's mean grey, or towards it."""
+    """Blend the images with their mean grey, or away from it."""
     grey = _grey(images).long()
     num_pixels = math.prod(grey.shape[2:])
     mean = (2 * grey.sum((1, 2, 3), keepdim=True) + num_pixels) // (2 * num_pixels)
@@ -79,7 +86,7 @@ def contrast(images: Tensor, strengths: Tensor, is_wide: bool) -> Tensor:
 
 
 def sharpness(images: Tensor, strengths: Tensor, is_wide: bool) -> Tensor:
-    """Away from a smoothed image, or towards it; the pixels at the edge stay."""
+    """Blend the images with a smoothed version, or away from it; the border pixels stay."""
     whole = images.int()
     height, width = images.shape[2:]
     inner = whole[:, :, 1:-1, 1:-1]
@@ -92,26 +99,26 @@ def sharpness(images: Tensor, strengths: Tensor, is_wide: bool) -> Tensor:
 
 
 def posterize(images: Tensor, strengths: Tensor, is_wide: bool) -> Tensor:
-    """Fewer bits a pixel."""
+    """Reduce the bits per pixel."""
     bits_lost = (strengths.abs() * BITS_LOST[is_wide]).round().to(torch.uint8)
     return (images >> bits_lost[:, None, None, None]) << bits_lost[:, None, None, None]
 
 
 def solarize(images: Tensor, strengths: Tensor, is_wide: bool) -> Tensor:  # noqa: ARG001  no wider one
-    """The brightest pixels inverted."""
+    """Invert the brightest pixels."""
     threshold = 255 * (1 - strengths.abs())
     return torch.where(images >= threshold[:, None, None, None], 255 - images, images)
 
 
 def auto_contrast(images: Tensor, strengths: Tensor, is_wide: bool) -> Tensor:  # noqa: ARG001  has no strength
-    """Each channel stretched to 0-255."""
+    """Stretch each channel to 0-255."""
     low, high = images.amin((2, 3), keepdim=True), images.amax((2, 3), keepdim=True)
     stretched = (images - low).double() * 255 / (high - low).clamp(min=1)
     return torch.where(high > low, stretched.to(torch.uint8), images)
 
 
 def equalize(images: Tensor, strengths: Tensor, is_wide: bool) -> Tensor:  # noqa: ARG001  has no strength
-    """Each channel's values spread so that all are as frequent, as Pillow does it."""
+    """Equalize the histogram of each channel, as Pillow does."""
     flat = images.flatten(2).flatten(0, 1).long()
     counts = torch.zeros(len(flat), 256, dtype=torch.int64, device=images.device)
     counts.scatter_add_(1, flat, torch.ones_like(flat))
@@ -123,7 +130,7 @@ def equalize(images: Tensor, strengths: Tensor, is_wide: bool) -> Tensor:  # noq
 
 
 def invert(images: Tensor, strengths: Tensor, is_wide: bool) -> Tensor:  # noqa: ARG001  has no strength
-    """Black for white."""
+    """Invert the images."""
     return 255 - images
 
 
@@ -146,7 +153,7 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
         "invert": invert,
     }
 )
-"""By the names that `policies` uses."""
+"""The operations, by the names that `policies` uses."""
 
 
 def _blended(images: Tensor, others: Tensor, amounts: Tensor) -> Tensor:
@@ -156,7 +163,7 @@ def _blended(images: Tensor, others: Tensor, amounts: Tensor) -> Tensor:
 
 
 def _grey(images: Tensor) -> Tensor:
-    """[B, 1, H, W]."""
+    """Return the grey version, [B, 1, H, W]."""
     if images.shape[1] != len(GREY):
         return images[:, :1]
     thousandths = torch.tensor(GREY, device=images.device)[:, None, None]
@@ -164,10 +171,10 @@ def _grey(images: Tensor) -> Tensor:
 
 
 def _resampled(images: Tensor, matrix: tuple[Tensor, ...], shift: tuple[Tensor, Tensor]) -> Tensor:
-    """Where each pixel comes from is `matrix` [[a, b], [c, d]] times its (x, y) from the middle, less `shift`.
+    """Sample each pixel at `matrix` [[a, b], [c, d]] times its (x, y) from the center, less `shift`.
 
-    The nearest pixel is taken, black from outside. Written out rather than as a product of matrices, whose last bits
-    depend on how many there are.
+    The nearest pixel is taken, black outside of the image. Written out rather than as a product of matrices, whose last
+    bits depend on how many there are.
     """
     height, width = images.shape[2:]
     a, b, c, d = (each[:, None, None] for each in matrix)

@@ -1,4 +1,8 @@
-"""RandAugment, TrivialAugment and AutoAugment on whole batches; a draw depends on (seed, epoch, sample) alone."""
+"""RandAugment, TrivialAugment and AutoAugment on whole batches, random by (seed, epoch, sample) alone.
+
+Shapes: n samples of the split, b images of a batch, s operations of a sample in sequence, p pairs of AutoAugment, c
+channels, h height, w width.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +18,11 @@ from workloads.data.order import POLICY_STREAM
 
 NAMES: Final = tuple(OPERATIONS)
 COMMON: Final = tuple(at for at, name in enumerate(NAMES) if name != "invert")
-"""What RandAugment and TrivialAugment draw from; AutoAugment alone inverts."""
+"""Positions in `NAMES` of the operations of RandAugment and TrivialAugment; AutoAugment alone inverts."""
 LEVELS: Final = 30
+"""Largest magnitude of RandAugment and TrivialAugment."""
 AUTO_LEVELS: Final = 9
+"""Largest level of AutoAugment."""
 # Each line two operations, one after the other: name, probability, level (https://arxiv.org/abs/1805.09501, table 7).
 AUTO_AUGMENT_CIFAR10: Final = """
 invert 0.1 7, contrast 0.2 6
@@ -49,7 +55,7 @@ translate_y 0.7 9, auto_contrast 0.9 1
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """The draws of one epoch: for each sample, which operations follow each other and how strong each is."""
+    """The random parameters of one epoch: each sample's sequence of operations and their strengths."""
 
     operations_ns: Tensor
     """int64 [N, S]: positions in `NAMES`."""
@@ -60,34 +66,34 @@ class Policy:
 
     @classmethod
     def rand_augment(cls, num_operations: int, magnitude: int, seed: int, epoch: int, num_samples: int) -> Policy:
-        """So many operations of the same magnitude, 0 to 30 (https://arxiv.org/abs/1909.13719)."""
-        draw = np.random.default_rng((seed, epoch, POLICY_STREAM))
+        """Draw `num_operations` operations of the same magnitude, 0 to 30 (https://arxiv.org/abs/1909.13719)."""
+        rng = np.random.default_rng((seed, epoch, POLICY_STREAM))
         shape = (num_samples, num_operations)
-        return cls._of(draw, draw.choice(COMMON, shape), np.full(shape, magnitude / LEVELS), is_wide=False)
+        return cls._of(rng, rng.choice(COMMON, shape), np.full(shape, magnitude / LEVELS), is_wide=False)
 
     @classmethod
     def trivial_augment(cls, seed: int, epoch: int, num_samples: int) -> Policy:
-        """One operation of any magnitude (https://arxiv.org/abs/2103.10158)."""
-        draw = np.random.default_rng((seed, epoch, POLICY_STREAM))
+        """Draw one operation of any magnitude (https://arxiv.org/abs/2103.10158)."""
+        rng = np.random.default_rng((seed, epoch, POLICY_STREAM))
         shape = (num_samples, 1)
-        return cls._of(draw, draw.choice(COMMON, shape), draw.integers(0, LEVELS + 1, shape) / LEVELS, is_wide=True)
+        return cls._of(rng, rng.choice(COMMON, shape), rng.integers(0, LEVELS + 1, shape) / LEVELS, is_wide=True)
 
     @classmethod
     def auto_augment(cls, seed: int, epoch: int, num_samples: int) -> Policy:
-        """One of the 25 pairs that were found on CIFAR-10 (https://arxiv.org/abs/1805.09501)."""
-        draw = np.random.default_rng((seed, epoch, POLICY_STREAM))
+        """Draw one of the 25 pairs that were found on CIFAR-10 (https://arxiv.org/abs/1805.09501)."""
+        rng = np.random.default_rng((seed, epoch, POLICY_STREAM))
         lines = [[part.split() for part in line.split(",")] for line in AUTO_AUGMENT_CIFAR10.split("\n") if line]
         operations_ps = np.array([[NAMES.index(name) for name, _, _ in line] for line in lines])
         chances_ps = np.array([[float(chance) for _, chance, _ in line] for line in lines])
         levels_ps = np.array([[int(level) for _, _, level in line] for line in lines])
-        pairs = draw.integers(0, len(lines), num_samples)
-        happens = draw.random((num_samples, 2)) < chances_ps[pairs]
+        pairs = rng.integers(0, len(lines), num_samples)
+        happens = rng.random((num_samples, 2)) < chances_ps[pairs]
         operations = np.where(happens, operations_ps[pairs], NAMES.index("identity"))
-        return cls._of(draw, operations, levels_ps[pairs] / AUTO_LEVELS, is_wide=False)
+        return cls._of(rng, operations, levels_ps[pairs] / AUTO_LEVELS, is_wide=False)
 
     @classmethod
-    def _of(cls, draw: np.random.Generator, operations: np.ndarray, strengths: np.ndarray, *, is_wide: bool) -> Policy:
-        signs = draw.choice([-1.0, 1.0], operations.shape)
+    def _of(cls, rng: np.random.Generator, operations: np.ndarray, strengths: np.ndarray, *, is_wide: bool) -> Policy:
+        signs = rng.choice([-1.0, 1.0], operations.shape)
         return cls(
             operations_ns=torch.from_numpy(operations),
             strengths_ns=torch.from_numpy(strengths * signs).float(),
@@ -95,7 +101,7 @@ class Policy:
         )
 
     def apply(self, images_bchw: Tensor, samples: Tensor) -> Tensor:
-        """uint8 [B, C, H, W]: the images of int64 `samples` [B], each changed by its own draw."""
+        """Return the augmented images, uint8 [B, C, H, W], of samples int64 [B]."""
         device = images_bchw.device
         at = samples.cpu()  # which images an operation takes is then known without waiting for the device
         operations_bs, strengths_bs = self.operations_ns[at], self.strengths_ns[at]

@@ -1,1 +1,1 @@
-"""How good, how sure, how fast and how large a model is."""
+"""Accuracy, calibration, latency and size of a model."""

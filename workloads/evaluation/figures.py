@@ -1,4 +1,4 @@
-"""Pictures of an evaluation."""
+"""Figures of an evaluation."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from torch import Tensor
 from workloads.evaluation.report import Mistake, Report
 
 CONFUSION, RELIABILITY, MISTAKES = "confusion.png", "reliability.png", "mistakes.png"
-MOST_NUMBERED = 20
-"""Classes up to which the cells of a confusion matrix have room for their numbers."""
+MAX_NUMBERED_CLASSES = 20
+"""Most classes for which the cells of a confusion matrix show their numbers."""
 DPI = 120
 COLUMNS = 4
 
 
 def draw(folder: Path, report: Report, mistakes: Sequence[Mistake], images: Tensor) -> None:
-    """Put the figures into `folder`; `images` (uint8 [N, C, H, W]) are those of the split, which mistakes point to."""
+    """Save the figures in `folder`; `images`, uint8 [N, C, H, W], are those of the split that mistakes index into."""
     figures = {CONFUSION: confusion(report), RELIABILITY: reliability(report)}
     if mistakes:
-        figures[MISTAKES] = pictures(mistakes, images)
+        figures[MISTAKES] = mistake_images(mistakes, images)
     for name, figure in figures.items():
         figure.savefig(folder / name, dpi=DPI, bbox_inches="tight")
 
 
 def confusion(report: Report) -> Figure:
-    """How often images of each class (row) got each answer (column), shaded by the share of the row."""
+    """Return the confusion matrix: labels in rows, predictions in columns, shaded by the share of the row."""
     names = [one.name for one in report.classes]
     side = max(4.0, 0.45 * len(names))
     figure = Figure(figsize=(side + 1, side))
@@ -36,7 +36,7 @@ def confusion(report: Report) -> Figure:
     picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(picture, label="share of the class")
     axes.set(xlabel="answer", ylabel="class", title=f"accuracy {report.accuracy:.4f}")
-    if len(names) <= MOST_NUMBERED:
+    if len(names) <= MAX_NUMBERED_CLASSES:
         axes.set_xticks(range(len(names)), names, rotation=90)
         axes.set_yticks(range(len(names)), names)
         for row, numbers in enumerate(report.confusion):
@@ -48,7 +48,7 @@ def confusion(report: Report) -> Figure:
 
 
 def reliability(report: Report) -> Figure:
-    """Accuracy by confidence, beside the line on which both are equal, above the number of images."""
+    """Return the reliability diagram: accuracy by confidence, above the number of images."""
     figure = Figure(figsize=(5, 6))
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     bins = [one for one in report.bins if one.num_samples]
@@ -62,8 +62,8 @@ def reliability(report: Report) -> Figure:
     return figure
 
 
-def pictures(mistakes: Sequence[Mistake], images: Tensor) -> Figure:
-    """The images of the mistakes, with answer and class."""
+def mistake_images(mistakes: Sequence[Mistake], images: Tensor) -> Figure:
+    """Return the images of the mistakes, with predicted and true class."""
     rows = -(-len(mistakes) // COLUMNS)
     figure = Figure(figsize=(2.2 * COLUMNS, 2.5 * rows))
     grid = figure.subplots(rows, COLUMNS, squeeze=False).flatten()
@@ -72,6 +72,6 @@ def pictures(mistakes: Sequence[Mistake], images: Tensor) -> Figure:
     for axes, mistake in zip(grid, mistakes, strict=False):
         [image] = images[mistake.index : mistake.index + 1].permute(0, 2, 3, 1).numpy()
         axes.imshow(image.squeeze(-1) if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=255)
-        said = f"{mistake.predicted} ({mistake.probability:.2f})\nis {mistake.label}, image {mistake.index}"
-        axes.set_title(said, fontsize=8)
+        title = f"{mistake.predicted} ({mistake.probability:.2f})\nis {mistake.label}, image {mistake.index}"
+        axes.set_title(title, fontsize=8)
     return figure

@@ -1,4 +1,7 @@
-"""What is said about a classifier after it was shown the images of a split."""
+"""Results of a classifier on a split: accuracy, F1, calibration, confusion matrix.
+
+Shapes: n images, k classes, b confidence bins; 3 their rows: images, sums of confidence, correct images.
+"""
 
 from __future__ import annotations
 
@@ -10,43 +13,46 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from workloads.training.evaluation import NUM_BINS, Counts, Evaluation
+from workloads.evaluation.counts import NUM_BINS, Counts, Evaluation
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassResult:
-    """One class; a share of nothing is None."""
+    """Results for one class; a ratio with denominator 0 is None."""
 
     name: str
     num_samples: int
     precision: float | None
-    """Of the images taken for it, those that were."""
+    """Share of the images predicted as this class that are of it."""
     recall: float | None
-    """Of its images, those taken for it."""
+    """Share of the images of this class that are predicted as it."""
     f1: float | None
+    """Harmonic mean of precision and recall."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConfidenceBin:
-    """The images whose answer had a probability in (low, high]; None where there are none."""
+    """The images whose prediction had a probability in (low, high]."""
 
     low: float
     high: float
     num_samples: int
     confidence: float | None
+    """Mean probability of the predictions; None without images."""
     accuracy: float | None
+    """Share of correct predictions; None without images."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mistake:
-    """A wrong answer."""
+    """A wrong prediction."""
 
     index: int
-    """Of the image in its split."""
+    """Position of the image in its split, 0-based."""
     label: str
     predicted: str
     probability: float
-    """Of the answer."""
+    """Probability of the predicted class."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,20 +61,20 @@ class Report:
 
     accuracy: float
     loss: float
-    """Mean cross-entropy."""
+    """Mean cross-entropy, in nats."""
     num_samples: int
     macro_f1: float
-    """Mean over the classes that were there or were answered."""
+    """Mean F1 over the classes that have images or were predicted."""
     calibration_error: float
-    """Expected calibration error: how far confidence and accuracy lie apart, mean over the images."""
+    """Expected calibration error: the gap between confidence and accuracy of a bin, averaged over images."""
     classes: tuple[ClassResult, ...]
     confusion: tuple[tuple[int, ...], ...]
-    """Images by their class (row) and the answer (column)."""
+    """Number of images by label (row) and prediction (column)."""
     bins: tuple[ConfidenceBin, ...]
 
     @classmethod
     def of(cls, counts: Counts, class_names: Sequence[str]) -> Self:
-        """What the counts come to."""
+        """Compute the results from counts."""
         evaluation = Evaluation.of(counts)
         classes = tuple(_class_results(counts.confusion_kk, class_names))
         bins = tuple(_bins(counts.bins_3b))
@@ -86,20 +92,20 @@ class Report:
         )
 
     def as_data(self) -> dict[str, Any]:
-        """Nested plain values."""
+        """Return the results as nested plain values."""
         return asdict(self)
 
 
 def worst_mistakes(logits_nk: Tensor, labels_n: Tensor, class_names: Sequence[str], limit: int) -> list[Mistake]:
-    """The wrong answers, the most confident first."""
-    probabilities_n, answers_n = logits_nk.double().softmax(1).max(1)
-    wrong = (answers_n != labels_n).nonzero().flatten()
+    """Return the `limit` most confident mistakes, from logits [N, K] and int64 labels [N]."""
+    probabilities_n, predicted_n = logits_nk.double().softmax(1).max(1)
+    wrong = (predicted_n != labels_n).nonzero().flatten()
     order = wrong[probabilities_n[wrong].argsort(descending=True, stable=True)]
     return [
         Mistake(
             index=index,
             label=class_names[int(labels_n[index])],
-            predicted=class_names[int(answers_n[index])],
+            predicted=class_names[int(predicted_n[index])],
             probability=float(probabilities_n[index]),
         )
         for index in order[:limit].tolist()
@@ -107,15 +113,15 @@ def worst_mistakes(logits_nk: Tensor, labels_n: Tensor, class_names: Sequence[st
 
 
 def _class_results(confusion_kk: Tensor, class_names: Sequence[str]) -> list[ClassResult]:
-    rights = confusion_kk.diagonal().tolist()
-    there, answered = confusion_kk.sum(1).tolist(), confusion_kk.sum(0).tolist()
+    correct = confusion_kk.diagonal().tolist()
+    labelled, predicted = confusion_kk.sum(1).tolist(), confusion_kk.sum(0).tolist()
     return [
         ClassResult(
             name=name,
-            num_samples=int(there[k]),
-            precision=_share(rights[k], answered[k]),
-            recall=_share(rights[k], there[k]),
-            f1=_share(2 * rights[k], there[k] + answered[k]),
+            num_samples=int(labelled[k]),
+            precision=_share(correct[k], predicted[k]),
+            recall=_share(correct[k], labelled[k]),
+            f1=_share(2 * correct[k], labelled[k] + predicted[k]),
         )
         for k, name in enumerate(class_names)
     ]

@@ -1,4 +1,4 @@
-"""How fast a model answers on this machine, and how large it is."""
+"""Latency and size of a model on this machine."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from workloads.training.ranks import num_cores
+from workloads.models.classifier import num_parameters
+from workloads.ranks import num_cores
 
 BATCHES = (1, 64)
-WARM_UP, MOST_RUNS, FEWEST_RUNS = 5, 100, 10
-MOST_S = 1.0
-"""So long, or for the fewest runs, each batch size is measured."""
+WARM_UP, MAX_RUNS, MIN_RUNS = 5, 100, 10
+MAX_S = 1.0
+"""Longest time for which a batch size is measured, in seconds, unless `MIN_RUNS` take longer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Latency:
-    """Milliseconds from a batch of images to its logits."""
+    """Time from a batch of images to its logits, in milliseconds."""
 
     batch_size: int
     median_ms: float
@@ -32,22 +33,22 @@ class Latency:
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """What a model holds."""
+    """The size of a model."""
 
     num_parameters: int
     num_bytes: int
-    """Of weights and buffers."""
+    """Bytes of parameters and buffers."""
 
 
 @torch.no_grad()
 def latency(classify: Callable[[Tensor], Tensor], images: Tensor, batch_size: int) -> Latency:
-    """That of `classify` (uint8 [N, C, H, W] to logits), shown `images`, again where they are too few."""
+    """Measure `classify` (uint8 [N, C, H, W] to logits) on `batch_size` images, repeated where there are too few."""
     batch = images[torch.arange(batch_size) % len(images)]
     times_ms: list[float] = []
     for _ in range(WARM_UP):
         classify(batch)
     began = time.perf_counter()
-    while len(times_ms) < MOST_RUNS and (len(times_ms) < FEWEST_RUNS or time.perf_counter() - began < MOST_S):
+    while len(times_ms) < MAX_RUNS and (len(times_ms) < MIN_RUNS or time.perf_counter() - began < MAX_S):
         started = time.perf_counter()
         classify(batch)
         times_ms.append((time.perf_counter() - started) * 1000)
@@ -60,16 +61,16 @@ def latency(classify: Callable[[Tensor], Tensor], images: Tensor, batch_size: in
 
 
 def size(module: nn.Module) -> Size:
-    """That of a module."""
+    """Return the number of parameters and of bytes of a module."""
     tensors = module.state_dict().values()
     return Size(
-        num_parameters=sum(parameter.numel() for parameter in module.parameters()),
+        num_parameters=num_parameters(module),
         num_bytes=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
     )
 
 
 def machine() -> str:
-    """This one, in a line: processor, cores that may be used, threads that torch takes."""
+    """Describe this machine in a line: processor, usable cores, torch's threads and version."""
     return f"{_processor()}, {num_cores()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}"
 
 

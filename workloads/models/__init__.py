@@ -1,1 +1,1 @@
-"""Networks by name: each takes uint8 images, normalises them itself and gives float32 logits."""
+"""Networks by name: each takes uint8 images, normalises them itself and returns float32 logits."""

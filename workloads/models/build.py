@@ -16,19 +16,19 @@ from workloads.models import mobilenet, resnet, small_cnn
 from workloads.models.classifier import ImageClassifier
 
 Features = Callable[[int, int, str], tuple[nn.Module, int]]
-"""From input channels, width and norm to the features and their number."""
+"""A function of input channels, width and norm that returns the feature layers and the number of their outputs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
-    """All that builds a network again: kept beside its weights."""
+    """The name and arguments that build a network; stored beside its weights."""
 
     name: str
     arguments: Mapping[str, Any]
 
     @classmethod
     def of(cls, config: ModelConfig, train: Split, num_classes: int) -> ModelSpec:
-        """The network of `config` for images like those of `train`, whose mean and deviation it takes over."""
+        """Return the spec of the config's network for images like those of `train`, normalised by their statistics."""
         mean, std = train.mean_and_std()
         arguments = {
             "in_channels": train.images.shape[1],
@@ -43,7 +43,7 @@ class ModelSpec:
         return cls(name=config.name, arguments=arguments)
 
     def build(self, seed: int) -> nn.Module:
-        """The network with weights drawn from `seed`, in the memory order that convolutions are quickest in."""
+        """Build the network with weights drawn from `seed`."""
         torch.manual_seed(seed)
         given = dict(self.arguments)
         in_channels, width, norm, image_size = (

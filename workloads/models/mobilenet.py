@@ -1,4 +1,7 @@
-"""MobileNetV3, small and large (Howard et al. 2019, https://arxiv.org/abs/1905.02244, tables 1 and 2)."""
+"""MobileNetV3, small and large (Howard et al. 2019, https://arxiv.org/abs/1905.02244, tables 1 and 2).
+
+Shapes: n images, c channels, h height, w width.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,11 @@ from torch import Tensor, nn
 from workloads.models.classifier import normalisation
 
 WIDTH = 16
+"""Channels of the stem in the paper."""
 EPS: Final = 1e-3
 SMALL_IMAGE: Final = 64
-"""Pixels a side up to which the first two of the five halvings are left out: else an image of 32 ends as one pixel."""
+"""Largest image side, in pixels, for which two of the five strides of 2 become 1: else an image of 32 ends as one
+pixel."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,10 @@ LARGE = (
 def mobilenet_v3(
     rows: tuple[_Row, ...], num_features: int, in_channels: int, width: int, norm: str, *, image_size: int
 ) -> tuple[nn.Module, int]:
-    """The features and their number; `width` is 16 in the paper, and all channels but the last layer's go with it."""
+    """Return the feature layers and the number of their outputs.
+
+    `width` is 16 in the paper; all channels but the last layer's scale with it. `image_size` is in pixels.
+    """
     scale = partial(_scaled, width / WIDTH)
     halvings_left_out = 2 if image_size <= SMALL_IMAGE else 0
     stem_stride = 1 if halvings_left_out else 2
@@ -88,7 +96,7 @@ mobilenet_v3_large = partial(mobilenet_v3, LARGE, 1280)
 
 
 def _scaled(factor: float, channels: int) -> int:
-    """A multiple of 8 that is not below 0.9 of what `factor` asks for."""
+    """Round channels to a multiple of 8 that is at least 0.9 of `factor` times `channels`."""
     wanted = factor * channels
     rounded = max(8, int(wanted + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * wanted else rounded
@@ -102,7 +110,7 @@ def _layer(
 
 
 class _Bottleneck(nn.Module):
-    """Widen, filter each channel, weigh the channels, narrow; with a way around where the shape stays."""
+    """An inverted residual block: expand, depthwise convolution, squeeze-and-excite, project, skip connection."""
 
     def __init__(self, row: _Row, in_channels: int, expanded: int, out: int, stride: int, norm: str) -> None:
         super().__init__()
@@ -123,7 +131,7 @@ class _Bottleneck(nn.Module):
 
 
 class _SqueezeExcite(nn.Module):
-    """Each channel times a weight that is computed from the means of all."""
+    """Scales each channel by a weight computed from the means of all channels."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

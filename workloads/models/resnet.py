@@ -1,4 +1,7 @@
-"""Residual nets for images of about 32 x 32 pixels (He et al. 2015, https://arxiv.org/abs/1512.03385)."""
+"""Residual networks for images of about 32 x 32 pixels (He et al. 2015, https://arxiv.org/abs/1512.03385).
+
+Shapes: n images, c channels, h height, w width.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ WIDTH = 64
 
 
 def resnet9(in_channels: int, width: int, norm: str) -> tuple[nn.Module, int]:
-    """Nine layers that learn quickly, the net of https://myrtle.ai/learn/how-to-train-your-resnet-4-architecture/."""
+    """Return nine quickly training layers (https://myrtle.ai/learn/how-to-train-your-resnet-4-architecture/)."""
     features = nn.Sequential(
         *_layer(in_channels, width, norm),
         *_layer(width, 2 * width, norm),
@@ -28,7 +31,7 @@ def resnet9(in_channels: int, width: int, norm: str) -> tuple[nn.Module, int]:
 
 
 def resnet18(in_channels: int, width: int, norm: str) -> tuple[nn.Module, int]:
-    """Eight basic blocks behind a stem that keeps the image's size: one 3 x 3 convolution, no pooling."""
+    """Return eight basic blocks behind a stem that keeps the image's size: one 3 x 3 convolution, no pooling."""
     stages = [(width, 1), (2 * width, 2), (4 * width, 2), (8 * width, 2)]
     blocks, channels = [], width
     for out_channels, stride in stages:
@@ -43,7 +46,7 @@ def _layer(in_channels: int, out_channels: int, norm: str) -> tuple[nn.Module, .
 
 
 class _Residual(nn.Module):
-    """Two layers whose result is added to what they were given."""
+    """Two layers with a skip connection."""
 
     def __init__(self, channels: int, norm: str) -> None:
         super().__init__()
@@ -55,7 +58,7 @@ class _Residual(nn.Module):
 
 
 class _Basic(nn.Module):
-    """Two convolutions and a way around them, added before the last activation."""
+    """Two convolutions with a skip connection, added before the last activation."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, norm: str) -> None:
         super().__init__()

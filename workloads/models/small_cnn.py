@@ -11,7 +11,10 @@ MAX_GROUPS = 4
 
 
 def small_cnn(in_channels: int, width: int, norm: str) -> tuple[nn.Module, int]:
-    """The features and their number: `width` channels in the first stage, then two and four times as many."""
+    """Return the feature layers and the number of their outputs.
+
+    The three stages have `width` channels, twice and four times as many.
+    """
     features = nn.Sequential(
         *_stage(in_channels, width, norm),
         nn.MaxPool2d(2),

@@ -1,1 +1,1 @@
-"""The model registry: versions, the aliases by which people know them, and what is done with a version."""
+"""The model registry: versions, their aliases, and the operations on versions."""

@@ -1,4 +1,4 @@
-"""Aliases on the tracking server brought to what the moves say, also after a crash between a move and its alias."""
+"""Repair of the tracking server's aliases from the recorded moves, also after a crash between a move and its alias."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from workloads.errors import TrackingError
-from workloads.registry.moves import History, Standing, replay
+from workloads.registry.moves import AliasState, History, replay
 from workloads.registry.versions import PRODUCTION, STAGING, aliases_of, runs_of
 from workloads.tracking.connection import requests_to
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 
 
 def archived(number: int) -> str:
-    """The alias of a version that was in production."""
+    """Return the alias of a version that was in production."""
     return f"archived-{number}"
 
 
-def differences(standing: Standing, aliases: Mapping[str, int], existing: Collection[int]) -> dict[str, int | None]:
-    """What must change for `aliases` to agree: from alias to the version that gets it, None for nobody.
+def differences(state: AliasState, aliases: Mapping[str, int], existing: Collection[int]) -> dict[str, int | None]:
+    """Return the changes that bring `aliases` to the recorded state: from alias to its version, None to remove it.
 
-    `production` and `archived-*` are as the moves say. `staging`, which training sets too, is left to whoever set it,
-    unless it is where its last move found it. A version that was deleted can hold nothing.
+    `production` and `archived-*` follow the moves. `staging`, which training sets too, is left alone unless it still
+    points where its last move found it. A version that was deleted can hold nothing.
     """
-    if standing.production is None:
+    if state.production is None:
         wanted: dict[str, int | None] = {}
     else:
-        left = sorted(standing.ever - {standing.production})
-        wanted = {PRODUCTION: standing.production, **{archived(number): number for number in left}}
-        if archived(standing.production) in aliases:
-            wanted[archived(standing.production)] = None
-    staging = standing.staging
+        left = sorted(state.ever_served - {state.production})
+        wanted = {PRODUCTION: state.production, **{archived(number): number for number in left}}
+        if archived(state.production) in aliases:
+            wanted[archived(state.production)] = None
+    staging = state.staging
     if staging and aliases.get(STAGING) == staging.from_version:
         wanted[STAGING] = staging.to_version
     return {
@@ -43,15 +43,15 @@ def differences(standing: Standing, aliases: Mapping[str, int], existing: Collec
 
 
 def drift(client: MlflowClient, model_name: str, history: History) -> dict[str, int | None]:
-    """What the tracking server's aliases lack; raises RegistryError or TrackingError."""
+    """Return the changes that the tracking server's aliases need; raise RegistryError or TrackingError."""
     moves = history.moves()
     return differences(replay(moves), aliases_of(client, model_name), runs_of(client, model_name))
 
 
-def mend(client: MlflowClient, model_name: str, history: History) -> dict[str, int | None]:
-    """Bring the aliases to what the moves say, and return what was changed.
+def repair(client: MlflowClient, model_name: str, history: History) -> dict[str, int | None]:
+    """Bring the aliases to the recorded state, and return what was changed.
 
-    Whoever does so looks again afterwards: a newer move may have been made, and its alias set, before an older one was.
+    Checks again afterwards: a newer move may have been made, and its alias set, before an older one was.
     """
     changed: dict[str, int | None] = {}
     while True:
@@ -60,7 +60,7 @@ def mend(client: MlflowClient, model_name: str, history: History) -> dict[str, i
         try:
             _set(client, model_name, changes)
         except TrackingError:
-            # MLflow refuses one of two that give the same new alias at once; then the other has done it by now.
+            # Of two that set the same new alias concurrently, MLflow refuses one; then the other has set it by now.
             if drift(client, model_name, history) == changes:
                 raise
             continue
@@ -78,8 +78,8 @@ def _set(client: MlflowClient, model_name: str, changes: Mapping[str, int | None
                 client.set_registered_model_alias(model_name, alias, str(number))
 
 
-def told(changes: Mapping[str, int | None]) -> str:
-    """Changes in words."""
+def describe(changes: Mapping[str, int | None]) -> str:
+    """Describe the changes in words."""
     return ", ".join(
         f"{alias} {'to nobody' if number is None else f'to version {number}'}" for alias, number in changes.items()
     )

@@ -1,4 +1,4 @@
-"""Two versions side by side on the same test images."""
+"""Comparison of two versions on the same test images."""
 
 from __future__ import annotations
 
@@ -6,48 +6,52 @@ from dataclasses import dataclass
 
 from workloads.environment import PlatformEnvironment
 from workloads.errors import RegistryError
+from workloads.evaluation.counts import Counts
 from workloads.evaluation.report import Report
-from workloads.registry.evaluate import logits_of, right
-from workloads.registry.model_form import form_of, load_program
+from workloads.registry.evaluate import is_correct, logits_of
+from workloads.registry.model_format import load_program, signature_of
 from workloads.registry.paired import Pairs
 from workloads.registry.versions import Version, find_version
 from workloads.tracking.connection import connect
-from workloads.training.evaluation import Counts
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Two versions, the same images: those of the first one's data set."""
+    """Two versions evaluated on the test images of the first one's data set."""
 
     first: Version
     second: Version
     reports: tuple[Report, Report]
     pairs: Pairs
     both_wrong: int
+    """Number of images on which both are wrong."""
 
 
 def compare(environment: PlatformEnvironment, model_name: str, first: int, second: int) -> Comparison:
-    """What both versions answer for the test images; nothing is kept.
+    """Evaluate both versions on the same test images; store nothing.
 
-    Raises RegistryError where one does not exist or cannot answer the other's images; DataError or TrackingError.
+    Raises RegistryError where a version does not exist or does not accept the other's images; DataError or
+    TrackingError.
     """
     client = connect(environment)
     one, other = (find_version(client, model_name, version=number) for number in (first, second))
     try:
-        why_not = form_of(client, one.run_id).why_not_as(form_of(client, other.run_id))
+        incompatibility = signature_of(client, one.run_id).incompatibility_with(signature_of(client, other.run_id))
     except RegistryError as error:
-        why_not = f"of one of the two {error}"
-    if why_not:
-        raise RegistryError(f"Version {first} of {model_name} cannot be compared with version {second}: {why_not}")
+        incompatibility = f"of one of the two {error}"
+    if incompatibility:
+        raise RegistryError(
+            f"Version {first} of {model_name} cannot be compared with version {second}: {incompatibility}"
+        )
     dataset = one.load_dataset(environment)
     programs = [load_program(version.uri, client.tracking_uri) for version in (one, other)]
     logits = logits_of(programs, dataset.test)
-    reports = [Report.of(Counts.of(answers, dataset.test.labels), dataset.class_names) for answers in logits]
-    rights = [right(answers, dataset.test).numpy() for answers in logits]
+    reports = [Report.of(Counts.of(logits_nk, dataset.test.labels), dataset.class_names) for logits_nk in logits]
+    correct = [is_correct(logits_nk, dataset.test).numpy() for logits_nk in logits]
     return Comparison(
         first=one,
         second=other,
         reports=(reports[0], reports[1]),
-        pairs=Pairs.of(rights[0], rights[1]),
-        both_wrong=int((~rights[0] & ~rights[1]).sum()),
+        pairs=Pairs.of(correct[0], correct[1]),
+        both_wrong=int((~correct[0] & ~correct[1]).sum()),
     )

@@ -1,4 +1,7 @@
-"""A registered version judged once on the test images of its data set."""
+"""Evaluation of a registered version on the test images of its data set.
+
+Shapes: n test images, k classes.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,13 @@ from torch import Tensor, nn
 
 from workloads.data.dataset import Dataset, Split
 from workloads.environment import PlatformEnvironment
+from workloads.evaluation.counts import BATCH_SIZE, Counts
 from workloads.evaluation.report import Mistake, Report, worst_mistakes
 from workloads.evaluation.speed import BATCHES, Latency, Size, latency, machine, size
-from workloads.registry.model_form import load_program
+from workloads.registry.model_format import load_program
 from workloads.registry.versions import TEST_ACCURACY, VALIDATION_ACCURACY, Version, find_version
 from workloads.tracking.connection import connect, requests_to
 from workloads.tracking.tracker import MlflowTracker, Tracker
-from workloads.training.evaluation import BATCH_SIZE, Counts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -32,22 +35,22 @@ NUM_MISTAKES = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
-    """A version, and all that was found out about it."""
+class VersionEvaluation:
+    """The results of a version on its test images."""
 
     version: Version
     report: Report
     mistakes: list[Mistake]
-    """The most confident ones."""
+    """The most confident wrong predictions."""
     latencies: list[Latency]
     size: Size
     machine: str
-    """Where the latencies were measured."""
-    right_n: Tensor
-    """bool, by test image: whether the answer was right."""
+    """Description of the machine on which the latencies were measured."""
+    correct_n: Tensor
+    """bool [N]: whether the prediction for each test image is correct."""
 
-    def more(self) -> dict[str, object]:
-        """What is said beside the report, as plain values."""
+    def details(self) -> dict[str, object]:
+        """Return the results beside the report, as plain values."""
         return {
             "mistakes": [asdict(one) for one in self.mistakes],
             "latencies": [asdict(one) for one in self.latencies],
@@ -58,8 +61,8 @@ class Judged:
 
 def evaluate_version(
     environment: PlatformEnvironment, model_name: str, *, version: int | None, alias: str | None
-) -> Judged:
-    """The version's results on the test split, which are then kept with its run and in its tags.
+) -> VersionEvaluation:
+    """Evaluate the version on its test split, and record the results with its run and in its tags.
 
     Raises RegistryError, DataError or TrackingError.
     """
@@ -68,54 +71,54 @@ def evaluate_version(
     dataset = found.load_dataset(environment)
     program = load_program(found.uri, client.tracking_uri)
     [logits_nk] = logits_of([program], dataset.test)
-    judged = judge(found, program, dataset, logits_nk)
-    keep(client, judged, dataset)
-    return judged
+    evaluation = evaluation_of(found, program, dataset, logits_nk)
+    record_evaluation(client, evaluation, dataset)
+    return evaluation
 
 
 @torch.no_grad()
 def logits_of(programs: Sequence[nn.Module], split: Split) -> list[Tensor]:
-    """What each program answers for the images of a split, [N, classes]; images in files are read once."""
+    """Return each program's logits for the images of a split, float32 [N, classes]; images in files are read once."""
     batches: list[list[Tensor]] = [[] for _ in programs]
     for first in range(0, len(split), BATCH_SIZE):
         images = split.images[first : first + BATCH_SIZE]
-        for program, answers in zip(programs, batches, strict=True):
-            answers.append(program(images).float())
-    return [torch.cat(answers) for answers in batches]
+        for program, logits in zip(programs, batches, strict=True):
+            logits.append(program(images).float())
+    return [torch.cat(logits) for logits in batches]
 
 
-def judge(version: Version, program: nn.Module, dataset: Dataset, logits_nk: Tensor) -> Judged:
-    """All that is to be known of a version, from its answers for the test images."""
+def evaluation_of(version: Version, program: nn.Module, dataset: Dataset, logits_nk: Tensor) -> VersionEvaluation:
+    """Compute all results of a version from its logits, float32 [N, K], for the test images."""
     test = dataset.test
-    return Judged(
+    return VersionEvaluation(
         version=version,
         report=Report.of(Counts.of(logits_nk, test.labels), dataset.class_names),
         mistakes=worst_mistakes(logits_nk, test.labels, dataset.class_names, NUM_MISTAKES),
         latencies=[latency(program, test.images[: max(BATCHES)], batch_size) for batch_size in BATCHES],
         size=size(program),
         machine=machine(),
-        right_n=right(logits_nk, test),
+        correct_n=is_correct(logits_nk, test),
     )
 
 
-def right(logits_nk: Tensor, split: Split) -> Tensor:
-    """bool [N]: whether the most probable class is the true one."""
+def is_correct(logits_nk: Tensor, split: Split) -> Tensor:
+    """Return whether the most probable class is the true one, as bool [N]."""
     return logits_nk.argmax(1) == split.labels
 
 
-def keep(client: MlflowClient, judged: Judged, dataset: Dataset) -> None:
-    """Keep the results with the version's run, and the accuracy in the version's tags; raises TrackingError."""
+def record_evaluation(client: MlflowClient, evaluation: VersionEvaluation, dataset: Dataset) -> None:
+    """Record the results with the version's run, and the accuracy in the version's tags; raise TrackingError."""
     from workloads.evaluation.figures import draw
 
-    version = judged.version
+    version = evaluation.version
     tracker = MlflowTracker(client, run_id=version.run_id, experiment_id="")
     with requests_to(tracker.uri):
         step = max((m.step for m in client.get_metric_history(version.run_id, VALIDATION_ACCURACY)), default=0)
-        accuracy = f"{judged.report.accuracy:.4f}"
+        accuracy = f"{evaluation.report.accuracy:.4f}"
         client.set_model_version_tag(version.model_name, str(version.number), "test_accuracy", accuracy)
-    record_test(tracker, judged.report, step, known=version.test_accuracy, more=judged.more())
+    record_test(tracker, evaluation.report, step, known=version.test_accuracy, more=evaluation.details())
     with tempfile.TemporaryDirectory() as folder:
-        draw(Path(folder), judged.report, judged.mistakes, dataset.test.images)
+        draw(Path(folder), evaluation.report, evaluation.mistakes, dataset.test.images)
         tracker.log_files(Path(folder), FOLDER)
 
 
@@ -127,9 +130,9 @@ def record_test(
     known: float | None = None,
     more: dict[str, object] | None = None,
 ) -> None:
-    """Keep the test results with a run, and what `more` says.
+    """Record the test results, and the values in `more`, with a run.
 
-    The metrics are left alone where the accuracy is `known` to have this value already.
+    Metrics are omitted where the accuracy is `known` to have this value already.
     """
     if known != report.accuracy:
         metrics = {

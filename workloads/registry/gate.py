@@ -1,7 +1,9 @@
-"""Whether a version may be promoted: a decision from what it showed and what is asked, without a server.
+"""The decision whether a version may be promoted, from its evidence and the rules, without a server.
 
-One rule carries the burden of proof: `margin` passes only where the loss against production is shown to be smaller.
-Classes and slices, with too few images each for such a proof, refuse where a larger loss is shown.
+Only the rule `margin` carries the burden of proof: it passes where the loss against production is shown to be below the
+margin. Classes and slices, with too few images each for such a proof, fail where a larger loss is shown.
+
+Shapes: n test images.
 """
 
 from __future__ import annotations
@@ -19,53 +21,59 @@ from workloads.registry.rules import Rules
 PROMOTE, REFUSE, INSUFFICIENT = "promote", "refuse", "insufficient evidence"
 PASSED, FAILED, UNDECIDED, SKIPPED = "passed", "failed", "undecided", "skipped"
 SHOWN_GROUPS = 3
-"""Of those that lost too much; the verdict has all."""
+"""Most failing groups that a message names; the verdict has all."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Incumbent:
-    """The version in production, asked about the same images."""
+    """The version in production, evaluated on the same images."""
 
     number: int
-    right_n: NDArray[np.bool_] | None = None
-    why_not: str | None = None
-    """Why the candidate cannot take its place, or it could not be asked."""
+    correct_n: NDArray[np.bool_] | None = None
+    """bool [N]: whether each of its predictions is correct; None if it could not be evaluated."""
+    incompatibility: str | None = None
+    """Why the candidate cannot replace it, or why it could not be evaluated."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What is known of a candidate."""
+    """The facts about a candidate that rules are applied to."""
 
     class_names: tuple[str, ...]
     labels_n: NDArray[np.int64]
-    right_n: NDArray[np.bool_]
+    """int64 [N]: labels of the test images."""
+    correct_n: NDArray[np.bool_]
+    """bool [N]: whether each prediction is correct."""
     calibration_error: float
+    """Expected calibration error, 0 to 1."""
     latency_ms: float
-    """Median for one image."""
+    """Median latency of one image, in milliseconds."""
     size_mib: float
+    """Size of parameters and buffers, in MiB."""
     lineage: Mapping[str, str]
-    """`data_version`, `code_version`, `image_digest`; empty where not known."""
+    """Values of `data_version`, `code_version` and `image_digest`; empty where unknown."""
     incumbent: Incumbent | None
 
     @property
     def accuracy(self) -> float:
-        """On the images."""
-        return float(self.right_n.mean())
+        """Accuracy on the test images, 0 to 1."""
+        return float(self.correct_n.mean())
 
     def pairs(self) -> Pairs | None:
-        """Candidate and incumbent, if the incumbent answered."""
-        if self.incumbent is None or self.incumbent.right_n is None:
+        """Return the paired results of candidate and incumbent, or None if the incumbent was not evaluated."""
+        if self.incumbent is None or self.incumbent.correct_n is None:
             return None
-        return Pairs.of(self.right_n, self.incumbent.right_n)
+        return Pairs.of(self.correct_n, self.incumbent.correct_n)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """What one rule says."""
+    """The outcome of one rule."""
 
     rule: str
     outcome: str
     said: str
+    """What the rule found, in words."""
 
     def __str__(self) -> str:
         return f"{self.rule}: {self.said}"
@@ -78,14 +86,16 @@ class GroupLoss:
     name: str
     num_images: int
     accuracy: float
+    """Accuracy of the candidate in the group, 0 to 1."""
     difference: float
+    """Accuracy of the candidate less that of the incumbent."""
     p_value: float
-    """Chance of so large a loss if the true one were the margin, corrected for the number of groups."""
+    """Probability of so large a loss if the true one were the margin, corrected for the number of groups."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """The verdict, and how every rule came out."""
+    """The verdict, and the outcome of every rule."""
 
     verdict: str
     checks: tuple[Check, ...]
@@ -93,16 +103,20 @@ class Decision:
 
 
 def decide(rules: Rules, evidence: Evidence) -> Decision:
-    """Raises RegistryError where a slice names classes that the data set does not have."""
+    """Apply the rules to the evidence; raise RegistryError where a slice names classes that the data set lacks."""
     groups = tuple(_groups(rules, evidence))
-    checks = (*_own(rules, evidence), *_lineage(rules, evidence), *_against(rules, evidence, groups))
+    checks = (
+        *_candidate_checks(rules, evidence),
+        *_lineage(rules, evidence),
+        *_comparison_checks(rules, evidence, groups),
+    )
     outcomes = {check.outcome for check in checks}
     verdict = REFUSE if FAILED in outcomes else INSUFFICIENT if UNDECIDED in outcomes else PROMOTE
     return Decision(verdict=verdict, checks=checks, groups=groups)
 
 
-def _own(rules: Rules, evidence: Evidence) -> Iterator[Check]:
-    """What a candidate must reach by itself."""
+def _candidate_checks(rules: Rules, evidence: Evidence) -> Iterator[Check]:
+    """Yield the checks of the candidate by itself."""
     accuracy, minimum = evidence.accuracy, rules.minimum_accuracy
     if minimum is not None:
         said = f"test accuracy {accuracy:.4f}; the minimum is {minimum:g}"
@@ -127,8 +141,8 @@ def _lineage(rules: Rules, evidence: Evidence) -> Iterator[Check]:
         yield Check(rule=f"lineage.{key}", outcome=_passed(passed), said=said)
 
 
-def _against(rules: Rules, evidence: Evidence, groups: tuple[GroupLoss, ...]) -> Iterator[Check]:
-    """What a candidate must not lose against the version in production."""
+def _comparison_checks(rules: Rules, evidence: Evidence, groups: tuple[GroupLoss, ...]) -> Iterator[Check]:
+    """Yield the checks of the candidate against the version in production."""
     incumbent, pairs = evidence.incumbent, evidence.pairs()
     if incumbent is None:
         if rules.margin is not None or rules.slice_margin is not None:
@@ -137,7 +151,7 @@ def _against(rules: Rules, evidence: Evidence, groups: tuple[GroupLoss, ...]) ->
     if rules.margin is None and rules.slice_margin is None:
         return
     if pairs is None:
-        said = f"cannot take the place of version {incumbent.number}: {incumbent.why_not}"
+        said = f"cannot take the place of version {incumbent.number}: {incumbent.incompatibility}"
         yield Check(rule="signature", outcome=FAILED, said=said)
         return
     yield Check(rule="signature", outcome=PASSED, said=f"classes and images as of version {incumbent.number}")
@@ -158,12 +172,12 @@ def _margin(margin: float, incumbent: Incumbent, pairs: Pairs) -> Check:
     if upper < -margin:
         return Check(rule="margin", outcome=FAILED, said=found)
     needed = pairs.images_needed(margin)
-    would_do = (
+    hint = (
         f"about {needed:,} test images would show it, there are {pairs.num_images:,}"
         if needed
         else "more test images would only show that it is worse"
     )
-    return Check(rule="margin", outcome=UNDECIDED, said=f"{found}; {would_do}")
+    return Check(rule="margin", outcome=UNDECIDED, said=f"{found}; {hint}")
 
 
 def _slices(margin: float, groups: tuple[GroupLoss, ...]) -> Check:
@@ -181,35 +195,35 @@ def _slices(margin: float, groups: tuple[GroupLoss, ...]) -> Check:
 
 
 def _groups(rules: Rules, evidence: Evidence) -> Iterator[GroupLoss]:
-    """Classes and slices that have images."""
-    strangers = sorted({name for names in rules.slices.values() for name in names} - set(evidence.class_names))
-    if strangers:
+    """Yield the classes and slices that have images."""
+    unknown = sorted({name for names in rules.slices.values() for name in names} - set(evidence.class_names))
+    if unknown:
         raise RegistryError(
-            f"Slices name classes that the data set does not have: {', '.join(strangers)}; it has "
+            f"Slices name classes that the data set does not have: {', '.join(unknown)}; it has "
             f"{', '.join(evidence.class_names)}"
         )
     incumbent = evidence.incumbent
-    if rules.slice_margin is None or incumbent is None or incumbent.right_n is None:
+    if rules.slice_margin is None or incumbent is None or incumbent.correct_n is None:
         return
     label = {name: number for number, name in enumerate(evidence.class_names)}
     groups = {f"class {name}": [number] for name, number in label.items()}
     groups |= {f"slice {name}": [label[one] for one in names] for name, names in rules.slices.items()}
     members = {name: np.isin(evidence.labels_n, labels) for name, labels in groups.items()}
-    there = {name: chosen_n for name, chosen_n in members.items() if chosen_n.any()}
-    pairs = [Pairs.of(evidence.right_n[chosen_n], incumbent.right_n[chosen_n]) for chosen_n in there.values()]
-    p_values = holm([one.chance_of_this_little(-rules.slice_margin) for one in pairs])
-    for (name, chosen_n), one, p_value in zip(there.items(), pairs, p_values, strict=True):
+    non_empty = {name: chosen_n for name, chosen_n in members.items() if chosen_n.any()}
+    pairs = [Pairs.of(evidence.correct_n[chosen_n], incumbent.correct_n[chosen_n]) for chosen_n in non_empty.values()]
+    p_values = holm([one.p_value_of_loss(-rules.slice_margin) for one in pairs])
+    for (name, chosen_n), one, p_value in zip(non_empty.items(), pairs, p_values, strict=True):
         yield GroupLoss(
             name=name,
             num_images=one.num_images,
-            accuracy=float(evidence.right_n[chosen_n].mean()),
+            accuracy=float(evidence.correct_n[chosen_n].mean()),
             difference=one.difference,
             p_value=p_value,
         )
 
 
 def points(share: float) -> str:
-    """A difference of accuracies in percentage points."""
+    """Format a difference of accuracies in percentage points."""
     return f"{100 * share:+.2f}"
 
 

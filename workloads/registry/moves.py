@@ -1,7 +1,7 @@
-"""Who gave which version which alias, when and why: a file a move, numbered, written once and never changed.
+"""The history of aliases: a numbered file per move (who gave which version which alias, when and why), written once.
 
-What holds an alias now follows from the moves alone, so that they can mend it on the tracking server, which keeps no
-history and lets the last writer win. Of two that decide at once, one gets the next number.
+The current aliases follow from the moves alone, so they can be repaired on the tracking server, which keeps no history
+and lets the last writer win. Of two concurrent decisions, one gets the next number.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from workloads.checkpoints.store import Store, below, open_store
+from workloads.checkpoints.store import Store, child_location, open_store
 from workloads.environment import REGISTRY, PlatformEnvironment
 from workloads.errors import CheckpointError, RegistryError
 from workloads.registry.versions import PRODUCTION, STAGING
 
 PROMOTE, ROLLBACK, FOUND = "promote", "rollback", "found"
-"""`found`: production as it was when the history began."""
+"""Kinds of moves; `found` records the version in production when the history began."""
 READERS = 16
-"""Moves that are read at once: from S3 each takes some 20 ms."""
+"""Moves that are read concurrently: from S3 each takes some 20 ms."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Move:
-    """An alias going from one version to another."""
+    """The move of an alias from one version to another."""
 
     kind: str
     alias: str
@@ -41,12 +41,13 @@ class Move:
     by: str
     why: str = ""
     evidence: Mapping[str, Any] | None = None
-    """The verdict, its artifact's address, and whether it was overruled."""
+    """The verdict, the address of its artifact, and whether it was overruled."""
     seq: int = 0
-    """From 1."""
+    """Number of the move, from 1."""
     time: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    """Time of the move, ISO 8601 in UTC."""
     token: str = field(default_factory=lambda: secrets.token_hex(8))
-    """By which a writer knows its own move again."""
+    """Random token by which a writer recognises its own move."""
 
     def __str__(self) -> str:
         was = "none" if self.from_version is None else self.from_version
@@ -54,31 +55,31 @@ class Move:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
-    """Which version holds what, after some moves."""
+class AliasState:
+    """The aliases after some moves."""
 
     served: tuple[int, ...] = ()
-    """Versions in production, the present one last; a rollback takes from the end."""
-    ever: frozenset[int] = frozenset()
-    """All that were in production."""
+    """Versions in production in order, the current one last; a rollback removes from the end."""
+    ever_served: frozenset[int] = frozenset()
+    """All versions that were ever in production."""
     staging: Move | None = None
-    """The last move of that alias, which training sets too."""
+    """The last move of the alias `staging`, which training sets too."""
 
     @property
     def production(self) -> int | None:
-        """The version that is served."""
+        """The version in production."""
         return self.served[-1] if self.served else None
 
     def before(self, existing: Iterable[int]) -> int | None:
-        """The version in production before the present one; one of those that still exist."""
+        """Return the version in production before the current one, among those that still exist."""
         there = set(existing) - {self.production}
         return next((number for number in reversed(self.served[:-1]) if number in there), None)
 
 
-def replay(moves: Iterable[Move]) -> Standing:
-    """What holds after all of the moves, from the first on."""
+def replay(moves: Iterable[Move]) -> AliasState:
+    """Return the state of the aliases after all of the moves."""
     served: list[int] = []
-    ever: set[int] = set()
+    ever_served: set[int] = set()
     staging = None
     for move in moves:
         if move.alias == STAGING:
@@ -90,8 +91,8 @@ def replay(moves: Iterable[Move]) -> Standing:
                 served.pop()
         else:
             served.append(move.to_version)
-        ever.add(move.to_version)
-    return Standing(served=tuple(served), ever=frozenset(ever), staging=staging)
+        ever_served.add(move.to_version)
+    return AliasState(served=tuple(served), ever_served=frozenset(ever_served), staging=staging)
 
 
 class History:
@@ -102,7 +103,7 @@ class History:
         self._store, self._moves = store, list[Move]()
 
     def moves(self) -> list[Move]:
-        """All of them, the oldest first; raises RegistryError if one is missing or damaged."""
+        """Return all moves, the oldest first; raise RegistryError if one is missing or damaged."""
         if not self._moves:
             count = sum(re.fullmatch(r"\d+\.json", name) is not None for name in self._store.names(""))
             numbers = range(1, count + 1)
@@ -113,15 +114,15 @@ class History:
         return list(self._moves)
 
     def add(self, move: Move, *, after: int) -> Move:
-        """Write the move as the one after number `after`; raises RegistryError if another came first."""
+        """Write the move as the one after number `after`; raise RegistryError if another came first."""
         move = replace(move, seq=after + 1)
         data = json.dumps(asdict(move), indent=2).encode()
-        # S3's client asks again after a lost answer and is then refused, by what it wrote itself.
+        # S3's client retries after a lost response and is then refused because of its own write.
         if not self._store.write_new(_name(move.seq), data) and self._read(move.seq) != data:
             first = self.moves()[after:]
-            told = f"{first[0]} came first" if first else "another move was being made"
+            reason = f"{first[0]} came first" if first else "another move was being made"
             raise RegistryError(
-                f"{move.alias} was not given to version {move.to_version}: {told}, and this decision did not know of "
+                f"{move.alias} was not given to version {move.to_version}: {reason}, and this decision did not know of "
                 "it; look at `python -m workloads registry history`, and run the command again if it still should"
             )
         return move
@@ -130,7 +131,7 @@ class History:
         return self._store.read(_name(seq))
 
     def _parsed(self, seq: int, data: bytes | None) -> Move:
-        place = below(self.place, _name(seq))
+        place = child_location(self.place, _name(seq))
         if data is None:
             raise RegistryError(f"{place} is missing, and later moves are there; put it back from a backup")
         try:
@@ -143,13 +144,13 @@ class History:
 
 
 def open_history(environment: PlatformEnvironment, model_name: str) -> History:
-    """The moves of a model, in the place that the environment names; raises RegistryError if it names none."""
+    """Open the history of a model at the configured location; raise RegistryError if none is configured."""
     if environment.registry is None:
         raise RegistryError(
             f'{REGISTRY} is not set; run `eval "$(mlp env)"`, or set it to a folder or s3://BUCKET/PREFIX that keeps '
             "the moves of aliases, the same for everybody who makes them"
         )
-    place = below(environment.registry, quote(model_name, safe=""))
+    place = child_location(environment.registry, quote(model_name, safe=""))
     try:
         return History(open_store(place), place)
     except CheckpointError:
@@ -159,7 +160,7 @@ def open_history(environment: PlatformEnvironment, model_name: str) -> History:
 
 
 def this_user() -> str:
-    """User and machine, by which a move says who made it."""
+    """Return user and machine, by which a move records who made it."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user often has no name

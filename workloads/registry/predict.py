@@ -1,4 +1,4 @@
-"""The answer of a registered model for one test image."""
+"""The prediction of a registered model for one test image."""
 
 from __future__ import annotations
 
@@ -6,24 +6,27 @@ from dataclasses import dataclass
 
 from workloads.environment import PlatformEnvironment
 from workloads.errors import DataError
-from workloads.registry.model_form import load_program
+from workloads.registry.model_format import load_program
 from workloads.registry.versions import Version, find_version
 from workloads.tracking.connection import connect
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """The class that the model holds most probable, and the true one."""
+    """The most probable class, and the true one."""
 
     version: Version
     index: int
+    """Position of the image in the test split, 0-based."""
     predicted: str
     probability: float
+    """Probability of the predicted class."""
     label: str
+    """Name of the true class."""
 
 
 def predict(environment: PlatformEnvironment, model_name: str, *, alias: str, index: int) -> Prediction:
-    """What the version with that alias says of the test image at `index` (0-based).
+    """Predict the class of the test image at `index` (0-based) with the version that has the alias.
 
     Raises RegistryError, DataError or TrackingError.
     """

@@ -1,4 +1,4 @@
-"""A version made from the model that a finished run has logged."""
+"""Registration of the model that a finished run has logged."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from dataclasses import dataclass
 from workloads.config import RegistryConfig
 from workloads.environment import PlatformEnvironment
 from workloads.errors import RegistryError
-from workloads.registry.model_form import ARTIFACT
+from workloads.registry.model_format import ARTIFACT
 from workloads.registry.versions import TEST_ACCURACY, VALIDATION_ACCURACY, Version, find_version
 from workloads.tracking.connection import connect, requests_to
 
 TAGS = ("dataset", "data_version", "code_version", "image_digest")
-"""Of a run, which its version has too."""
+"""Tags of a run that its version gets too."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Registered:
-    """What `register_run` did."""
+    """The result of `register_run`."""
 
     version: Version
     is_new: bool
-    """False if the run had a version of that name already."""
+    """Whether the version was created; False if the run had a version of that name already."""
 
 
 def register_run(environment: PlatformEnvironment, run_id: str, model_name: str | None = None) -> Registered:
-    """A version of `model_name`, or of the name that the run's config gives, from the run's model.
+    """Register the run's model as a version of `model_name`, or of the name in the run's config.
 
     Safe to repeat. Raises RegistryError when there is no such run, it is not finished, or it logged no model;
     TrackingError.
@@ -40,7 +40,7 @@ def register_run(environment: PlatformEnvironment, run_id: str, model_name: str 
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
             raise RegistryError(
-                f"No run {run_id}; `python -m workloads train CONFIG --json` tells a run's id"
+                f"No run {run_id}; `python -m workloads train CONFIG --json` prints a run's id"
             ) from None
         if run.info.status != "FINISHED":
             raise RegistryError(f"Run {run_id} is {run.info.status}; a version is made from a FINISHED run")

@@ -1,4 +1,4 @@
-"""What a version must show before it gets an alias, as a yaml file says it."""
+"""The promotion rules of a yaml file: what a version must show before it gets an alias."""
 
 from __future__ import annotations
 
@@ -18,21 +18,24 @@ Names = Annotated[list[str], Field(min_length=1)]
 
 
 class Rules(BaseModel, frozen=True, extra="forbid", strict=True):
-    """Of one alias. What is None or empty is not asked."""
+    """The rules of one alias. A rule that is None or empty is not applied."""
 
     minimum_accuracy: Share | None = None
+    """Least test accuracy, 0 to 1."""
     margin: Loss | None = None
-    """By how much the accuracy may be below that of the version in production."""
+    """Most that the accuracy may be below that of the version in production, 0 to 1."""
     slice_margin: Loss | None = None
-    """The same of one class or slice."""
+    """Most that the accuracy in one class or slice may be below that of the version in production, 0 to 1."""
     slices: dict[str, Names] = {}
-    """Classes by the name of a group."""
+    """Names of classes by the name of their slice."""
     maximum_calibration_error: Share | None = None
+    """Largest expected calibration error, 0 to 1."""
     maximum_latency_ms: Annotated[float, Field(gt=0)] | None = None
-    """Median for one image on the machine that asks."""
+    """Largest median latency of one image on the machine that evaluates, in milliseconds."""
     maximum_size_mib: Annotated[float, Field(gt=0)] | None = None
+    """Largest size of parameters and buffers, in MiB."""
     lineage: list[Lineage] = []
-    """What must be known of the version's run; `committed_code`: its code version is a commit and nothing else."""
+    """What must be recorded of the version's run; `committed_code` requires that its code version is a clean commit."""
 
     @model_validator(mode="after")
     def _slices_have_a_margin(self) -> Self:
@@ -47,7 +50,7 @@ class _File(BaseModel, frozen=True, extra="forbid"):
 
 
 def read_rules(path: Path, alias: str) -> Rules:
-    """Those of an alias; raises RegistryError with every fault of the file."""
+    """Read the rules of an alias; raise RegistryError with every error of the file."""
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -58,7 +61,7 @@ def read_rules(path: Path, alias: str) -> Rules:
     try:
         file = _File.model_validate(data if data is not None else {})
     except ValidationError as error:
-        faults = [_told(fault["loc"], fault["msg"], fault["input"]) for fault in error.errors()]
+        faults = [_error_line(fault["loc"], fault["msg"], fault["input"]) for fault in error.errors()]
         count = "1 rule is" if len(faults) == 1 else f"{len(faults)} rules are"
         raise RegistryError("\n  ".join([f"{path} cannot be used until {count} corrected:", *faults])) from None
     rules: Rules | None = getattr(file, alias)
@@ -67,7 +70,7 @@ def read_rules(path: Path, alias: str) -> Rules:
     return rules
 
 
-def _told(place: tuple[int | str, ...], message: str, found: object) -> str:
+def _error_line(place: tuple[int | str, ...], message: str, found: object) -> str:
     key = ".".join(map(str, place)) or "file"
     shown = f" (got {found!r})" if not isinstance(found, dict) else ""
     return f"{key}: {message.removeprefix('Value error, ')}{shown}"

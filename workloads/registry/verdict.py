@@ -1,4 +1,4 @@
-"""The gate asked about a version: what it and production answer for the test images, and the verdict kept with it."""
+"""Evaluation of the gate: candidate and production are run on the test images, and the verdict is recorded."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from workloads.environment import PlatformEnvironment
 from workloads.errors import RegistryError
-from workloads.registry.evaluate import Judged, judge, keep, logits_of, right
+from workloads.registry.evaluate import VersionEvaluation, evaluation_of, is_correct, logits_of, record_evaluation
 from workloads.registry.gate import FAILED, INSUFFICIENT, PROMOTE, UNDECIDED, Decision, Evidence, Incumbent, decide
-from workloads.registry.model_form import form_of, load_program
+from workloads.registry.model_format import load_program, signature_of
 from workloads.registry.rules import Rules
 from workloads.registry.versions import Version, runs_of
 from workloads.tracking.connection import requests_to
@@ -29,15 +29,15 @@ MIB = 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """A decision, and all that it was made from."""
+    """A decision, and the data that it was made from."""
 
     version: Version
     alias: str
     decision: Decision
     data: Mapping[str, Any]
-    """As it is kept, in plain values."""
+    """The verdict as it is recorded, in plain values."""
     address: str | None
-    """Of the artifact that keeps it; None where nothing was kept."""
+    """URI of the artifact that records it; None where nothing was recorded."""
 
     @property
     def passes(self) -> bool:
@@ -45,9 +45,9 @@ class Verdict:
         return self.decision.verdict == PROMOTE
 
     def __str__(self) -> str:
-        """Why not, rule by rule."""
+        """Describe why the version may not be promoted, rule by rule."""
         version = self.version
-        told = [str(check) for check in self.decision.checks if check.outcome in (FAILED, UNDECIDED)]
+        reasons = [str(check) for check in self.decision.checks if check.outcome in (FAILED, UNDECIDED)]
         next_step = (
             "judge it on more test images, or overrule the gate by --force --why TEXT"
             if self.decision.verdict == INSUFFICIENT
@@ -55,10 +55,10 @@ class Verdict:
         )
         kept = f"; the whole verdict is {self.address}" if self.address else ""
         head = f"Version {version.number} of {version.model_name} may not be {self.alias}: {self.decision.verdict}"
-        return "\n  ".join([head, *told, f"{next_step}{kept}"])
+        return "\n  ".join([head, *reasons, f"{next_step}{kept}"])
 
 
-def ask_gate(
+def evaluate_gate(
     environment: PlatformEnvironment,
     client: MlflowClient,
     version: Version,
@@ -67,23 +67,23 @@ def ask_gate(
     to: str,
     rules: Rules,
     rules_file: Path,
-    keeps: bool,
+    records: bool,
 ) -> Verdict:
-    """The verdict; where it `keeps`, it lies with the version's run and in its tags, as do the test results.
+    """Evaluate the gate; where it `records`, record verdict and test results with the version's run and in its tags.
 
     Raises RegistryError, DataError or TrackingError.
     """
     dataset = version.load_dataset(environment)
     if rules.margin is None and rules.slice_margin is None:
-        production = None  # no rule looks at it
-    judged, incumbent = _on_test_images(client, version, production, dataset)
+        production = None  # no rule compares with it
+    evaluation, incumbent = _evaluate_both(client, version, production, dataset)
     evidence = Evidence(
         class_names=dataset.class_names,
         labels_n=dataset.test.labels.numpy(),
-        right_n=judged.right_n.numpy(),
-        calibration_error=judged.report.calibration_error,
-        latency_ms=judged.latencies[0].median_ms,
-        size_mib=judged.size.num_bytes / MIB,
+        correct_n=evaluation.correct_n.numpy(),
+        calibration_error=evaluation.report.calibration_error,
+        latency_ms=evaluation.latencies[0].median_ms,
+        size_mib=evaluation.size.num_bytes / MIB,
         lineage={
             "data_version": version.data_version,
             "code_version": version.code_version,
@@ -105,7 +105,7 @@ def ask_gate(
         "calibration_error": evidence.calibration_error,
         "latency_ms": evidence.latency_ms,
         "size_mib": evidence.size_mib,
-        "machine": judged.machine,
+        "machine": evaluation.machine,
         "lineage": dict(evidence.lineage),
         "pairs": _pairs_data(evidence),
         "checks": [asdict(check) for check in decision.checks],
@@ -113,39 +113,39 @@ def ask_gate(
         "rules": {"file": rules_file.name, **rules.model_dump(exclude_defaults=True)},
     }
     address = None
-    if keeps:
+    if records:
         if version.test_accuracy is None:
-            keep(client, judged, dataset)
-        address = _keep_verdict(client, version, to, data, now)
+            record_evaluation(client, evaluation, dataset)
+        address = _record_verdict(client, version, to, data, now)
     return Verdict(version=version, alias=to, decision=decision, data=data, address=address)
 
 
-def _on_test_images(
+def _evaluate_both(
     client: MlflowClient, version: Version, production: int | None, dataset: Dataset
-) -> tuple[Judged, Incumbent | None]:
-    """The candidate, and the version in production, if it can be, both asked about the candidate's test images."""
+) -> tuple[VersionEvaluation, Incumbent | None]:
+    """Evaluate the candidate and, if possible, the version in production on the candidate's test images."""
     program = load_program(version.uri, client.tracking_uri)
     incumbent, other = _incumbent(client, version, production)
     logits = logits_of([program, other] if other else [program], dataset.test)
     if incumbent and other:
-        incumbent = Incumbent(number=incumbent.number, right_n=right(logits[1], dataset.test).numpy())
-    return judge(version, program, dataset, logits[0]), incumbent
+        incumbent = Incumbent(number=incumbent.number, correct_n=is_correct(logits[1], dataset.test).numpy())
+    return evaluation_of(version, program, dataset, logits[0]), incumbent
 
 
 def _incumbent(
     client: MlflowClient, version: Version, production: int | None
 ) -> tuple[Incumbent | None, nn.Module | None]:
-    """The version in production and its program, None if that would not understand the candidate's images."""
+    """Return the version in production and its program, None if that does not accept the candidate's images."""
     runs = runs_of(client, version.model_name)
     if production not in runs:
         return None, None
     try:
-        own, other = form_of(client, version.run_id), form_of(client, runs[production])
-        why_not = own.why_not_as(other)
+        own, other = signature_of(client, version.run_id), signature_of(client, runs[production])
+        incompatibility = own.incompatibility_with(other)
     except RegistryError as error:
-        why_not = f"it cannot be compared, since of one of the two {error}"
-    if why_not:
-        return Incumbent(number=production, why_not=why_not), None
+        incompatibility = f"it cannot be compared, since of one of the two {error}"
+    if incompatibility:
+        return Incumbent(number=production, incompatibility=incompatibility), None
     program = load_program(f"models:/{version.model_name}/{production}", client.tracking_uri)
     return Incumbent(number=production), program
 
@@ -165,7 +165,7 @@ def _pairs_data(evidence: Evidence) -> dict[str, Any] | None:
     }
 
 
-def _keep_verdict(client: MlflowClient, version: Version, to: str, data: Mapping[str, Any], now: datetime) -> str:
+def _record_verdict(client: MlflowClient, version: Version, to: str, data: Mapping[str, Any], now: datetime) -> str:
     path = f"gate/{to}-{now:%Y%m%d-%H%M%S-%f}.json"
     address = f"runs:/{version.run_id}/{path}"
     with requests_to(client.tracking_uri):

@@ -1,4 +1,4 @@
-"""Versions of a registered model: found by number or alias, with what their runs say about them."""
+"""Versions of a registered model: found by number or alias, with the facts that their runs record."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ class Version:
     test_accuracy: float | None
     val_accuracy: float | None
     image_size: int = DataConfig().image_size
-    """To which its images were brought, where these came from a folder."""
+    """Side in pixels to which its images were scaled, where these came from a folder."""
     code_version: str = ""
     image_digest: str = ""
 
     @property
     def uri(self) -> str:
-        """By which MLflow loads it."""
+        """URI by which MLflow loads the version."""
         return f"models:/{self.model_name}/{self.number}"
 
     def load_dataset(self, environment: PlatformEnvironment) -> Dataset:
-        """The data set of its run; raises DataError when it is missing or is not the one the run learned from."""
+        """Load the data set of its run; raise DataError if it is missing or is not the one it was trained on."""
         dataset = load(self.dataset, environment, image_size=self.image_size)
         if dataset.version != self.data_version:
             raise DataError(
@@ -56,7 +56,7 @@ class Version:
 
 
 def versions_of(client: MlflowClient, model_name: str) -> list[Version]:
-    """All versions, newest first; raises RegistryError when there is no such model."""
+    """Return all versions, newest first; raise RegistryError when there is no such model."""
     aliases = aliases_of(client, model_name)
     runs = runs_of(client, model_name)
     return [_described(client, model_name, number, runs[number], aliases) for number in sorted(runs, reverse=True)]
@@ -65,7 +65,7 @@ def versions_of(client: MlflowClient, model_name: str) -> list[Version]:
 def find_version(
     client: MlflowClient, model_name: str, *, version: int | None = None, alias: str | None = None
 ) -> Version:
-    """The version of that number, or the one that holds the alias; raises RegistryError that names what there is."""
+    """Return the version of that number, or with that alias; raise RegistryError that names what there is."""
     aliases = aliases_of(client, model_name)
     if alias is not None:
         if alias not in aliases:
@@ -83,19 +83,19 @@ def find_version(
 
 
 def runs_of(client: MlflowClient, model_name: str) -> dict[int, str]:
-    """From the number of each version to its run's id."""
+    """Return the run id of each version by the version's number."""
     with requests_to(client.tracking_uri):
         return {int(v.version): str(v.run_id) for v in client.search_model_versions(f"name = '{model_name}'")}
 
 
 def tags_of(client: MlflowClient, version: Version) -> dict[str, str]:
-    """The version's own tags."""
+    """Return the version's own tags."""
     with requests_to(client.tracking_uri):
         return dict(client.get_model_version(version.model_name, str(version.number)).tags)
 
 
 def aliases_of(client: MlflowClient, model_name: str) -> dict[str, int]:
-    """From alias to the version that holds it; raises RegistryError when there is no such model."""
+    """Return the version number of each alias; raise RegistryError when there is no such model."""
     from mlflow.exceptions import MlflowException
 
     with requests_to(client.tracking_uri):

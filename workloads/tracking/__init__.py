@@ -1,1 +1,1 @@
-"""What is recorded about a run, and how the tracking server is reached."""
+"""Recording of runs, and the connection to the tracking server."""

@@ -1,4 +1,4 @@
-"""Which code this is."""
+"""The version of the running code."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ TIMEOUT_S = 5
 
 @cache
 def code_version(file: Path = Path(__file__)) -> str | None:
-    """The commit that holds `file`, with `-dirty` after it if the checkout differs from it; None outside of one.
+    """Return the commit that holds `file`, with `-dirty` if the checkout differs; None outside of a checkout.
 
-    An installed copy is none, even where it lies within another project's checkout.
+    An installed copy has none, even where it lies within another project's checkout.
     """
     if _git(file, "ls-files", "--error-unmatch", file.name) is None:
         return None

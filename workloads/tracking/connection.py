@@ -1,4 +1,4 @@
-"""Whether the tracking server answers this login, found out within seconds and before any work is done."""
+"""The connection to the tracking server, checked with its login within seconds and before any work is done."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 from workloads.environment import TRACKING_PASSWORD, TRACKING_URI, TRACKING_USERNAME, PlatformEnvironment
-from workloads.errors import TrackingError, TrackingUnreachable
+from workloads.errors import TrackingError, TrackingUnreachable, first_line
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,7 +30,7 @@ LOGIN_STEP = 'run `eval "$(mlp env)"` in this shell'
 
 
 def tracking_uri(environment: PlatformEnvironment, *, can_go_without: bool = False) -> str:
-    """MLFLOW_TRACKING_URI; raises TrackingError that names the next step when it is unset."""
+    """Return MLFLOW_TRACKING_URI; raise TrackingError that names the next step when it is unset."""
     if environment.tracking_uri:
         return environment.tracking_uri
     instead = ", or pass --no-tracking" if can_go_without else ""
@@ -38,11 +38,10 @@ def tracking_uri(environment: PlatformEnvironment, *, can_go_without: bool = Fal
 
 
 def check_server(environment: PlatformEnvironment, *, can_go_without: bool = False) -> None:
-    """Return if the tracking server answers this login; raises TrackingError that names its URI and what it said.
+    """Return if the tracking server accepts this login; raise TrackingError that names its URI and response.
 
-    It is TrackingUnreachable where that is no matter of the login.
-
-    Only http(s) servers are asked: a database URI is opened by the first request.
+    The error is TrackingUnreachable where the login is not the cause. Only http(s) servers are checked: a database URI
+    is opened by the first request.
     """
     uri = tracking_uri(environment, can_go_without=can_go_without)
     parts = urlsplit(uri)
@@ -67,13 +66,13 @@ def check_server(environment: PlatformEnvironment, *, can_go_without: bool = Fal
 
 
 def connect(environment: PlatformEnvironment, *, can_go_without: bool = False) -> MlflowClient:
-    """A client of the tracking server, after `check_server`; raises TrackingError."""
+    """Return a client of the tracking server, after `check_server`; raise TrackingError."""
     check_server(environment, can_go_without=can_go_without)
     return client_of(environment)
 
 
 def client_of(environment: PlatformEnvironment) -> MlflowClient:
-    """A client of a tracking server that may or may not answer."""
+    """Return a client of a tracking server that may or may not answer."""
     for name, value in CLIENT_DEFAULTS.items():
         os.environ.setdefault(name, value)
     import mlflow
@@ -88,19 +87,18 @@ def client_of(environment: PlatformEnvironment) -> MlflowClient:
 
 @contextmanager
 def requests_to(uri: str) -> Iterator[None]:
-    """Within it, a request that MLflow could not carry out raises TrackingError instead of its own exception."""
+    """Raise TrackingError in place of MLflow's own exceptions within the context."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
     except (MlflowException, SQLAlchemyError) as error:
-        first_line = str(error).strip().partition("\n")[0]
-        raise TrackingError(f"Tracking server {uri} could not carry out a request: {first_line}") from error
+        raise TrackingError(f"Tracking server {uri} could not carry out a request: {first_line(error)}") from error
 
 
 def _probe(parts: SplitResult, environment: PlatformEnvironment) -> tuple[int, str]:
-    """Status and message of the cheapest request that needs a login."""
+    """Return status and message of the cheapest request that needs a login."""
     connect_by = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     headers = {}
     if environment.tracking_username:
@@ -110,12 +108,12 @@ def _probe(parts: SplitResult, environment: PlatformEnvironment) -> tuple[int, s
     try:
         path = f"{parts.path.rstrip('/')}/api/2.0/mlflow/experiments/search?max_results=1"
         connection.request("GET", path, headers=headers)
-        answer = connection.getresponse()
-        text = answer.read(10_000).decode(errors="replace")
+        response = connection.getresponse()
+        text = response.read(10_000).decode(errors="replace")
     finally:
         connection.close()
     try:
         message = str(json.loads(text)["message"])
     except (ValueError, KeyError, TypeError):
-        message = text.strip().partition("\n")[0][:200] or answer.reason
-    return answer.status, message
+        message = text.strip().partition("\n")[0][:200] or response.reason
+    return response.status, message

@@ -1,4 +1,4 @@
-"""What a run shows to Prometheus while it lives; MLflow keeps it for good."""
+"""Metrics of a live run for Prometheus; MLflow keeps them for good."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ METRICS = {
     SAMPLES: "Samples trained on, of all ranks.",
     CHECKPOINT_TIME: "When the newest checkpoint was whole, Unix time.",
 }
-"""Dashboards and alerts ask for these by name; those that end in `_total` are counters."""
+"""Help texts of the metrics by name. Dashboards and alerts query the names; those that end in `_total` are counters."""
 HIGHEST_PORT = 65535
 
 
 class RunMetrics(Collector):
-    """The newest numbers of one run, with the label `run`; what was not set yet is not shown."""
+    """The newest numbers of one run, with the label `run`; a metric that was not set yet is omitted."""
 
     def __init__(self, run_name: str) -> None:
         self.run_name = run_name
         self._values: dict[str, float] = {}
 
     def set(self, values: dict[str, float]) -> None:
-        """Show `values`, by the names of `METRICS`, from now on."""
-        # Put in place as a whole: a request that is being answered reads the old ones.
+        """Set `values`, by the names of `METRICS`."""
+        # Replaced as a whole: a concurrent request reads the old values.
         self._values = self._values | values
 
     def collect(self) -> Iterable[Metric]:
-        """The metrics as prometheus_client asks a collector for them."""
+        """Yield the metrics as prometheus_client expects of a collector."""
         values = self._values
         for name, text in METRICS.items():
             kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
@@ -57,7 +57,7 @@ class RunMetrics(Collector):
 
 
 def metrics_port(environment: PlatformEnvironment) -> int | None:
-    """The port that the environment names, or None; raises WorkloadError for what is no port."""
+    """Return the configured port, or None; raise WorkloadError for an invalid one."""
     given = environment.metrics_port
     if given is None:
         return None
@@ -68,7 +68,7 @@ def metrics_port(environment: PlatformEnvironment) -> int | None:
 
 @contextmanager
 def served(metrics: RunMetrics, port: int | None) -> Iterator[None]:
-    """Within it, `metrics` answer at `port` of every interface; a run that cannot have the port goes on without."""
+    """Serve `metrics` at `port` of every interface within the context; a run whose port is taken continues without."""
     if port is None:
         yield
         return

@@ -1,4 +1,4 @@
-"""How busy the machine is on which the first rank trains."""
+"""Load of the machine on which the first rank trains."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GIB = 2**30
 
 
 def system_metrics(device: torch.device) -> Callable[[], Mapping[str, float]]:
-    """A function whose every call says how busy the machine was since the call before."""
+    """Return a function that samples the machine's load since its previous call, as metrics by name."""
     process = psutil.Process()
     psutil.cpu_percent()  # the first call only begins to measure
 
@@ -25,13 +25,13 @@ def system_metrics(device: torch.device) -> Callable[[], Mapping[str, float]]:
             "system/process_memory_gib": process.memory_info().rss / GIB,
         }
         if device.type == "cuda":
-            metrics |= _of_gpu(device)
+            metrics |= _gpu_metrics(device)
         return metrics
 
     return sample
 
 
-def _of_gpu(device: torch.device) -> dict[str, float]:
+def _gpu_metrics(device: torch.device) -> dict[str, float]:
     free, total = torch.cuda.mem_get_info(device)
     metrics = {"system/gpu_memory_gib": (total - free) / GIB}
     try:

@@ -1,4 +1,4 @@
-"""The record of one run: what the rank that keeps it is told, and the twin that keeps nothing."""
+"""Recording of one run on the tracking server, and a stand-in that records nothing."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ PARENT_TAG = "mlflow.parentRunId"
 
 
 class Tracker(Protocol):
-    """Keeps the record of one run, which ends with the context: FINISHED, FAILED after an error, KILLED by a signal."""
+    """Records one run, which ends with the context: FINISHED, FAILED after an error, KILLED by a signal."""
 
     @property
     def run_id(self) -> str | None:
-        """The run's on the tracking server."""
+        """Id of the run on the tracking server."""
 
     @property
     def experiment_id(self) -> str | None:
-        """Of the experiment that holds it."""
+        """Id of the experiment that holds the run."""
 
     def __enter__(self) -> Self: ...
     def __exit__(
@@ -39,14 +39,14 @@ class Tracker(Protocol):
         """Record metrics at an optimizer step."""
 
     def log_text(self, text: str, path: str) -> None:
-        """Keep `text` as the artifact `path`."""
+        """Record `text` as the artifact `path`."""
 
     def log_files(self, folder: Path, path: str) -> None:
-        """Keep the files of `folder` as artifacts under `path`."""
+        """Record the files of `folder` as artifacts under `path`."""
 
 
 class NoTracking:
-    """Keeps nothing."""
+    """A tracker that records nothing."""
 
     run_id: str | None = None
     experiment_id: str | None = None
@@ -60,17 +60,17 @@ class NoTracking:
         return None
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Nothing."""
+        """Ignore the metrics."""
 
     def log_text(self, text: str, path: str) -> None:
-        """Nothing."""
+        """Ignore the text."""
 
     def log_files(self, folder: Path, path: str) -> None:
-        """Nothing."""
+        """Ignore the files."""
 
 
 class MlflowTracker:
-    """Keeps a run on the tracking server. Every method raises TrackingError when the server fails it."""
+    """Records a run on the tracking server. Every method raises TrackingError when a request fails."""
 
     run_id: str
     experiment_id: str
@@ -79,11 +79,11 @@ class MlflowTracker:
         self.client, self.run_id, self.experiment_id = client, run_id, experiment_id
         self.uri: str = client.tracking_uri
         self.last: dict[str, Point] = {}
-        """The newest point of each metric when this process began; what comes at or below its step is there already."""
+        """Newest recorded point of each metric; values at or below its step are recorded already."""
         self.tags: dict[str, str] = {}
-        """The run's, when this process began."""
+        """Tags of the run when this process began."""
         self.started_at = 0.0
-        """When the run did, Unix time; 0 for one that this process began."""
+        """Unix time at which the run began; 0 for one that this process started."""
 
     @classmethod
     def start(
@@ -95,7 +95,7 @@ class MlflowTracker:
         params: Mapping[str, object],
         tags: Mapping[str, str],
     ) -> MlflowTracker:
-        """A new run with its parameters, on the server that the environment names; raises TrackingError."""
+        """Start a new run with its parameters on the configured server; raise TrackingError."""
         client = connect(environment, can_go_without=True)
         with requests_to(tracking_uri(environment)):
             experiment_id = _experiment_id(client, experiment)
@@ -111,7 +111,7 @@ class MlflowTracker:
         params: Mapping[str, object],
         tags: Mapping[str, str],
     ) -> MlflowTracker:
-        """A new run in an experiment that exists; with the tag `PARENT_TAG`, nested in another."""
+        """Start a new run in an experiment that exists; with the tag `PARENT_TAG`, nested in another."""
         from mlflow.entities import Param
 
         with requests_to(client.tracking_uri):
@@ -122,7 +122,7 @@ class MlflowTracker:
 
     @classmethod
     def resume(cls, environment: PlatformEnvironment, *, run_id: str, experiment_id: str) -> MlflowTracker:
-        """A run that goes on, on the server that the environment names; raises TrackingError."""
+        """Resume a run on the configured server; raise TrackingError."""
         client = connect(environment, can_go_without=True)
         tracker = cls(client, run_id=run_id, experiment_id=experiment_id)
         with requests_to(tracker.uri):
@@ -147,7 +147,7 @@ class MlflowTracker:
         return self.end("KILLED" if isinstance(error, KeyboardInterrupt | Stopped | Preempted) else "FAILED")
 
     def end(self, status: str) -> None:
-        """Say how the run ended."""
+        """Record how the run ended."""
         with requests_to(self.uri):
             self.client.set_terminated(self.run_id, status=status)
 
@@ -159,11 +159,11 @@ class MlflowTracker:
         with requests_to(self.uri):
             self.client.log_batch(
                 self.run_id,
-                metrics=[Metric(key, value, now_ms, step) for key, value in self.new(metrics, step).items()],
+                metrics=[Metric(key, value, now_ms, step) for key, value in self.unrecorded(metrics, step).items()],
             )
 
-    def new(self, metrics: Mapping[str, float], step: int) -> dict[str, float]:
-        """Those of `metrics` that the record does not have at `step` already."""
+    def unrecorded(self, metrics: Mapping[str, float], step: int) -> dict[str, float]:
+        """Return those of `metrics` that are not recorded at `step` yet."""
         return {key: value for key, value in metrics.items() if key not in self.last or step > self.last[key].step}
 
     def log_params(self, params: Mapping[str, object]) -> None:
@@ -181,18 +181,18 @@ class MlflowTracker:
             self.client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
 
     def log_text(self, text: str, path: str) -> None:
-        """Keep `text` as the artifact `path`."""
+        """Record `text` as the artifact `path`."""
         with requests_to(self.uri):
             self.client.log_text(self.run_id, text, path)
 
     def log_files(self, folder: Path, path: str) -> None:
-        """Keep the files of `folder` as artifacts under `path`."""
+        """Record the files of `folder` as artifacts under `path`."""
         with requests_to(self.uri):
             self.client.log_artifacts(self.run_id, str(folder), path)
 
 
 def end_run(environment: PlatformEnvironment, *, experiment: str, run_name: str, status: str) -> None:
-    """Give a run that its own process could not end the right status; raises TrackingError."""
+    """Set the status of a run whose own process could not; raise TrackingError."""
     client = connect(environment)
     with requests_to(tracking_uri(environment)):
         found = client.get_experiment_by_name(experiment)
@@ -205,7 +205,7 @@ def end_run(environment: PlatformEnvironment, *, experiment: str, run_name: str,
 
 
 def _experiment_id(client: MlflowClient, name: str) -> str:
-    """The id of the experiment, made if there is none; two runs that make it at once both get it."""
+    """Return the id of the experiment, created if there is none; of two runs that do so at once both get it."""
     from mlflow.exceptions import MlflowException
 
     found = client.get_experiment_by_name(name)

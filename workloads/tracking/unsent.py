@@ -1,4 +1,7 @@
-"""Where a run's spool lies: in the run's folder; for one in S3 on this machine, and there what could not be sent."""
+"""Location of a run's spool: the run's folder, or a folder of this machine for a run in S3.
+
+What is unsent at the end of a process is then in the run's store, for the next one.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +12,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from workloads.checkpoints.run_folder import identity_of
+from workloads.checkpoints.run_folder import read_identity, run_store
 from workloads.checkpoints.store import FolderStore, Store
 from workloads.environment import CHECKPOINTS, PlatformEnvironment
 from workloads.errors import CheckpointError, TrackingError
-from workloads.tracking.background import send_rest
+from workloads.tracking.background import send_remaining
 from workloads.tracking.connection import LOGIN_STEP, connect
 from workloads.tracking.spool import FILE, Spool
-from workloads.training.resume import run_store
 
 
 @contextmanager
-def spool_of(store: Store | None, *, run_id: str, run_name: str) -> Iterator[Spool]:
-    """The spool of a run whose folder is `store`, open; what is left in it afterwards is there for the next process.
+def open_spool(store: Store | None, *, run_id: str, run_name: str) -> Iterator[Spool]:
+    """Open the spool of a run whose folder is `store`; what is unsent afterwards is there for the next process.
 
-    Without a folder it lies in the machine's temporary folder, where a process that is started anew finds it.
+    Without a folder it is in the machine's temporary folder, where a restarted process finds it.
     """
     if isinstance(store, FolderStore):
         with Spool(store.folder / FILE, run_id=run_id, run_name=run_name) as spool:
@@ -33,7 +35,7 @@ def spool_of(store: Store | None, *, run_id: str, run_name: str) -> Iterator[Spo
     folder.mkdir(exist_ok=True)
     path = folder / FILE
     kept = store.read(FILE) if store else None
-    if kept:  # to what a process left that was killed here, even where that is the same: it is sent once
+    if kept:  # appended to what a killed process left here; the server stores duplicates once
         with path.open("ab") as file:
             file.write(b"\n" + kept if file.tell() else kept)
     spool = Spool(path, run_id=run_id, run_name=run_name)
@@ -51,7 +53,7 @@ def spool_of(store: Store | None, *, run_id: str, run_name: str) -> Iterator[Spo
 
 
 def _private_folder() -> Path:
-    """A temporary folder that is this user's alone; another's of that name is left alone."""
+    """Return a temporary folder of this user alone; another user's of that name is not touched."""
     folder = Path(tempfile.gettempdir()) / f"ml-platform-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     is_ours = folder.lstat().st_uid == os.getuid() and not folder.is_symlink()
@@ -59,24 +61,27 @@ def _private_folder() -> Path:
 
 
 def send_unsent(environment: PlatformEnvironment, run: str) -> int:
-    """Send what the run of that name, or a spool's file, still holds; how many values. Raises TrackingError."""
+    """Send what the run of that name, or a spool's file, still holds; return the number of values.
+
+    Raises TrackingError.
+    """
     path = Path(run)
     if path.is_file():
-        found = Spool.found(path)
+        found = Spool.open_existing(path)
         if found is None:
             raise TrackingError(f"{path} is not the record of a run; such a file is named {FILE}")
         with found as spool:
-            return send_rest(connect(environment), spool)
+            return send_remaining(connect(environment), spool)
     store = run_store(environment, run)
     if store is None:
         raise TrackingError(
             f"There is no file {run}, and {CHECKPOINTS} is not set, so no run is known by its name; set it to the "
             f"folder or s3:// prefix that holds the runs, or {LOGIN_STEP}"
         )
-    identity = identity_of(store)
+    identity = read_identity(store)
     if identity is None:
         raise CheckpointError(f"There is no run {run} in {environment.checkpoints}; a run's folder has its name")
     if identity.run_id is None:
         return 0
-    with spool_of(store, run_id=identity.run_id, run_name=run) as spool:
-        return send_rest(connect(environment), spool)
+    with open_spool(store, run_id=identity.run_id, run_name=run) as spool:
+        return send_remaining(connect(environment), spool)

@@ -1,4 +1,4 @@
-"""Weights averaged over a run's steps, which judge and serve better than the last ones."""
+"""The exponential moving average of the weights, which often predicts better than the last weights."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from torch import Tensor, nn
 class Average:
     """An exponential moving average of a module's weights and buffers.
 
-    It keeps `decay` of itself at a step. In the first ones it keeps less, min(decay, (1 + step) / (10 + step)), since
-    what it began with knows nothing (https://www.tensorflow.org/api_docs/python/tf/train/ExponentialMovingAverage).
+    It retains `decay` of itself per step. In the first steps it retains less, min(decay, (1 + step) / (10 + step)),
+    since the initial weights carry no information
+    (https://www.tensorflow.org/api_docs/python/tf/train/ExponentialMovingAverage).
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
@@ -21,7 +22,7 @@ class Average:
 
     @torch.no_grad()
     def update(self, module: nn.Module, step: int) -> None:
-        """Take in the weights after optimizer step number `step` (0-based)."""
+        """Add the weights after optimizer step number `step` (0-based) to the average."""
         decay = min(self.decay, (1 + step) / (10 + step))
         averaged, newest = _tensors(self.module), _tensors(module)
         floats = [at for at, tensor in enumerate(averaged) if tensor.is_floating_point()]

@@ -1,4 +1,4 @@
-"""Where tensors live, in what precision they are multiplied, and how many CPU threads work on them."""
+"""Device, precision and number of CPU threads of a run."""
 
 from __future__ import annotations
 
@@ -8,34 +8,37 @@ from dataclasses import dataclass
 import torch
 
 from workloads.errors import WorkloadError
-from workloads.training.ranks import Ranks, num_cores
+from workloads.ranks import Ranks, num_cores
 
 BF16_CAPABILITY = (8, 0)
-"""Ampere, the first of NVIDIA's GPUs with units for bf16 (https://docs.nvidia.com/cuda/cuda-c-programming-guide/)."""
+"""Compute capability of Ampere, the first of NVIDIA's GPUs with units for bf16 (https://docs.nvidia.com/cuda/cuda-c-
+programming-guide/)."""
 FP16_CAPABILITY = (7, 0)
-"""Volta, the first with such for fp16."""
+"""Compute capability of Volta, the first of NVIDIA's GPUs with units for fp16."""
 GIB = 2**30
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
-    """What this machine offers a run."""
+class Hardware:
+    """The hardware that this machine offers a run."""
 
     device: str
-    """That `auto` takes."""
+    """Type of the device that `auto` selects."""
     precision: str
-    """Likewise."""
+    """Precision that `auto` selects."""
     num_cores: int
+    """CPU cores that this process may use."""
     memory_gib: float | None
+    """Memory of the machine in GiB; None where the system does not report it."""
     gpus: tuple[str, ...]
-    """Name and memory of each."""
+    """Name and memory of each GPU."""
 
 
 def resolve_device(name: str, ranks: Ranks) -> torch.device:
-    """The device of this rank for `auto`, `cpu`, `cuda` or `mps`.
+    """Return the device of this rank for `auto`, `cpu`, `cuda` or `mps`.
 
-    `auto` takes CUDA if each local rank has its own GPU, MPS (Apple's) for a single rank, since it has no transport
-    between ranks, and else the CPU. Raises WorkloadError where the machine has not what is named.
+    `auto` selects CUDA if each local rank has its own GPU, MPS (Apple's) for a single rank, since it has no transport
+    between ranks, and else the CPU. Raises WorkloadError where the machine lacks the named device.
     """
     num_gpus = torch.cuda.device_count()
     has_gpus = num_gpus >= ranks.local_world_size
@@ -58,7 +61,7 @@ def resolve_device(name: str, ranks: Ranks) -> torch.device:
 
 
 def resolve_precision(name: str, device: torch.device) -> str:
-    """`fp32`, `bf16` or `fp16`: as named, or for `auto` what the device has units for."""
+    """Return `fp32`, `bf16` or `fp16`: the named one, or for `auto` the one that the device has units for."""
     if name != "auto" or device.type != "cuda":
         return "fp32" if name == "auto" else name
     capability = torch.cuda.get_device_capability(device)
@@ -66,22 +69,22 @@ def resolve_precision(name: str, device: torch.device) -> str:
 
 
 def set_threads(num_threads: int | None, ranks: Ranks) -> int:
-    """The CPU threads that this rank now uses: `num_threads`, or its part of the cores if None."""
+    """Set torch's CPU threads to `num_threads`, or to this rank's part of the cores if None; return the number."""
     threads = num_threads or default_threads(ranks.local_world_size)
     torch.set_num_threads(threads)
     return threads
 
 
 def default_threads(local_world_size: int) -> int:
-    """Cores of this machine for each of its ranks."""
+    """Return this machine's cores divided by its ranks, at least 1."""
     return max(1, num_cores() // local_world_size)
 
 
-def found() -> Found:
-    """What is here."""
+def detect_hardware() -> Hardware:
+    """Detect the hardware of this machine."""
     device = resolve_device("auto", Ranks())
     properties = [torch.cuda.get_device_properties(at) for at in range(torch.cuda.device_count())]
-    return Found(
+    return Hardware(
         device=device.type,
         precision=resolve_precision("auto", device),
         num_cores=num_cores(),

@@ -1,4 +1,4 @@
-"""Gradients brought together over the ranks: DDP, and what is sent in place of the plain gradients."""
+"""Distributed data parallel training: gradients are averaged over the ranks, compressed as configured."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from workloads.errors import WorkloadError
 Hook = Callable[[Any, GradBucket], torch.futures.Future[Tensor]]
 
 
-class Exchange:
-    """A module wrapped so that its gradients become the mean over the ranks, compressed on the way as configured.
+class DistributedModel:
+    """A module wrapped in DDP, so that its gradients become the mean over the ranks.
 
-    Raises WorkloadError where the ranks' transport cannot send what is asked for.
+    Raises WorkloadError where the ranks' transport does not support the configured compression.
     """
 
     def __init__(self, module: nn.Module, config: DistributedConfig, device: torch.device) -> None:
@@ -43,7 +43,7 @@ class Exchange:
             bucket_cap_mb=config.bucket_mib,
             static_graph=config.static_graph,
         )
-        self.is_rehearsal = False
+        self.is_warm_up = False
         self.power_sgd: PowerSGDState | None = None
         hook: Hook | None = None
         match config.compression:
@@ -59,33 +59,39 @@ class Exchange:
                 )
                 hook = powerSGD_hook
         if hook:
-            self.model.register_comm_hook(self.power_sgd, self._unless_rehearsal(hook))
+            self.model.register_comm_hook(self.power_sgd, self._except_in_warm_up(hook))
 
-    def _unless_rehearsal(self, hook: Hook) -> Hook:
-        """The hook, except in a rehearsal, which leaves no trace in what the hook remembers."""
+    def _except_in_warm_up(self, hook: Hook) -> Hook:
+        """Return the hook, except in warm-up, which leaves no trace in the hook's state."""
 
-        plainly: Hook = allreduce_hook
+        plain_hook: Hook = allreduce_hook
 
         def chosen(state: Any, bucket: GradBucket) -> torch.futures.Future[Tensor]:
-            return plainly(None, bucket) if self.is_rehearsal else hook(state, bucket)
+            return plain_hook(None, bucket) if self.is_warm_up else hook(state, bucket)
 
-        chosen.__annotations__ = {"bucket": GradBucket, "return": torch.futures.Future[Tensor]}  # DDP looks
+        chosen.__annotations__ = {"bucket": GradBucket, "return": torch.futures.Future[Tensor]}  # DDP checks them
         return chosen
 
     def state(self) -> dict[str, Any] | None:
-        """What PowerSGD remembers of the steps before; the same on every rank, and each must call it."""
+        """Return PowerSGD's state, the same on every rank, or None without it.
+
+        A collective: every rank must call it.
+        """
         if self.power_sgd is None:
             return None
         return {
             "iter": self.power_sgd.iter,
             "ps": dict(self.power_sgd.p_memory_dict),
             "qs": dict(self.power_sgd.q_memory_dict),
-            # What compression lost is of each rank's own gradients.
+            # Compression errors differ by rank.
             "errors": {bucket: _gathered(error) for bucket, error in sorted(self.power_sgd.error_dict.items())},
         }
 
     def restore(self, state: Mapping[str, Any] | None, device: torch.device) -> None:
-        """Go on from what `state` gave; other ranks than then begin without what was lost, which is little."""
+        """Restore a state that `state` returned.
+
+        A different number of ranks drops the compression errors, which are small.
+        """
         if state is None or self.power_sgd is None:
             return
         self.power_sgd.iter = state["iter"]
@@ -98,8 +104,8 @@ class Exchange:
         }
 
 
-def _gathered(mine: Tensor) -> list[Tensor]:
-    """The tensor of each rank."""
-    tensors = [torch.empty_like(mine) for _ in range(dist.get_world_size())]
-    dist.all_gather(tensors, mine)
+def _gathered(own: Tensor) -> list[Tensor]:
+    """Return the tensor of each rank; a collective."""
+    tensors = [torch.empty_like(own) for _ in range(dist.get_world_size())]
+    dist.all_gather(tensors, own)
     return tensors

@@ -1,4 +1,4 @@
-"""The arithmetic that training asks for, and how much of a GPU's it uses."""
+"""FLOPs and activation memory of training, and the peak FLOP/s of GPUs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
 from workloads.models.build import ModelSpec
+from workloads.models.classifier import num_parameters
 
 PASSES = 3
-"""Forward, and backward for weights and for what they were applied to; torch counts backward ones of grouped
-convolutions as if they had no groups."""
+"""Passes per training step in units of the forward one: forward, and backward for weights and for inputs. torch counts
+backward passes of grouped convolutions as if they had no groups, so they are not counted by it."""
 PEAK_TFLOP_PER_S = {
     "H200": 989,
     "H100": 989,
@@ -26,13 +27,14 @@ PEAK_TFLOP_PER_S = {
     "V100": 125,
     "T4": 65,
 }
-"""Of 16-bit products summed in 32 bits, dense, by NVIDIA's data sheets; a name is looked for in this order."""
+"""Peak TFLOP/s of 16-bit products summed in 32 bits, dense, by NVIDIA's data sheets; names are matched in this
+order."""
 
 
-def measured(spec: ModelSpec, image_shape: Sequence[int], num_images: int) -> tuple[int, int, int]:
-    """Weights, FLOPs to train on so many images, and bytes that the backward pass needs of the forward one.
+def measure_training(spec: ModelSpec, image_shape: Sequence[int], num_images: int) -> tuple[int, int, int]:
+    """Return the number of parameters, the FLOPs of training on `num_images`, and the bytes of saved activations.
 
-    Nothing is computed: the net has shapes and no numbers.
+    `image_shape` is [C, H, W]. Nothing is computed: the network is on the meta device.
     """
     with torch.device("meta"):
         model: nn.Module = spec.build(seed=0).train()
@@ -48,18 +50,17 @@ def measured(spec: ModelSpec, image_shape: Sequence[int], num_images: int) -> tu
 
     with FlopCounterMode(display=False) as counter, saved_tensors_hooks(keep, lambda tensor: tensor):
         cross_entropy(model(images), labels)
-    num_parameters = sum(parameter.numel() for parameter in model.parameters())
-    return num_parameters, PASSES * counter.get_total_flops(), sum(saved.values())
+    return num_parameters(model), PASSES * counter.get_total_flops(), sum(saved.values())
 
 
 def peak_flop_per_s(device: torch.device, precision: str) -> float | None:
-    """Of one GPU in a 16-bit precision; None where it is not known."""
+    """Return the peak FLOP/s of one GPU in a 16-bit precision; None for another device or an unknown GPU."""
     if device.type != "cuda" or precision == "fp32":
         return None
-    return peak_of(torch.cuda.get_device_name(device))
+    return gpu_peak_flop_per_s(torch.cuda.get_device_name(device))
 
 
-def peak_of(name: str) -> float | None:
-    """Of the GPU of that name."""
+def gpu_peak_flop_per_s(name: str) -> float | None:
+    """Return the peak FLOP/s of the GPU of that name; None for an unknown one."""
     words = name.replace("-", " ").split()
     return next((peak * 1e12 for known, peak in PEAK_TFLOP_PER_S.items() if known in words), None)

@@ -1,4 +1,4 @@
-"""Ranks on this machine, started and watched by torchrun's own agent; their failure told in one message."""
+"""Ranks on this machine, started and monitored by torchrun's own agent; their failure is reported in one message."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workloads.errors import Preempted, Stopped, TrackingError, WorkloadError
+from workloads.ranks import STORE_FILE, num_cores
 from workloads.tracking.tracker import end_run
-from workloads.training.ranks import STORE_FILE, num_cores
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
@@ -30,17 +30,17 @@ logger = logging.getLogger(__name__)
 
 PR_SET_PDEATHSIG = 1
 ERROR_FILE = "TORCHELASTIC_ERROR_FILE"
-"""Set by the agent for each rank: where it says why it failed."""
+"""Variable that the agent sets for each rank: the file in which the rank reports why it failed."""
 LAUNCHER = "MLP_LAUNCHER_PID"
-"""Set for each rank: the process that started it."""
+"""Variable that is set for each rank: the id of the process that started it."""
 
 
 def launch(arguments: Sequence[str], num_ranks: int, *, max_restarts: int = 0) -> None:
-    """Run `python -m workloads <arguments>` as `num_ranks` ranks that meet on this machine alone, and wait for all.
+    """Run `python -m workloads <arguments>` as `num_ranks` ranks on this machine alone, and wait for all.
 
-    When one fails the others are ended, and all are started anew up to `max_restarts` times; then raises WorkloadError
-    with the failing rank's own message. A signal to this process is passed on to the ranks; once they are gone raises
-    Preempted if they saved their state, else Stopped.
+    When one fails the others are terminated, and all are restarted up to `max_restarts` times; then raises
+    WorkloadError with the failing rank's own message. A signal to this process is forwarded to the ranks; once they
+    have exited raises Preempted if they saved their state, else Stopped.
     """
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -75,7 +75,7 @@ def launch(arguments: Sequence[str], num_ranks: int, *, max_restarts: int = 0) -
         except ChildFailedError as error:
             for failure in error.failures.values():
                 _raise_if_preempted(_report_of(failure))
-            raise WorkloadError(explain(error.failures)) from error
+            raise WorkloadError(failure_message(error.failures)) from error
         except SignalException as error:
             for path in Path(folder).rglob("error.json"):  # one a rank, in a folder of the agent's
                 _raise_if_preempted(_report_in(path))
@@ -98,9 +98,9 @@ def _report_in(path: Path) -> Mapping[str, object]:
 def train_on_ranks(
     config: TrainConfig, options: TrainOptions, environment: PlatformEnvironment, *, num_ranks: int, as_json: bool
 ) -> None:
-    """Train on `num_ranks` ranks, the first of which prints the result; raises WorkloadError or Stopped.
+    """Train on `num_ranks` ranks, the first of which prints the result; raise WorkloadError or Stopped.
 
-    The run's record says how it ended even where rank 0 could not: FAILED, or KILLED by a signal to this process.
+    Sets the run's status where rank 0 could not: FAILED, or KILLED by a signal to this process.
     """
     with tempfile.TemporaryDirectory(prefix="workloads-run-") as folder:
         path = Path(folder) / f"{config.name}.yaml"
@@ -111,19 +111,21 @@ def train_on_ranks(
             "--no-register": not options.register,
             "--no-test": not options.test,
         }
-        given = [flag for flag, is_given in flags.items() if is_given]
+        given_flags = [flag for flag, is_given in flags.items() if is_given]
         try:
             run = ["--resume", options.run_name] if options.resume else [str(path), "--run-name", options.run_name]
-            launch(["train", *run, *given], num_ranks, max_restarts=options.max_restarts)
+            launch(["train", *run, *given_flags], num_ranks, max_restarts=options.max_restarts)
         except (WorkloadError, Stopped) as error:
             if options.tracking:
                 status = "KILLED" if isinstance(error, Stopped | Preempted) else "FAILED"
-                _settle(config, options, environment, status)
+                _set_final_status(config, options, environment, status)
             raise
 
 
-def _settle(config: TrainConfig, options: TrainOptions, environment: PlatformEnvironment, status: str) -> None:
-    """Give the run its status; the failure that led here is the one to report, so one of the server is only logged."""
+def _set_final_status(
+    config: TrainConfig, options: TrainOptions, environment: PlatformEnvironment, status: str
+) -> None:
+    """Set the run's status; only log an error of the server, since the training's error is the one to report."""
     try:
         end_run(environment, experiment=config.name, run_name=options.run_name, status=status)
     except TrackingError as error:
@@ -131,14 +133,14 @@ def _settle(config: TrainConfig, options: TrainOptions, environment: PlatformEnv
 
 
 def is_rank(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether this process was started by `launch`."""
+    """Return whether this process was started by `launch`."""
     return STORE_FILE in environ and ERROR_FILE in environ
 
 
 def end_with_launcher() -> None:
-    """In a rank of ours: be sent SIGTERM by the kernel when the launcher is gone, even if it was killed.
+    """In a rank of ours, have the kernel send SIGTERM when the launcher exits, even if it was killed.
 
-    Ends the process at once where it is gone already, of which the kernel tells nobody.
+    Exits at once where it is gone already, of which the kernel does not notify.
     """
     if is_rank() and sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -146,16 +148,16 @@ def end_with_launcher() -> None:
             sys.exit(128 + signal.SIGTERM)
 
 
-def explain(failures: Mapping[int, ProcessFailure]) -> str:
-    """The message of the rank that failed first, and not of those that only lost it."""
+def failure_message(failures: Mapping[int, ProcessFailure]) -> str:
+    """Return the message of the rank that failed first, rather than of those that only lost it."""
 
-    def blame(item: tuple[int, ProcessFailure]) -> tuple[int, int, int]:
+    def precedence(item: tuple[int, ProcessFailure]) -> tuple[int, int, int]:
         rank, failure = item
         kind = _report_of(failure).get("kind")
         ended_by_agent = -failure.exitcode == signal.SIGTERM or failure.exitcode == 128 + signal.SIGTERM
         return (2 if ended_by_agent else 1 if kind == "RankLost" else 0, failure.timestamp, rank)
 
-    rank, failure = min(failures.items(), key=blame)
+    rank, failure = min(failures.items(), key=precedence)
     message = _report_of(failure).get("text")
     if message:
         return str(message)
@@ -164,11 +166,11 @@ def explain(failures: Mapping[int, ProcessFailure]) -> str:
             f"Rank {rank} (process {failure.pid}) was killed by {failure.signal_name()}; the other ranks were ended. "
             "If nobody did that, the machine may be out of memory: use fewer --ranks or a smaller model"
         )
-    return f"Rank {rank} ended with exit code {failure.exitcode}; what it said is above"
+    return f"Rank {rank} ended with exit code {failure.exitcode}; its output is above"
 
 
 def report_to_agent(error: WorkloadError, environ: Mapping[str, str] = os.environ) -> bool:
-    """Leave the message for `launch`, which shows it once for all ranks; False if this is not one of its ranks."""
+    """Write the message for `launch`, which shows it once for all ranks; return False if this is no rank."""
     if not is_rank(environ):
         return False
     report = {"text": str(error), "kind": type(error).__name__, "extraInfo": {"timestamp": str(int(time.time()))}}

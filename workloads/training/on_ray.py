@@ -1,7 +1,7 @@
 """Ranks on a Ray cluster: Ray Train places them and watches their nodes; state and restarts are ours.
 
-A rank that hears of a node going (a spot notice, a drained pod) has the state saved after a step, on all of them; then
-they are placed anew and go on.
+A rank that is notified of its node's termination (a spot notice, a drained pod) has all ranks save their state after a
+step; then they are placed anew and continue.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotYet
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from logging.handlers import QueueHandler
@@ -22,11 +22,11 @@ from urllib.parse import urlsplit
 
 from workloads.config import TrainConfig
 from workloads.environment import PlatformEnvironment
-from workloads.errors import ClusterError, Preempted, RankLost, Stopped, WorkloadError
+from workloads.errors import ClusterError, Preempted, RankLost, Stopped, WorkloadError, first_line
+from workloads.ranks import Ranks
 from workloads.ray_cluster import check_head, connected_to_ray
 from workloads.stop_request import StopRequest
 from workloads.training.progress import Progress
-from workloads.training.ranks import Ranks
 from workloads.training.reports import EpochReport, StepReport
 
 if TYPE_CHECKING:
@@ -37,30 +37,30 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ASK_EVERY_S = 0.5
-"""How often the driver looks for what the ranks said, and whether it was asked to end."""
+POLL_EVERY_S = 0.5
+"""Interval in seconds at which the driver polls for the ranks' reports and for its own stop signals."""
 SETTINGS = {
-    "RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "1",  # of the seconds' notice that a pod has, five would be many
+    "RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "1",  # Ray's default of 5 s is long against a pod's notice
     "RAY_TRAIN_METRICS_ENABLED": "0",  # ours are served by rank 0
 }
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wires:
-    """Between the driver and rank 0."""
+class Queues:
+    """The queues between the driver and rank 0."""
 
-    told: Queue
-    """Reports and log records, on their way to the driver."""
-    asked: Queue
-    """Not empty when the driver was asked to end."""
+    reports: Queue
+    """Reports and log records for the driver."""
+    stop_requests: Queue
+    """Stop requests for rank 0; not empty when the driver was asked to stop."""
 
 
 @dataclass(frozen=True)
-class Ended:
-    """What a rank gives in place of a result when all of them ended in order before the last step."""
+class StoppedEarly:
+    """A rank's result when all of them stopped in order before the last step."""
 
     text: str | None
-    """How to go on; None if no state was kept."""
+    """How to resume; None if no state was saved."""
 
 
 def train_on_ray(
@@ -71,18 +71,18 @@ def train_on_ray(
     num_ranks: int,
     progress: Progress,
 ) -> TrainResult:
-    """Train on `num_ranks` workers of the cluster at RAY_ADDRESS, or of one made on this machine.
+    """Train on `num_ranks` workers of the cluster at RAY_ADDRESS, or of one started on this machine.
 
-    Ranks that end since a node is going are placed anew, however often; those that are lost otherwise up to
+    Ranks that end because a node is terminated are placed anew, however often; those that are lost otherwise up to
     `options.max_restarts` times. Raises WorkloadError, Preempted or Stopped.
     """
     check_head(environment)
-    environment = _with_absolute_places(environment)
+    environment = _with_absolute_paths(environment)
     variables = {} if environment.ray_address else {"GLOO_SOCKET_IFNAME": "lo"}
     os.environ |= {key: os.environ.get(key, value) for key, value in SETTINGS.items()}
     os.environ.setdefault("RAY_TRAIN_COLLECTIVE_TIMEOUT_S", str(config.timeout_s))
     with StopRequest() as stop, connected_to_ray(environment, num_cpus=num_ranks, variables=variables):
-        stop.listen()  # Ray has a handler of its own
+        stop.install()  # Ray has a handler of its own
         losses = restarts = 0
         while True:
             try:
@@ -93,14 +93,14 @@ def train_on_ray(
                     raise
                 logger.warning("%s; restart %d of %d", lost, losses, options.max_restarts)
             else:
-                if not isinstance(ended, Ended):
+                if not isinstance(ended, StoppedEarly):
                     return ended
-                if stop.is_made:
+                if stop.is_requested:
                     if ended.text is None:
-                        stop.raise_if_made()
+                        stop.raise_if_requested()
                     raise Preempted(str(ended.text))
-                logger.warning("a node of the run is going; its ranks are placed anew")
-            stop.raise_if_made()
+                logger.warning("a node of the run is being terminated; its ranks are placed again")
+            stop.raise_if_requested()
             restarts += 1
 
 
@@ -112,49 +112,49 @@ def _attempt(
     restarts: int,
     progress: Progress,
     stop: StopRequest,
-) -> TrainResult | Ended:
-    """Ranks placed once; raises RankLost where they can go on from what was kept, else WorkloadError."""
+) -> TrainResult | StoppedEarly:
+    """Place the ranks once; raise RankLost where they can resume from a checkpoint, else WorkloadError."""
     from ray.train.torch import TorchConfig
     from ray.train.v2.api.config import FailureConfig, RunConfig, ScalingConfig  # `ray.train`'s are typed as version 1
     from ray.train.v2.torch.torch_trainer import TorchTrainer
     from ray.util.queue import Queue
 
     use_gpu = _uses_gpu(config, num_ranks)
-    _warn_of_little_room(num_ranks, use_gpu=use_gpu)
-    wires = Wires(told=Queue(actor_options={"num_cpus": 0}), asked=Queue(actor_options={"num_cpus": 0}))
-    # The environment holds logins: in the function, Ray shows it to nobody; in its config it would.
-    job = _Job(config=config, options=options, environment=environment, restarts=restarts, wires=wires)
+    _warn_if_too_small(num_ranks, use_gpu=use_gpu)
+    queues = Queues(reports=Queue(actor_options={"num_cpus": 0}), stop_requests=Queue(actor_options={"num_cpus": 0}))
+    # The environment holds logins: Ray shows the training config in its dashboard, but not the function.
+    job = _Job(config=config, options=options, environment=environment, restarts=restarts, queues=queues)
     with tempfile.TemporaryDirectory(prefix="workloads-ray-") as folder, ThreadPoolExecutor(1) as thread:
         trainer = TorchTrainer(
-            cast("Callable[[], None]", job.train),  # what rank 0 gives is its result's `return_value`
+            cast("Callable[[], None]", job.train),  # rank 0's result is the trainer's `return_value`
             torch_config=TorchConfig(timeout_s=int(config.timeout_s)),
             scaling_config=ScalingConfig(num_workers=num_ranks, use_gpu=use_gpu),
             run_config=RunConfig(
-                name=f"{options.run_name}-{secrets.token_hex(2)}",  # Ray goes on with a name that it knows
+                name=f"{options.run_name}-{secrets.token_hex(2)}",  # Ray resumes a name that it knows
                 storage_path=folder,
                 failure_config=FailureConfig(max_failures=0, max_preemption_failures=0),
             ),
         )
         fitted: Future[Any] = thread.submit(trainer.fit)
-        _follow(fitted, wires, progress, stop)
-        return _outcome(fitted)
+        _forward_until_done(fitted, queues, progress, stop)
+        return _result_of(fitted)
 
 
-def _follow(fitted: Future[Any], wires: Wires, progress: Progress, stop: StopRequest) -> None:
-    """Show what rank 0 says until the ranks have ended, and pass on a request to end."""
+def _forward_until_done(fitted: Future[Any], queues: Queues, progress: Progress, stop: StopRequest) -> None:
+    """Forward rank 0's reports until the ranks have ended, and a stop request to them."""
     is_passed_on = False
     while not fitted.done():
-        with suppress(NotYet):
-            fitted.exception(timeout=ASK_EVERY_S)
-        if stop.is_made and not is_passed_on:
-            wires.asked.put(stop.signal_number)
+        with suppress(FutureTimeoutError):
+            fitted.exception(timeout=POLL_EVERY_S)
+        if stop.is_requested and not is_passed_on:
+            queues.stop_requests.put(stop.signal_number)
             is_passed_on = True
-        _show(wires.told, progress)
-    _show(wires.told, progress)
+        _show(queues.reports, progress)
+    _show(queues.reports, progress)
 
 
-def _show(told: Queue, progress: Progress) -> None:
-    for one in told.get_nowait_batch(told.qsize()):
+def _show(reports: Queue, progress: Progress) -> None:
+    for one in reports.get_nowait_batch(reports.qsize()):
         match one:
             case StepReport():
                 progress.on_step(one)
@@ -164,24 +164,24 @@ def _show(told: Queue, progress: Progress) -> None:
                 logging.getLogger(one.name).handle(one)
 
 
-def _outcome(fitted: Future[Any]) -> TrainResult | Ended:
+def _result_of(fitted: Future[Any]) -> TrainResult | StoppedEarly:
     from ray.train.v2.api.exceptions import ControllerError, PreemptionError, TrainingFailedError, WorkerGroupError
 
     try:
-        ended: TrainResult | Ended = fitted.result().return_value
+        ended: TrainResult | StoppedEarly = fitted.result().return_value
     except PreemptionError:
-        return Ended("A node of the run went before its ranks had ended")
+        return StoppedEarly("A node of the run was terminated before its ranks had ended")
     except WorkerGroupError as error:
-        raise explain(error.worker_failures) from error
+        raise root_failure(error.worker_failures) from error
     except ControllerError as error:
-        raise ClusterError(f"Ray could not run the ranks: {_first_line(error.controller_failure)}") from error
+        raise ClusterError(f"Ray could not run the ranks: {first_line(error.controller_failure)}") from error
     except TrainingFailedError as error:
-        raise ClusterError(f"Ray could not run the ranks: {_first_line(error)}") from error
+        raise ClusterError(f"Ray could not run the ranks: {first_line(error)}") from error
     return ended
 
 
-def explain(failures: Mapping[int, Exception]) -> WorkloadError:
-    """The fault of the rank that failed of itself; RankLost where one is gone, and the others only lost it."""
+def root_failure(failures: Mapping[int, Exception]) -> WorkloadError:
+    """Return the error of the rank that failed by itself; RankLost where one is gone and the others only lost it."""
     from ray.exceptions import RayActorError
 
     for rank in sorted(failures):
@@ -189,27 +189,27 @@ def explain(failures: Mapping[int, Exception]) -> WorkloadError:
         if isinstance(failure, WorkloadError) and not isinstance(failure, RankLost):
             return failure
     for rank, failure in sorted(failures.items()):
-        died = getattr(failure, "health_check_failure", failure)  # what Ray wraps the end of a process in
+        died = getattr(failure, "health_check_failure", failure)  # Ray's wrapper of a process's end
         if isinstance(died, RayActorError):
-            return RankLost(f"Rank {rank} is gone: {_first_line(died)}")
+            return RankLost(f"Rank {rank} is gone: {first_line(died)}")
     rank, failure = min(failures.items())
     if isinstance(failure, RankLost):
         return failure
-    return WorkloadError(f"Rank {rank} failed with {type(failure).__name__}: {_first_line(failure)}")
+    return WorkloadError(f"Rank {rank} failed with {type(failure).__name__}: {first_line(failure)}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Job:
-    """What a rank needs, on its way there."""
+    """What a rank needs, sent to its worker."""
 
     config: TrainConfig
     options: TrainOptions
     environment: PlatformEnvironment
     restarts: int
-    wires: Wires
+    queues: Queues
 
-    def train(self) -> TrainResult | Ended | None:
-        """Train as one rank, in a worker of Ray's; rank 0 says what all of them did."""
+    def train(self) -> TrainResult | StoppedEarly | None:
+        """Train as one rank in a worker of Ray; rank 0 returns the result of all."""
         from ray import train
 
         from workloads.training.run import run
@@ -223,34 +223,34 @@ class _Job:
             local_world_size=context.get_local_world_size(),
             restarts=self.restarts,
         )
-        told = self.wires.told
+        reports = self.queues.reports
 
         def on_epoch(report: EpochReport) -> None:
             train.report({"epoch": report.epoch, "val/accuracy": report.validation.accuracy})
             if ranks.is_first:
-                told.put(report)
+                reports.put(report)
 
         def on_step(report: StepReport) -> None:
             if ranks.is_first:
-                told.put(report)
+                reports.put(report)
 
-        def is_asked() -> bool:
+        def is_stop_requested() -> bool:
             is_leaving = bool(self.environment.checkpoints) and train.get_preemption_info() is not None
-            return is_leaving or (ranks.is_first and not self.wires.asked.empty())
+            return is_leaving or (ranks.is_first and not self.queues.stop_requests.empty())
 
-        with _logs_to(told, level=logging.INFO if ranks.is_first else logging.WARNING):
+        with _logs_to(reports, level=logging.INFO if ranks.is_first else logging.WARNING):
             try:
-                return run(self.config, self.options, self.environment, ranks, on_epoch, on_step, is_asked)
-            except Preempted as preempted:  # given back, so that Ray lets every rank end by itself
-                return Ended(str(preempted))
+                return run(self.config, self.options, self.environment, ranks, on_epoch, on_step, is_stop_requested)
+            except Preempted as preempted:  # returned, so that Ray lets every rank end by itself
+                return StoppedEarly(str(preempted))
             except Stopped:
-                return Ended(None)
+                return StoppedEarly(None)
 
 
 @contextmanager
-def _logs_to(told: Queue, *, level: int) -> Iterator[None]:
-    """Within it what our loggers say in this process goes to the driver."""
-    handler, ours = QueueHandler(cast("Any", told)), logging.getLogger("workloads")  # it only calls `put_nowait`
+def _logs_to(reports: Queue, *, level: int) -> Iterator[None]:
+    """Forward the records of our loggers in this process to the driver within the context."""
+    handler, ours = QueueHandler(cast("Any", reports)), logging.getLogger("workloads")  # it only calls `put_nowait`
     handler.setLevel(level)
     ours.setLevel(logging.INFO)
     ours.addHandler(handler)
@@ -261,39 +261,36 @@ def _logs_to(told: Queue, *, level: int) -> Iterator[None]:
 
 
 def _uses_gpu(config: TrainConfig, num_ranks: int) -> bool:
-    """Whether each rank asks Ray for a GPU: for `cuda`, and for `auto` if the cluster has so many now."""
-    return config.device == "cuda" or (config.device == "auto" and _there("GPU") >= num_ranks)
+    """Return whether each rank requests a GPU: for `cuda`, and for `auto` if the cluster has enough now."""
+    return config.device == "cuda" or (config.device == "auto" and _num_available("GPU") >= num_ranks)
 
 
-def _warn_of_little_room(num_ranks: int, *, use_gpu: bool) -> None:
+def _warn_if_too_small(num_ranks: int, *, use_gpu: bool) -> None:
     kind = "GPU" if use_gpu else "CPU"
-    there = _there(kind)
-    if there < num_ranks:
+    num_available = _num_available(kind)
+    if num_available < num_ranks:
         logger.warning(
-            "the Ray cluster has %d %ss and the run asks for %d: it starts once nodes were added",
-            there,
+            "the Ray cluster has %d %ss and the run asks for %d: it starts once nodes are added",
+            num_available,
             kind,
             num_ranks,
         )
 
 
-def _there(kind: str) -> int:
-    """How many of a resource the cluster has now."""
+def _num_available(kind: str) -> int:
+    """Return how many of a resource the cluster has now."""
     import ray
 
     resources: Mapping[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray's are untyped
     return int(resources.get(kind, 0))
 
 
-def _with_absolute_places(environment: PlatformEnvironment) -> PlatformEnvironment:
-    """Folders by their whole path: a worker has another working directory."""
-    places = {"checkpoints": environment.checkpoints, "data": environment.data}
+def _with_absolute_paths(environment: PlatformEnvironment) -> PlatformEnvironment:
+    """Return the environment with absolute paths: a worker has another working directory."""
+    locations = {"checkpoints": environment.checkpoints, "data": environment.data}
     found = {
-        key: place if urlsplit(place).scheme else str(Path(place).resolve()) for key, place in places.items() if place
+        key: location if urlsplit(location).scheme else str(Path(location).resolve())
+        for key, location in locations.items()
+        if location
     }
     return replace(environment, **found)
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -1,4 +1,4 @@
-"""What is done with a gradient: its scale taken out, its length bounded, a step taken at the rate of the moment."""
+"""The optimizer step: gradients are unscaled and clipped, and applied at the scheduled learning rate."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from workloads.training.schedule import SCHEDULES
 
 
 class Optimization:
-    """The optimizer of `module` with its schedule over `total_steps`, and what goes with it as the config says."""
+    """The optimizer of `module` with its schedule over `total_steps`, gradient scaler and weight average.
+
+    `module` has float32 parameters on `device`; `precision` is that of the products, and fp16 enables the scaler.
+    """
 
     def __init__(
         self, config: TrainConfig, module: nn.Module, *, total_steps: int, device: torch.device, precision: str
@@ -32,11 +35,15 @@ class Optimization:
         self.average = Average(module, optim.ema_decay) if optim.ema_decay else None
 
     def lr_at(self, step: int) -> float:
-        """The learning rate of an optimizer step (0-based)."""
+        """Return the learning rate of an optimizer step (0-based)."""
         return self.highest_lr * self.schedule(step, self.warmup_steps, self.total_steps)
 
     def step(self, step: int) -> None:
-        """Take optimizer step number `step` (0-based) by the gradients that the parameters hold."""
+        """Take optimizer step number `step` (0-based) with the gradients that the parameters hold.
+
+        They are float32 in the parameters' shapes, times the scaler's scale; the scaler skips a step with gradients
+        that are not finite.
+        """
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr_at(step)
         if self.max_grad_norm is not None:
@@ -48,7 +55,7 @@ class Optimization:
             self.average.update(self.module, step)
 
     def state_dict(self) -> dict[str, Any]:
-        """All that the next step depends on, beside the weights."""
+        """Return all state that the next step depends on, besides the weights."""
         return {
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
@@ -56,7 +63,7 @@ class Optimization:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` gave."""
+        """Restore a state that `state_dict` returned."""
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         if self.average:
@@ -64,7 +71,7 @@ class Optimization:
 
 
 def optimizer_of(config: TrainConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    """The optimizer by its name; fused: one pass over all weights, on every device that we train on."""
+    """Return the optimizer of that name; fused: one pass over all weights, on every device that we train on."""
     optim = config.optim
     common: dict[str, Any] = {"lr": highest_lr(config), "weight_decay": optim.weight_decay, "fused": True}
     match optim.name:
@@ -77,6 +84,6 @@ def optimizer_of(config: TrainConfig, parameters: list[nn.Parameter]) -> torch.o
 
 
 def highest_lr(config: TrainConfig) -> float:
-    """`optim.lr`, in proportion to the batch where it says for which it is (https://arxiv.org/abs/1706.02677)."""
+    """Return `optim.lr`, scaled linearly with the batch if `lr_batch_size` is set (https://arxiv.org/abs/1706.02677)."""
     optim = config.optim
     return optim.lr * (config.global_batch_size / optim.lr_batch_size if optim.lr_batch_size else 1)

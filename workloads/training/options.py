@@ -1,4 +1,4 @@
-"""What is asked for beside a run's config."""
+"""Options of a run besides its config."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """What is done around training."""
+    """Options of a run: its name, its record, and what follows the training."""
 
     run_name: str
     tracking: bool = True
+    """Whether the run is recorded on the tracking server."""
     register: bool = True
+    """Whether the model is registered as a new version."""
     test: bool = True
+    """Whether the model is evaluated on the test images at the end."""
     resume: bool = False
-    """Go on with the run of that name."""
+    """Whether the run of that name is resumed."""
     max_restarts: int = 0
-    """How often ranks that were lost are started anew, to go on from the newest checkpoint."""
+    """Most restarts of lost ranks, each from the newest checkpoint."""

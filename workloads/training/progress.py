@@ -1,4 +1,4 @@
-"""How far a run is, told on stderr: a bar at a terminal, a line an epoch elsewhere, JSON in a pod."""
+"""Progress of a run on stderr: a bar at a terminal, a line per epoch elsewhere, JSON in a pod."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REFRESH_PER_SECOND = 4
 
 
 class Progress(Protocol):
-    """Is told of epochs, and of the steps that are looked at; a context, which lasts as long as the training."""
+    """Receives reports of epochs and of some steps; a context that lasts as long as the training."""
 
     def __enter__(self) -> Self: ...
     def __exit__(
@@ -26,14 +26,14 @@ class Progress(Protocol):
     ) -> None: ...
 
     def on_step(self, report: StepReport) -> None:
-        """Where the run is."""
+        """Show the current step."""
 
     def on_epoch(self, report: EpochReport) -> None:
-        """What an epoch gave."""
+        """Show the results of an epoch."""
 
 
 class Lines:
-    """A line an epoch."""
+    """Prints a line per epoch."""
 
     def __enter__(self) -> Self:
         return self
@@ -44,10 +44,10 @@ class Lines:
         return None
 
     def on_step(self, report: StepReport) -> None:
-        """Nothing."""
+        """Ignore the step."""
 
     def on_epoch(self, report: EpochReport) -> None:
-        """The line."""
+        """Print the epoch's line."""
         sys.stderr.write(
             f"epoch {report.epoch:>2}/{report.num_epochs}  train/loss {report.train_loss:.4f}  "
             f"val/accuracy {report.validation.accuracy:.4f}  {report.seconds:.1f} s  "
@@ -57,7 +57,7 @@ class Lines:
 
 
 class Bar(Lines):
-    """The lines, and below them a bar with the newest loss."""
+    """Prints the lines, and below them a bar with the newest loss."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -81,25 +81,25 @@ class Bar(Lines):
         self._progress.stop()
 
     def on_step(self, report: StepReport) -> None:
-        """Move the bar, which is first drawn here: other ranks have none."""
-        told = f"loss {report.loss:.4f}  lr {report.lr:.3g}"
-        self._progress.update(self._task, completed=report.step, total=report.num_steps, description=told)
+        """Move the bar, which is first drawn here: ranks other than the first have none."""
+        description = f"loss {report.loss:.4f}  lr {report.lr:.3g}"
+        self._progress.update(self._task, completed=report.step, total=report.num_steps, description=description)
         self._progress.start()
 
 
 class JsonLines(Lines):
-    """A log entry each `every_s`, and one an epoch."""
+    """Logs an entry every `every_s`, and one per epoch."""
 
     def __init__(self, run_name: str, *, every_s: float = LINE_EVERY_S) -> None:
         self.run_name, self.every_s = run_name, every_s
-        self._told_at = -every_s
+        self._logged_at = -every_s
 
     def on_step(self, report: StepReport) -> None:
-        """The entry, if it is time."""
+        """Log the step, if `every_s` have passed."""
         now = time.monotonic()
-        if now - self._told_at < self.every_s:
+        if now - self._logged_at < self.every_s:
             return
-        self._told_at = now
+        self._logged_at = now
         fields = {
             "run": self.run_name,
             "step": report.step,
@@ -111,7 +111,7 @@ class JsonLines(Lines):
         logger.info("step", extra={FIELDS: fields})
 
     def on_epoch(self, report: EpochReport) -> None:
-        """The entry."""
+        """Log the epoch."""
         fields = {
             "run": self.run_name,
             "epoch": report.epoch,
@@ -126,7 +126,7 @@ class JsonLines(Lines):
 
 
 def progress(run_name: str, *, as_json: bool) -> Progress:
-    """The one that suits stderr."""
+    """Return the progress display that suits stderr."""
     if as_json:
         return JsonLines(run_name)
     return Bar() if sys.stderr.isatty() else Lines()

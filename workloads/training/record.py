@@ -1,9 +1,8 @@
-"""What a run leaves: its record on the tracking server, its checkpoints, and what it shows while it lives."""
+"""What a run records: metrics on the tracking server, checkpoints, and live metrics."""
 
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -14,13 +13,15 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 
 from workloads.checkpoints.checkpoints import Checkpoints, Manifest
-from workloads.checkpoints.run_folder import Identity, claim, finish, identity_of
+from workloads.checkpoints.run_folder import Identity, claim, mark_finished, read_identity, run_store
 from workloads.checkpoints.store import Store
 from workloads.config import TrainConfig
 from workloads.data.dataset import Dataset
-from workloads.environment import PRICE, PlatformEnvironment
-from workloads.errors import CheckpointError, TrackingUnreachable, WorkloadError
+from workloads.environment import PlatformEnvironment
+from workloads.errors import CheckpointError, TrackingUnreachable
 from workloads.models.build import ModelSpec
+from workloads.price import SECONDS_PER_HOUR, price_per_hour
+from workloads.ranks import Ranks
 from workloads.registry.versions import VALIDATION_ACCURACY
 from workloads.tracking import exporter
 from workloads.tracking.background import BackgroundTracker
@@ -29,12 +30,10 @@ from workloads.tracking.connection import client_of
 from workloads.tracking.spool import Point
 from workloads.tracking.system import system_metrics
 from workloads.tracking.tracker import MlflowTracker, NoTracking
-from workloads.tracking.unsent import spool_of
+from workloads.tracking.unsent import open_spool
 from workloads.training.devices import resolve_device
-from workloads.training.flops import measured, peak_flop_per_s
-from workloads.training.ranks import Ranks
+from workloads.training.flops import measure_training, peak_flop_per_s
 from workloads.training.reports import EpochReport, StepReport
-from workloads.training.resume import run_store
 
 if TYPE_CHECKING:
     from workloads.training.options import TrainOptions
@@ -45,23 +44,22 @@ TRAIN_LOSS = "train/loss"
 STEP_LOSS, LEARNING_RATE = "train/step_loss", "lr"
 NUM_PARAMETERS = "num_parameters"
 MFU = "mfu"
-"""Model FLOPs utilization: the share of the GPUs' 16-bit products that training used."""
+"""Model FLOPs utilization: achieved FLOP/s divided by the GPUs' peak in 16-bit products."""
 SECONDS, PRICE_PAID = "seconds", "price_usd"
 WASTED_SECONDS, WASTED_PRICE = "wasted_seconds", "wasted_usd"
-"""Steps that were done again: those between the newest checkpoint and the end of a process."""
+"""Time and price of repeated steps: those between the newest checkpoint and the end of a process."""
 RESUMED_AT = "resumed_at"
-"""Tag: when the newest process of a run that went on began, Unix time."""
-SECONDS_PER_HOUR = 3600
+"""Tag: Unix time at which the newest process of a resumed run began."""
 SAVE_WITHIN_S = 20
-"""A spot node goes two minutes after its notice, a pod often 30 seconds after its."""
+"""Longest wait for a checkpoint when stopping: a spot node has two minutes after its notice, a pod often 30 seconds."""
 
 
 @dataclass(kw_only=True)
 class RunRecord:
-    """Kept by the first rank; the others have one that keeps nothing. A context: the record ends as the run ended.
+    """The record of a run, kept by the first rank; the others have one that records nothing.
 
-    With `MLP_CHECKPOINTS` the run has a folder of its own there, claimed before the first step. Raises CheckpointError
-    if another run has it, TrackingError if the server cannot be reached.
+    A context: the record ends as the run ended. With `MLP_CHECKPOINTS` the run has a folder of its own there, claimed
+    before the first step. Raises CheckpointError if another run has it, TrackingError if the server cannot be reached.
     """
 
     config: TrainConfig
@@ -70,7 +68,7 @@ class RunRecord:
     dataset: Dataset
     ranks: Ranks
     resolved: Mapping[str, object]
-    """What the config left open, as it was settled."""
+    """Values of settings that the config left open, such as the device."""
 
     def __post_init__(self) -> None:
         self.tracker: BackgroundTracker | NoTracking = NoTracking()
@@ -84,7 +82,7 @@ class RunRecord:
 
     def __enter__(self) -> Self:
         goes_on = self.options.resume or self.ranks.restarts > 0
-        self.identity = identity_of(self.store) if self.store and goes_on else None
+        self.identity = read_identity(self.store) if self.store and goes_on else None
         if self.ranks.is_first:
             with self._open:
                 self._begin()
@@ -97,23 +95,25 @@ class RunRecord:
         self._open.__exit__(kind, error, traceback)
 
     def _begin(self) -> None:
-        with ExitStack() as until_tracked:
+        with ExitStack() as stack:
             tracker = None
             if self.options.tracking:
                 tracker = self._start() if self.identity is None else self._resume(self.identity)
-                until_tracked.enter_context(tracker)
+                stack.enter_context(tracker)
             if self.store and self.identity is None:
                 self._claim(self.store, tracker)
             if tracker:
                 self._count_flops()
                 self._track(tracker)
-            until_tracked.pop_all()
+            stack.pop_all()
         if self.store:
             self.checkpoints = self._open.enter_context(
                 Checkpoints(self.store, keep_last=self.config.checkpoint.keep_last, on_saved=self.on_saved)
             )
         else:
-            logger.info("MLP_CHECKPOINTS is not set: the run keeps no checkpoints and cannot go on if it is ended")
+            logger.info(
+                "MLP_CHECKPOINTS is not set: the run keeps no checkpoints and cannot be resumed if it is stopped"
+            )
         port = exporter.metrics_port(self.environment)
         self._open.enter_context(exporter.served(self.metrics, port))
 
@@ -127,15 +127,15 @@ class RunRecord:
         claim(store, identity)
 
     def _track(self, tracker: MlflowTracker) -> None:
-        """Keep the record from here on in the run's folder, for a thread to send."""
+        """From here on keep the record in the run's spool, for a thread to send."""
         name, settings = self.options.run_name, self.config.tracking
-        spool = self._open.enter_context(spool_of(self.store, run_id=tracker.run_id, run_name=name))
+        spool = self._open.enter_context(open_spool(self.store, run_id=tracker.run_id, run_name=name))
         self.tracker = BackgroundTracker(
             tracker,
             spool,
             every_s=settings.every_s,
             wait_s=settings.wait_s,
-            known_as=name if self.store else str(spool.path),
+            resend_name=name if self.store else str(spool.path),
             sample=system_metrics(resolve_device(self.config.device, self.ranks)),
         )
         self._open.enter_context(self.tracker)
@@ -143,7 +143,7 @@ class RunRecord:
     def _count_flops(self) -> None:
         one = self.dataset.train.take(torch.arange(1))
         spec = ModelSpec.of(self.config.model, one, len(self.dataset.class_names))
-        _, self.flops_per_image, _ = measured(spec, one.images.shape[1:], 1)
+        _, self.flops_per_image, _ = measure_training(spec, one.images.shape[1:], 1)
         peak = peak_flop_per_s(resolve_device(self.config.device, self.ranks), str(self.resolved["precision"]))
         self.peak_flop_per_s = None if peak is None else peak * self.ranks.world_size
 
@@ -161,19 +161,19 @@ class RunRecord:
     def _resume(self, identity: Identity) -> MlflowTracker:
         if identity.run_id is None or identity.experiment_id is None:
             raise CheckpointError(
-                f"Run {identity.run_name} began without a record on a tracking server; go on with it by --no-tracking"
+                f"Run {identity.run_name} began without a record on a tracking server; resume it with --no-tracking"
             )
         ids = {"run_id": identity.run_id, "experiment_id": identity.experiment_id}
         try:
             return MlflowTracker.resume(self.environment, **ids)
         except TrackingUnreachable as error:
-            if not self.ranks.restarts:  # somebody who began this can mend it
+            if not self.ranks.restarts:  # the user who started this can fix it
                 raise
-            logger.warning("%s; the run goes on, its record is sent later", error)
+            logger.warning("%s; the run continues, its record is sent later", error)
             return MlflowTracker(client_of(self.environment), **ids)
 
     def newest_state(self) -> Mapping[str, Any] | None:
-        """Where the run goes on, the same on every rank; None for a run that is new."""
+        """Return the state from which the run resumes, the same on every rank; None for a new run."""
         state = Checkpoints(self.store).newest() if self.store and self.identity else None
         if state is not None:
             self.seconds = sum(report["seconds"] for report in state["reports"])
@@ -182,19 +182,19 @@ class RunRecord:
         return state
 
     def _add_wasted(self, tracker: BackgroundTracker, state: Mapping[str, Any]) -> None:
-        """Count what the process before did after `state` was saved, up to the last step that it recorded."""
+        """Count the time that the previous process worked after `state` was saved, up to its last recorded step."""
         began_at = float(tracker.tags.get(RESUMED_AT, tracker.started_at))
-        again = done_again_s(tracker.newest, step=state["step"], saved_at=state["time"], began_at=began_at)
-        self.wasted_seconds = float(tracker.tags.get(WASTED_SECONDS, 0)) + again
+        repeated = repeated_s(tracker.newest, step=state["step"], saved_at=state["time"], began_at=began_at)
+        self.wasted_seconds = float(tracker.tags.get(WASTED_SECONDS, 0)) + repeated
         tracker.set_tags({WASTED_SECONDS: f"{self.wasted_seconds:.3f}", RESUMED_AT: f"{time.time():.3f}"})
 
     def on_step(self, report: StepReport) -> None:
-        """Show and record where the run is."""
-        show_step(self.metrics, report)
+        """Export and record the current step."""
+        export_step(self.metrics, report)
         self.tracker.log_metrics({STEP_LOSS: report.loss, LEARNING_RATE: report.lr}, report.step)
 
     def on_epoch(self, report: EpochReport) -> None:
-        """Record what an epoch gave, at its last optimizer step, and what the run cost so far."""
+        """Record an epoch's results, at its last optimizer step, and the cost of the run so far."""
         self.metrics.set({exporter.ACCURACY: report.validation.accuracy})
         self.seconds += report.seconds
         metrics = {
@@ -216,25 +216,25 @@ class RunRecord:
         self.tracker.log_metrics(metrics, report.step)
 
     def on_saved(self, manifest: Manifest) -> None:
-        """Show when the newest checkpoint was whole."""
+        """Export the time at which the newest checkpoint was complete."""
         self.metrics.set({exporter.CHECKPOINT_TIME: manifest.time})
 
-    def settle(self) -> None:
-        """Wait for the checkpoint that is being written, but not long: whoever asked to end will not wait long."""
+    def wait_for_checkpoint(self) -> None:
+        """Wait up to `SAVE_WITHIN_S` for the checkpoint that is being written."""
         if self.checkpoints:
             try:
                 self.checkpoints.wait(SAVE_WITHIN_S)
             except TimeoutError:
                 logger.warning("the state could not be written within %d s; an older one is the newest", SAVE_WITHIN_S)
 
-    def finish(self, result: Mapping[str, Any]) -> None:
-        """Say that the run reached its end, so that nobody goes on with it."""
+    def mark_finished(self, result: Mapping[str, Any]) -> None:
+        """Mark the run as finished, so that it is not resumed."""
         if self.store:
-            finish(self.store, result)
+            mark_finished(self.store, result)
 
 
-def show_step(metrics: exporter.RunMetrics, report: StepReport) -> None:
-    """Show where the run is."""
+def export_step(metrics: exporter.RunMetrics, report: StepReport) -> None:
+    """Export the current step."""
     metrics.set(
         {
             exporter.STEP: report.step,
@@ -245,10 +245,10 @@ def show_step(metrics: exporter.RunMetrics, report: StepReport) -> None:
     )
 
 
-def done_again_s(newest: Point | None, *, step: int, saved_at: float, began_at: float) -> float:
-    """Seconds that a process which began at `began_at` worked after the state of `step` was saved, as far as is known.
+def repeated_s(newest: Point | None, *, step: int, saved_at: float, began_at: float) -> float:
+    """Estimate for how many seconds a process that began at `began_at` worked after the state of `step` was saved.
 
-    That is up to the newest point; one of a process before it says nothing of this one.
+    That is up to its newest recorded point; a point of an earlier process says nothing about this one.
     """
     since = max(saved_at, began_at)  # 0 where neither is known: a run without checkpoints whose server does not answer
     if newest is None or newest.step <= step or not since:
@@ -256,22 +256,8 @@ def done_again_s(newest: Point | None, *, step: int, saved_at: float, began_at: 
     return max(0.0, newest.time_ms / 1000 - since)
 
 
-def price_per_hour(environment: PlatformEnvironment) -> float | None:
-    """What the run's machines cost, in US dollars, if that is known; raises WorkloadError for what is no price."""
-    given = environment.price_usd_per_hour
-    if given is None:
-        return None
-    try:
-        price = float(given)
-    except ValueError:
-        price = math.nan
-    if not 0 <= price < math.inf:
-        raise WorkloadError(f"{PRICE} is {given!r}; it must be a number of dollars, 0 or more, or unset")
-    return price
-
-
 def version_tags(dataset: Dataset, environment: PlatformEnvironment) -> dict[str, str]:
-    """By which a run and a model version say what they came from."""
+    """Return the tags by which a run and a model version record their origin."""
     tags = {
         "dataset": dataset.name,
         "data_version": dataset.version,

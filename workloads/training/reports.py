@@ -1,4 +1,4 @@
-"""What is told of a run while it trains, and who keeps its state."""
+"""Reports of a run while it trains, and the interface that saves its state."""
 
 from __future__ import annotations
 
@@ -6,49 +6,53 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from workloads.training.evaluation import Evaluation
+from workloads.evaluation.counts import Evaluation
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepReport:
-    """What the host reads of a step when it looks whether the loss is finite, and waits for the device anyway."""
+    """Values that the host reads of a step when it checks the loss and waits for the device anyway."""
 
     step: int
-    """Optimizer steps so far, of `num_steps`."""
+    """Optimizer steps done, of `num_steps`."""
     num_steps: int
     lr: float
+    """Learning rate of the step."""
     loss: float
-    """Mean over this rank's share of the batch; not finite when training has diverged."""
+    """Mean loss over this rank's share of the batch; not finite when training has diverged."""
     num_images: int
     """Images trained on since the start, over all ranks."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpochReport:
-    """What one epoch gave; the same on every rank."""
+    """Results of one epoch; the same on every rank."""
 
     epoch: int
-    """1-based, of `num_epochs`."""
+    """Number of the epoch, 1-based, of `num_epochs`."""
     num_epochs: int
     step: int
-    """Optimizer steps so far."""
+    """Optimizer steps done."""
     lr: float
+    """Learning rate at the epoch's first step."""
     train_loss: float
+    """Mean loss over the epoch's training images."""
     validation: Evaluation
     num_images: int
-    """Images trained on, over all ranks."""
+    """Images trained on in the epoch, over all ranks."""
     train_seconds: float
+    """Time of training, in seconds."""
     seconds: float
-    """Evaluation included."""
+    """Time of training and evaluation, in seconds."""
 
     @property
     def images_per_second(self) -> float:
-        """Over all ranks, while training."""
+        """Training throughput over all ranks."""
         return self.num_images / self.train_seconds
 
 
 class Saver(Protocol):
-    """Keeps the state of a run."""
+    """Saves the state of a run."""
 
     def save(self, step: int, state: Mapping[str, Any], *, score: float | None = None) -> None:
-        """Keep what `Trainer.state` gave after `step`; `score` is the validation accuracy of an epoch's end."""
+        """Save the result of `Trainer.state` after `step`; `score` is the validation accuracy at an epoch's end."""

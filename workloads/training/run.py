@@ -16,23 +16,25 @@ from torch import nn
 from workloads.config import TrainConfig
 from workloads.data.dataset import Dataset
 from workloads.data.datasets import find, load
-from workloads.data.splits import stratified_sample, stratified_split
+from workloads.data.splits import training_splits
 from workloads.environment import PlatformEnvironment
 from workloads.errors import Preempted, Stopped, TrackingError, WorkloadError
+from workloads.evaluation.counts import Evaluation, count
 from workloads.evaluation.report import Report
 from workloads.models.build import ModelSpec
+from workloads.models.classifier import num_parameters
+from workloads.price import price_per_hour
+from workloads.ranks import Ranks, detect_lost_ranks, process_group
 from workloads.registry.evaluate import record_test
-from workloads.registry.model_form import register
+from workloads.registry.model_format import register
 from workloads.registry.versions import STAGING
 from workloads.stop_request import StopRequest
 from workloads.tracking import exporter
 from workloads.tracking.connection import check_server, requests_to
 from workloads.tracking.tracker import MlflowTracker
 from workloads.training.devices import resolve_device, resolve_precision, set_threads
-from workloads.training.evaluation import Evaluation, count
 from workloads.training.options import TrainOptions
-from workloads.training.ranks import Ranks, process_group, telling_of_lost_ranks
-from workloads.training.record import NUM_PARAMETERS, RunRecord, price_per_hour, version_tags
+from workloads.training.record import NUM_PARAMETERS, RunRecord, version_tags
 from workloads.training.reports import EpochReport, Saver, StepReport
 from workloads.training.resume import check_new
 from workloads.training.spot_notice import NoNotice, spot_notice
@@ -41,7 +43,7 @@ from workloads.training.trainer import Trainer
 
 @dataclass(frozen=True, kw_only=True)
 class TrainResult:
-    """What a run gave; None where it was not asked for."""
+    """The result of a run; a field is None where it was not requested."""
 
     run_name: str
     run_id: str | None
@@ -51,9 +53,11 @@ class TrainResult:
     val_accuracy: float
     test_accuracy: float | None
     seconds: float
-    """Of all epochs, their evaluation included."""
+    """Time of all epochs with their evaluation, in seconds."""
     images_per_second: float
+    """Training throughput over all ranks."""
     ranks: int
+    """Number of ranks."""
     model_name: str | None
     model_version: int | None
     alias: str | None
@@ -68,7 +72,7 @@ class TrainedModel:
     num_train: int
     reports: list[EpochReport]
     result: EpochReport
-    """Of the epoch whose weights `module` has: the last, or the best if the run might have ended early."""
+    """Report of the epoch whose weights `module` has: the last, or the best if the run might have ended early."""
 
     @property
     def validation(self) -> Evaluation:
@@ -77,7 +81,7 @@ class TrainedModel:
 
 
 def new_run_name(config: TrainConfig) -> str:
-    """`<config>-<utc>-<4 hex>`, for the launcher to make and pass on."""
+    """Return `<config>-<utc>-<4 hex>`, a new name that the launcher passes on."""
     return f"{config.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
@@ -90,7 +94,7 @@ def check_ranks(config: TrainConfig, num_ranks: int) -> None:
 
 
 def preflight(config: TrainConfig, options: TrainOptions, environment: PlatformEnvironment, *, num_ranks: int) -> None:
-    """Raise WorkloadError, within seconds and before any process is started, where the run could not go well."""
+    """Raise WorkloadError, within seconds and before any process is started, where the run would fail."""
     check_ranks(config, num_ranks)
     find(config.data.name, environment)
     exporter.metrics_port(environment)
@@ -109,12 +113,13 @@ def run(
     ranks: Ranks,
     on_epoch: Callable[[EpochReport], None] = lambda _: None,
     on_step: Callable[[StepReport], None] = lambda _: None,
-    is_asked_to_end: Callable[[], bool] = lambda: False,
+    is_stop_requested: Callable[[], bool] = lambda: False,
 ) -> TrainResult | None:
-    """Train, test, record and register as told. The result on rank 0, None on the others; raises WorkloadError.
+    """Train, test, record and register as the options say; return the result on rank 0, None on the others.
 
-    `on_epoch` is told of every epoch and `on_step` of some steps, on every rank. A run that is asked to end, by a
-    signal or on any rank by `is_asked_to_end`, does so after a step, with its state saved, and raises Preempted.
+    `on_epoch` is called with every epoch's report and `on_step` with some steps', on every rank. A run that is asked to
+    stop, by a signal or on any rank by `is_stop_requested`, does so after a step, with its state saved, and raises
+    Preempted. Raises WorkloadError.
     """
     check_ranks(config, ranks.world_size)
     dataset = load(config.data.name, environment, image_size=config.data.image_size)
@@ -140,8 +145,8 @@ def run(
                 record.on_step(report)
             on_step(report)
 
-        with telling_of_lost_ranks(ranks), process_group(ranks, device, config.timeout_s):
-            with notice as going, _ends_in_order(record, patient=ranks.started_by_torchrun) as stop:
+        with detect_lost_ranks(ranks), process_group(ranks, device, config.timeout_s):
+            with notice as spot, _graceful_stop(record, patient=ranks.started_by_torchrun) as stop:
                 trained = train_model(
                     config,
                     dataset,
@@ -150,7 +155,7 @@ def run(
                     record_epoch,
                     record_step,
                     saver=record.checkpoints,
-                    stop=lambda: stop.is_made or going.is_given or is_asked_to_end(),
+                    stop=lambda: stop.is_requested or spot.is_given or is_stop_requested(),
                     state=record.newest_state(),
                 )
             num_classes = len(dataset.class_names)
@@ -161,12 +166,11 @@ def run(
         if not ranks.is_first:
             return None
         tracker, version, alias = record.tracker, None, None
-        num_parameters = sum(parameter.numel() for parameter in trained.module.parameters())
-        tracker.log_metrics({NUM_PARAMETERS: num_parameters}, trained.reports[-1].step)
+        tracker.log_metrics({NUM_PARAMETERS: num_parameters(trained.module)}, trained.reports[-1].step)
         if test:
             record_test(tracker, test, trained.reports[-1].step)
         if options.register and isinstance(tracker, MlflowTracker):
-            with _can_be_done_again(record):
+            with _with_retry_hint(record):
                 version, alias = _register(tracker, config, trained, dataset, environment)
         result = TrainResult(
             run_name=options.run_name,
@@ -184,7 +188,7 @@ def run(
             model_version=version,
             alias=alias,
         )
-        record.finish(asdict(result))
+        record.mark_finished(asdict(result))
     return result
 
 
@@ -200,13 +204,16 @@ def train_model(
     stop: Callable[[], bool] = lambda: False,
     state: Mapping[str, Any] | None = None,
 ) -> TrainedModel:
-    """A model trained as the config says, the same on every rank, from the beginning or from `state`.
+    """Train the config's model, the same on every rank, from the beginning or from `state`.
 
-    Raises DataError, TrainingDiverged, CheckpointError, or Preempted if any rank is to stop.
+    Raises DataError, TrainingDiverged, CheckpointError, or Preempted if any rank is asked to stop.
     """
-    train, validation = stratified_split(dataset.train, config.data.validation_fraction, seed=config.seed)
-    if config.data.num_train is not None:
-        train = stratified_sample(train, config.data.num_train, seed=config.seed)
+    train, validation = training_splits(
+        dataset.train,
+        validation_fraction=config.data.validation_fraction,
+        num_train=config.data.num_train,
+        seed=config.seed,
+    )
     num_classes = len(dataset.class_names)
     spec = ModelSpec.of(config.model, train, num_classes)
     trainer = Trainer(
@@ -225,35 +232,39 @@ def train_model(
     if state is not None:
         trainer.restore(state)
     reports = trainer.fit()
-    return TrainedModel(module=trainer.judged, spec=spec, num_train=len(train), reports=reports, result=trainer.result)
+    return TrainedModel(
+        module=trainer.evaluated_module, spec=spec, num_train=len(train), reports=reports, result=trainer.result
+    )
 
 
 @contextmanager
-def _ends_in_order(record: RunRecord, *, patient: bool) -> Iterator[StopRequest]:
-    """Within it a signal is noted, for training to end after a step; the state is on the disk when that is told."""
+def _graceful_stop(record: RunRecord, *, patient: bool) -> Iterator[StopRequest]:
+    """Record signals within the context, for training to stop after a step with its state saved."""
     with StopRequest(patient=patient) as stop:
         try:
             yield stop
         except Preempted as preempted:
             if record.store is None:
-                stop.raise_if_made()
-                raise Stopped(signal.SIGTERM) from None  # another rank was asked
-            record.settle()
+                stop.raise_if_requested()
+                raise Stopped(signal.SIGTERM) from None  # another rank was asked to stop
+            record.wait_for_checkpoint()
             name = record.options.run_name
-            raise Preempted(f"{preempted}; go on with it by: python -m workloads train --resume {name}") from None
+            raise Preempted(f"{preempted}; resume it with: python -m workloads train --resume {name}") from None
 
 
 @contextmanager
-def _can_be_done_again(record: RunRecord) -> Iterator[None]:
-    """Within it, a server that does not answer is told with the way to do what follows the training once more."""
+def _with_retry_hint(record: RunRecord) -> Iterator[None]:
+    """Add to a TrackingError within the context how to repeat what follows the training."""
     try:
         yield
     except TrackingError as error:
         if record.store is None:
             raise
         name = record.options.run_name
-        told = f"Run {name} is trained and its state is kept, but its model could not be registered"
-        raise TrackingError(f"{told}: {error}; try again by: python -m workloads train --resume {name}") from error
+        raise TrackingError(
+            f"Run {name} is trained and its state is saved, but its model could not be registered: {error}; try again "
+            f"with: python -m workloads train --resume {name}"
+        ) from error
 
 
 def _register(
@@ -263,7 +274,7 @@ def _register(
     dataset: Dataset,
     environment: PlatformEnvironment,
 ) -> tuple[int, str | None]:
-    """The new version and its alias: `staging` if its validation accuracy is high enough, else None."""
+    """Register the model; return the new version and its alias: `staging` if its accuracy is high enough, else None."""
     model_name = config.registry.model_name
     version = register(tracker, trained.module, trained.spec, dataset, model_name)
     tags = version_tags(dataset, environment) | {"val_accuracy": f"{trained.validation.accuracy:.4f}"}

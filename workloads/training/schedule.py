@@ -1,4 +1,4 @@
-"""The learning rate over a run: a multiplier of the highest one, as a function of the optimizer step alone."""
+"""Learning rate schedules: a multiplier of the highest rate, as a function of the optimizer step alone."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 Schedule = Callable[[int, int, int], float]
+"""A function of step (0-based), warmup_steps and total_steps that returns the multiplier."""
 
 ONE_CYCLE_START, ONE_CYCLE_END = 1 / 25, 1 / 25e4
 STEP_FACTOR = 0.1
@@ -14,10 +15,10 @@ STEPS_AT = (0.5, 0.75)
 
 
 def warmup_cosine(step: int, warmup_steps: int, total_steps: int) -> float:
-    """Multiplier in (0, 1] at `step` (0-based, per optimizer step).
+    """Return the multiplier in (0, 1] at `step` (0-based, per optimizer step).
 
-    Linear warmup to 1, then cosine decay towards 0 (Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983).
-    Raises ValueError unless 0 <= warmup_steps < total_steps and 0 <= step < total_steps.
+    Linear warmup to 1, then cosine decay towards 0 (Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983). Raises
+    ValueError unless 0 <= warmup_steps < total_steps and 0 <= step < total_steps.
     """
     _check(step, warmup_steps, total_steps)
     if step < warmup_steps:
@@ -26,9 +27,10 @@ def warmup_cosine(step: int, warmup_steps: int, total_steps: int) -> float:
 
 
 def one_cycle(step: int, warmup_steps: int, total_steps: int) -> float:
-    """A cosine from 1/25 up to 1, reached at `warmup_steps`, and one down to 1/250,000 at the last step.
+    """Return the multiplier of the one-cycle schedule at `step` (0-based).
 
-    Smith & Topin 2018, https://arxiv.org/abs/1708.07120, as torch's OneCycleLR has it. Raises ValueError as above.
+    A cosine from 1/25 up to 1, reached at `warmup_steps`, and one down to 1/250,000 at the last step: Smith & Topin
+    2018, https://arxiv.org/abs/1708.07120, as torch's OneCycleLR has it. Raises ValueError as `warmup_cosine` does.
     """
     _check(step, warmup_steps, total_steps)
     if step < warmup_steps:
@@ -37,9 +39,10 @@ def one_cycle(step: int, warmup_steps: int, total_steps: int) -> float:
 
 
 def step_decay(step: int, warmup_steps: int, total_steps: int) -> float:
-    """Linear warmup to 1, a tenth of it from half of the run on, a hundredth from three quarters on.
+    """Return the multiplier of the step schedule at `step` (0-based).
 
-    As He et al. 2015 trained on CIFAR-10 (https://arxiv.org/abs/1512.03385, 4.2). Raises ValueError as above.
+    Linear warmup to 1, a tenth of it from half of the run on, a hundredth from three quarters on, as He et al. 2015
+    trained on CIFAR-10 (https://arxiv.org/abs/1512.03385, 4.2). Raises ValueError as `warmup_cosine` does.
     """
     _check(step, warmup_steps, total_steps)
     rate = STEP_FACTOR ** sum(step >= part * total_steps for part in STEPS_AT)
@@ -49,7 +52,7 @@ def step_decay(step: int, warmup_steps: int, total_steps: int) -> float:
 SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
     {"warmup_cosine": warmup_cosine, "one_cycle": one_cycle, "step": step_decay}
 )
-"""By the names that a config may give."""
+"""The schedules by their names in a config."""
 
 
 def _warmup(step: int, warmup_steps: int) -> float:

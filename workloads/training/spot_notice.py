@@ -1,7 +1,8 @@
-"""The two minutes' notice that an EC2 spot machine gets, asked for where no cluster passes it on.
+"""The two-minute interruption notice of an EC2 spot machine, polled where no cluster forwards it.
 
 The instance metadata service has it at `spot/instance-action` (404 until then), behind a token of its own
-(https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html: every 5 seconds will do).
+(https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html recommends polling every 5
+seconds).
 """
 
 from __future__ import annotations
@@ -19,19 +20,19 @@ from workloads.errors import WorkloadError
 
 logger = logging.getLogger(__name__)
 
-ASK_EVERY_S = 5.0
+POLL_EVERY_S = 5.0
 TIMEOUT_S = 2.0
-TOKEN_LASTS_S = 300
+TOKEN_TTL_S = 300
 
 
 class SpotNotice:
-    """Asks the metadata service at `host`:`port` for as long as the context lasts, in a thread of its own."""
+    """Polls the metadata service at `host`:`port` for as long as the context lasts, in a thread of its own."""
 
     def __init__(self, host: str, port: int, *, every_s: float | None = None) -> None:
         self.is_given = False
-        """Whether the machine is going."""
-        self._host, self._port, self._every_s = host, port, ASK_EVERY_S if every_s is None else every_s
-        self._over = threading.Event()
+        """Whether AWS announced that the machine will be interrupted."""
+        self._host, self._port, self._every_s = host, port, POLL_EVERY_S if every_s is None else every_s
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="spot-notice", daemon=True)
 
     def __enter__(self) -> Self:
@@ -41,14 +42,14 @@ class SpotNotice:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._over.set()
+        self._stopped.set()
         self._thread.join(2 * TIMEOUT_S)
 
     def _watch(self) -> None:
         has_failed = False
-        while not self._over.wait(self._every_s):
+        while not self._stopped.wait(self._every_s):
             try:
-                self.is_given = self._ask()
+                self.is_given = self._poll()
             except (OSError, http.client.HTTPException) as error:
                 if not has_failed:
                     logger.warning(
@@ -57,12 +58,12 @@ class SpotNotice:
                     )  # fmt: skip
                 has_failed = True
             if self.is_given:
-                logger.warning("this spot machine is going: the run is saved and ends")
+                logger.warning("this spot machine will be interrupted: the run saves its state and stops")
                 return
 
-    def _ask(self) -> bool:
-        lasts = {"X-aws-ec2-metadata-token-ttl-seconds": str(TOKEN_LASTS_S)}
-        status, token = self._request("PUT", "/latest/api/token", lasts)
+    def _poll(self) -> bool:
+        ttl = {"X-aws-ec2-metadata-token-ttl-seconds": str(TOKEN_TTL_S)}
+        status, token = self._request("PUT", "/latest/api/token", ttl)
         if status != http.HTTPStatus.OK:
             raise ConnectionError(f"no token, status {status}")
         status, _ = self._request(
@@ -81,13 +82,13 @@ class SpotNotice:
 
 
 class NoNotice:
-    """Where nobody is asked."""
+    """A stand-in that never gives notice, where no metadata service is configured."""
 
     is_given = False
 
 
 def spot_notice(environment: PlatformEnvironment) -> AbstractContextManager[SpotNotice | NoNotice]:
-    """What watches the metadata service that the environment names; raises WorkloadError for what is no such URL."""
+    """Return the poller of the configured metadata service; raise WorkloadError for an invalid URL."""
     given = environment.instance_metadata
     if given is None:
         return nullcontext(NoNotice())

@@ -1,4 +1,4 @@
-"""What runs the trials: a Ray cluster, or processes of this machine."""
+"""The engines that run trials: a Ray cluster, or processes of this machine."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from workloads.config import TrainConfig
 from workloads.environment import PlatformEnvironment
+from workloads.ranks import num_cores
 from workloads.ray_cluster import connected_to_ray
-from workloads.training.ranks import num_cores
 from workloads.tuning import processes
 from workloads.tuning.options import OPTUNA, SearchOptions
 from workloads.tuning.study import Study
@@ -18,19 +18,19 @@ from workloads.tuning.trial import Training
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """Ready to run trials."""
+    """An engine that is ready to run trials."""
 
     num_slots: int
-    """Trials at once."""
+    """Trials that run concurrently."""
     run: Callable[[Study], None]
-    """Run a study's trials to its end."""
+    """Runs a study's trials to its end."""
 
 
 @contextmanager
-def opened(config: TrainConfig, options: SearchOptions, environment: PlatformEnvironment) -> Iterator[Engine]:
-    """The engine that the options name, for as long as the context lasts; raises ClusterError."""
+def open_engine(config: TrainConfig, options: SearchOptions, environment: PlatformEnvironment) -> Iterator[Engine]:
+    """Open the engine that the options name, for as long as the context lasts; raise ClusterError."""
     if options.engine == OPTUNA:
-        slots = min(options.max_concurrent or slots_here(config), options.num_trials)
+        slots = min(options.max_concurrent or num_local_slots(config), options.num_trials)
         training = Training(config=config, num_threads=max(1, num_cores() // slots))
         yield Engine(num_slots=slots, run=lambda study: processes.run(study, training, num_workers=slots))
         return
@@ -41,16 +41,16 @@ def opened(config: TrainConfig, options: SearchOptions, environment: PlatformEnv
 
         from workloads.tuning import on_ray
 
-        def there() -> dict[str, float]:
+        def cluster_resources() -> dict[str, float]:
             return ray.cluster_resources()  # type: ignore[no-any-return, no-untyped-call]  # Ray's
 
         num_gpus = options.gpus_per_trial
         if num_gpus is None:
-            num_gpus = float(num_ranks) if there().get("GPU") and config.device in ("auto", "cuda") else 0.0
+            num_gpus = float(num_ranks) if cluster_resources().get("GPU") and config.device in ("auto", "cuda") else 0.0
         resources = {"CPU": 1.0} | ({"GPU": num_gpus / num_ranks} if num_gpus else {})
 
-        def room() -> int:
-            nodes = there()
+        def num_free_slots() -> int:
+            nodes = cluster_resources()
             return max(1, int(min(nodes.get(kind, 0) / amount for kind, amount in resources.items())) // num_ranks)
 
         training = Training(config=config, num_threads=1)
@@ -60,16 +60,18 @@ def opened(config: TrainConfig, options: SearchOptions, environment: PlatformEnv
                 study,
                 training,
                 resources=resources,
-                num_workers=lambda: options.max_concurrent or room(),
+                num_workers=lambda: options.max_concurrent or num_free_slots(),
                 ranks_per_worker=num_ranks,
             )
 
-        yield Engine(num_slots=min(room(), options.max_concurrent or room(), options.num_trials), run=run)
+        yield Engine(
+            num_slots=min(num_free_slots(), options.max_concurrent or num_free_slots(), options.num_trials), run=run
+        )
 
 
-def slots_here(config: TrainConfig) -> int:
-    """One a core; a GPU is for one."""
+def num_local_slots(config: TrainConfig) -> int:
+    """Return the trials that this machine runs concurrently: one per core, or one on a GPU."""
+    from workloads.ranks import Ranks
     from workloads.training.devices import resolve_device
-    from workloads.training.ranks import Ranks
 
     return num_cores() if resolve_device(config.device, Ranks()).type == "cpu" else 1

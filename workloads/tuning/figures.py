@@ -1,4 +1,4 @@
-"""Pictures of a search."""
+"""Figures of a search."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ import optuna
 from matplotlib.figure import Figure
 
 from workloads.data.dataset import Dataset
-from workloads.tuning.draws import frozen
-from workloads.tuning.pareto import pareto
+from workloads.tuning.pareto import pareto_figure
+from workloads.tuning.samplers import frozen_trial
 from workloads.tuning.states import COMPLETE, FAILED, PRUNED
 from workloads.tuning.study import Study
 
 HISTORY, IMPORTANCES, PARETO = "history.png", "importances.png", "pareto.png"
-LEAST_TRIALS = 4
-"""From which on something can be said of what a parameter matters."""
+MIN_TRIALS = 4
+"""Fewest trials from which parameter importances are computed."""
 DPI = 120
 
 
 def draw(folder: Path, study: Study, dataset: Dataset) -> None:
-    """Put the figures for which there are trials enough into `folder`."""
+    """Save the figures for which there are enough trials in `folder`."""
     for name, figure in (
         (HISTORY, history(study)),
         (IMPORTANCES, importances(study)),
-        (PARETO, pareto(study, dataset)),
+        (PARETO, pareto_figure(study, dataset)),
     ):
         if figure:
             figure.savefig(folder / name, dpi=DPI, bbox_inches="tight")
 
 
 def history(study: Study) -> Figure | None:
-    """Each trial's validation accuracy after its last epoch, and the best so far."""
+    """Return the figure of each trial's last validation accuracy, and the best so far."""
     trials = [trial for trial in study.trials if trial.val_accuracy is not None]
     if not trials:
         return None
@@ -50,18 +50,18 @@ def history(study: Study) -> Figure | None:
 
 
 def importances(study: Study) -> Figure | None:
-    """The share of the variance of accuracy that each parameter explains (PED-ANOVA, https://arxiv.org/abs/2304.10255).
+    """Return the figure of parameter importances (PED-ANOVA, https://arxiv.org/abs/2304.10255).
 
-    Of parameters that all trials have.
+    Importance is the share of the accuracy's variance that a parameter explains, for parameters that all trials have.
     """
     space = study.config.search.space
     done = [trial for trial in study.trials if trial.state in (COMPLETE, PRUNED)]
-    if len(done) < LEAST_TRIALS or len({trial.val_accuracy for trial in done}) == 1:
+    if len(done) < MIN_TRIALS or len({trial.val_accuracy for trial in done}) == 1:
         return None
     complete = optuna.create_study(direction="maximize")
     for trial in done:
-        one = frozen(trial, space)
-        one.state = optuna.trial.TrialState.COMPLETE  # a pruned one says as much by its last accuracy
+        one = frozen_trial(trial, space)
+        one.state = optuna.trial.TrialState.COMPLETE  # the last accuracy of a pruned one counts too
         complete.add_trial(one)
     found = optuna.importance.get_param_importances(complete)
     if not found:

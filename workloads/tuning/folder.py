@@ -1,8 +1,8 @@
-"""A search's own folder in the place for checkpoints: what a search that was killed goes on from.
+"""A search's own folder in the location of checkpoints, from which a search that was killed resumes.
 
-`search.json` says what was searched, `attempts/` who worked on it, `trials/<number>/` holds a trial: `trial.json` its
-parameters from before it began, `checkpoints/` its state while it runs, `result.json` what came of it. Each file is
-whole or not there, and all but the checkpoints are written once.
+`search.json` is the search's identity, `attempts/` has the processes that worked on it, `trials/<number>/` a trial:
+`trial.json` its parameters from before it began, `checkpoints/` its state while it runs, `result.json` its result.
+Writes are atomic, and all files but the checkpoints are written once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from workloads.checkpoints.store import Store, below, open_store
+from workloads.checkpoints.store import Store, child_location, open_store
 from workloads.config import TrainConfig, read_config
 from workloads.environment import CHECKPOINTS, PlatformEnvironment
 from workloads.errors import SearchError
@@ -32,25 +32,27 @@ FORMAT = 1
 
 @dataclass(frozen=True, kw_only=True)
 class SearchIdentity:
-    """A search as it was when it began."""
+    """What identifies a search: written when it begins."""
 
     name: str
     config: Mapping[str, Any]
-    """Nested plain values."""
+    """The search's config as nested plain values."""
     options: Mapping[str, Any]
+    """The search's options as plain values."""
     run_id: str | None = None
-    """Of its record on the tracking server, and of the experiment that holds it; None without tracking."""
+    """Id of its run on the tracking server; None without tracking."""
     experiment_id: str | None = None
+    """Id of its experiment on the tracking server; None without tracking."""
     format: int = FORMAT
 
     @property
     def train_config(self) -> TrainConfig:
-        """Of its trials, before anything is drawn."""
+        """Config of its trials, before parameters are sampled."""
         return read_config(self.config, {}, source=f"Config of search {self.name}")
 
     @property
     def search_options(self) -> SearchOptions:
-        """With which it began."""
+        """Options with which it began."""
         return SearchOptions(**self.options)
 
 
@@ -63,21 +65,21 @@ class SearchFolder:
 
     @classmethod
     def of(cls, environment: PlatformEnvironment, name: str) -> SearchFolder | None:
-        """Where the search's files lie; None where the environment names no place for them."""
+        """Return the search's folder; None where no location is configured."""
         place = environment.checkpoints
         if place is None:
             return None
         if "://" not in place:
             place = os.path.realpath(place)  # workers may have another working directory
-        return cls(below(place, name))
+        return cls(child_location(place, name))
 
     def claim(self, identity: SearchIdentity) -> None:
-        """Make the folder that of a new search; raises SearchError if its name is taken."""
+        """Claim the folder for a new search; raise SearchError if its name is taken."""
         if not self.store.write_new(SEARCH, _json(asdict(identity))):
-            raise taken(identity.name)
+            raise name_taken(identity.name)
 
     def identity(self) -> SearchIdentity | None:
-        """The search whose folder this is, if any; raises SearchError if that cannot be read."""
+        """Return the search whose folder this is, if any; raise SearchError if its file cannot be read."""
         data = self._read(SEARCH)
         if data is None:
             return None
@@ -89,7 +91,7 @@ class SearchFolder:
             raise SearchError(f"{self.place}/{SEARCH} cannot be read ({error}); start a new search") from error
 
     def begin_attempt(self) -> int:
-        """Count a process that works on the search, from 1; raises SearchError while another one does."""
+        """Register this process and return its number, from 1; raise SearchError while another one works."""
         attempts = self.store.names("attempts/")
         newest = self._read(attempts[-1]) if attempts else None
         me = psutil.Process()
@@ -102,19 +104,19 @@ class SearchFolder:
         return number
 
     def begin(self, trial: Trial) -> None:
-        """Keep what was drawn for a trial before it runs."""
+        """Write a trial's parameters before it runs."""
         self.store.write(f"{_trial(trial.number)}/trial.json", _json({"number": trial.number, "params": trial.params}))
 
     def end(self, trial: Trial) -> None:
-        """Keep what came of a trial for good, and nothing of its state."""
+        """Write a trial's result, and delete its state."""
         folder = _trial(trial.number)
         self.store.write(f"{folder}/{RESULT}", _json(trial.as_data()))
-        state = open_store(self.state_of(trial))
+        state = open_store(self.state_location(trial))
         for name in state.names("checkpoints/"):
             state.delete(name)
 
     def trials(self) -> list[Trial]:
-        """All that were drawn, in order: those that ended as they did, the others waiting."""
+        """Return all trials in order: finished ones with their result, the others waiting."""
         names = [name for name in self.store.names("trials/") if name.endswith((f"/{RESULT}", "/trial.json"))]
         found: dict[int, Trial] = {}
         for name in sorted(names, key=lambda name: name.endswith(RESULT)):
@@ -125,17 +127,17 @@ class SearchFolder:
                 found[data["number"]] = Trial(number=data["number"], params=data["params"], state=WAITING)
         return [found[number] for number in sorted(found)]
 
-    def state_of(self, trial: Trial) -> str:
-        """The place where a trial keeps its state while it runs."""
-        return below(self.place, _trial(trial.number))
+    def state_location(self, trial: Trial) -> str:
+        """Return the location of a trial's state while it runs."""
+        return child_location(self.place, _trial(trial.number))
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """Say that the search reached its end."""
+        """Mark the search as finished."""
         self.store.write(RESULT, _json(result))
 
     @property
     def is_finished(self) -> bool:
-        """Whether it did."""
+        """Whether the search is marked as finished."""
         return self.store.read(RESULT) is not None
 
     def _read(self, name: str) -> dict[str, Any] | None:
@@ -151,35 +153,35 @@ class SearchFolder:
         return data
 
 
-def taken(name: str) -> SearchError:
-    """What to tell who wants to begin a search that exists."""
-    return SearchError(f"Search {name} exists already; go on with it by --resume {name}, or choose another --run-name")
+def name_taken(name: str) -> SearchError:
+    """Return the error for a new search whose name is taken."""
+    return SearchError(f"Search {name} exists already; resume it with --resume {name}, or choose another --run-name")
 
 
-def has_begun(environment: PlatformEnvironment, name: str, config: TrainConfig) -> bool:
-    """Whether the search of that name can go on; raises SearchError if it ended, or searches otherwise."""
+def can_resume(environment: PlatformEnvironment, name: str, config: TrainConfig) -> bool:
+    """Return whether the search of that name can be resumed; raise SearchError if it finished or differs."""
     folder = SearchFolder.of(environment, name)
     if folder is None or folder.identity() is None:
         return False
     _, identity = unfinished(environment, name)
     if identity.train_config != config:
-        raise taken(name)
+        raise name_taken(name)
     return True
 
 
 def unfinished(environment: PlatformEnvironment, name: str) -> tuple[SearchFolder, SearchIdentity]:
-    """A search that can go on; raises SearchError where there is none of that name, or it reached its end."""
+    """Return a search that can be resumed; raise SearchError where there is none of that name, or it finished."""
     folder = SearchFolder.of(environment, name)
     if folder is None:
         raise SearchError(
-            f"{CHECKPOINTS} is not set, so no search can go on; set it to the folder or s3:// prefix that holds "
+            f"{CHECKPOINTS} is not set, so no search can be resumed; set it to the folder or s3:// prefix that holds "
             f"searches, or {LOGIN_STEP}"
         )
     identity = folder.identity()
     if identity is None:
         raise SearchError(f"There is no search {name} in {environment.checkpoints}; a search's folder has its name")
     if folder.is_finished:
-        raise SearchError(f"Search {name} reached its end, so there is nothing to go on with; start a new search")
+        raise SearchError(f"Search {name} is finished and cannot be resumed; start a new search")
     return folder, identity
 
 

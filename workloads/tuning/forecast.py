@@ -1,4 +1,4 @@
-"""What a search would take, told from a few steps of some of the trials that it would draw."""
+"""The cost of a search before it starts: estimated from a few steps of some of the trials that it would sample."""
 
 from __future__ import annotations
 
@@ -8,50 +8,52 @@ from dataclasses import dataclass
 from workloads.config import TrainConfig
 from workloads.environment import PlatformEnvironment
 from workloads.errors import SearchError
-from workloads.training.ranks import num_cores
-from workloads.training.record import SECONDS_PER_HOUR, price_per_hour
+from workloads.price import SECONDS_PER_HOUR, price_per_hour
+from workloads.ranks import num_cores
 from workloads.training.validate import validate
-from workloads.tuning.draws import RANDOM, Draws
-from workloads.tuning.engines import slots_here
+from workloads.tuning.engines import num_local_slots
 from workloads.tuning.halving import expected_epochs
 from workloads.tuning.options import SearchOptions
+from workloads.tuning.samplers import RANDOM, TrialSampler
 from workloads.tuning.search import check
 
 NUM_MEASURED = 3
 """Trials whose steps are timed: widths make one trial cost several times another."""
 FORWARD_SHARE = 1 / 3
-"""Of a step's work, what an evaluation does for an image."""
+"""Cost of evaluating an image as a share of training on it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchForecast:
-    """Of a search on machines like this one."""
+    """The estimate of a search on machines like this one."""
 
     num_trials: int
     num_epochs: int
-    """Of a trial that is not ended early."""
+    """Epochs of a trial that is not stopped early."""
     epochs: float
-    """Of all trials, if each pair compares at every epoch as at the last."""
+    """Epochs of all trials, if two trials rank at every epoch as at the last."""
     share: float
-    """Of the epochs that there would be if no trial ended early."""
+    """Share of the epochs without early stopping, 0 to 1."""
     seconds_per_epoch: float
-    """Mean of some trials that would be drawn, evaluation included."""
+    """Mean time of an epoch with its evaluation, over some of the trials, in seconds."""
     device: str
     num_slots: int
+    """Trials that run concurrently."""
     hours: float
+    """Time of the whole search, in hours."""
     usd: float | None
-    """Where the environment says what an hour costs."""
+    """Price in US dollars; None where no price per hour is configured."""
 
 
 def forecast(config: TrainConfig, options: SearchOptions, environment: PlatformEnvironment) -> SearchForecast:
-    """What the search would take; raises WorkloadError for what would stop it, and for a price above the budget."""
+    """Estimate the cost of the search; raise WorkloadError for what would stop it or a price above the budget."""
     check(config, options, environment)
     price = price_per_hour(environment)
-    slots = min(options.max_concurrent or slots_here(config), options.num_trials)
-    draws = Draws(config.search.space, sampler=RANDOM, seed=config.seed)
+    slots = min(options.max_concurrent or num_local_slots(config), options.num_trials)
+    sampler = TrialSampler(config.search.space, kind=RANDOM, seed=config.seed)
     measured = [
         validate(
-            config.with_values({"num_threads": max(1, num_cores() // slots), **draws.ask(number)}),
+            config.with_values({"num_threads": max(1, num_cores() // slots), **sampler.ask(number)}),
             environment,
             tracking=False,
         )

@@ -1,4 +1,4 @@
-"""The engine of a Ray cluster: trials in actors, each of which runs one after the other."""
+"""The engine that runs trials in actors of a Ray cluster, each of which runs one trial after the other."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from torch._C._distributed_c10d import TCPStore
 
 from workloads.errors import ClusterError, RankLost
-from workloads.training.ranks import Ranks
-from workloads.tuning.processes import LOOK_EVERY_S, Objective, job_of, reason_of
+from workloads.ranks import Ranks
+from workloads.tuning.processes import POLL_EVERY_S, Objective, error_summary, make_job
 from workloads.tuning.study import Study
 from workloads.tuning.trial import Job
 from workloads.tuning.trials import EpochResult, Trial
 
-START_AGAIN_S = 1.0
-"""After a worker was lost as it started: Ray places actors on a node that is gone until it finds out."""
-GIVE_UP_S = 120.0
-"""Of starts that fail, while no trial runs."""
-REASON_LENGTH = 400
-"""Of what Ray says; on a node short of memory it lists who uses it."""
+RESTART_DELAY_S = 1.0
+"""Delay in seconds after a worker was lost as it started: Ray places actors on a lost node until it notices."""
+START_TIMEOUT_S = 120.0
+"""Longest time in seconds for which starts may fail while no trial runs."""
+MAX_ERROR_LENGTH = 400
+"""Most characters of Ray's message; on a node short of memory it lists the processes."""
 
 
 def run(
@@ -43,28 +43,28 @@ def run(
     """Run the study's trials to its end on the cluster that this process is connected to.
 
     A worker runs a trial at a time with `ranks_per_worker` ranks, each of which needs `resources` (`CPU`, `GPU`).
-    `num_workers` is asked again and again: nodes come and go. Raises ClusterError if workers cannot start.
+    `num_workers` is called again and again: nodes come and go. Raises ClusterError if workers cannot start.
     """
     pool = _Pool(study, objective, resources, ranks_per_worker)
     try:
         while not study.is_over:
             study.raise_if_stopped()
             pool.grow(num_workers())
-            pool.give_trials()
-            pool.hear()
+            pool.assign_trials()
+            pool.receive()
     finally:
         pool.stop()
 
 
 @dataclass(frozen=True)
 class Lost:
-    """What a rank tells in place of a trial's end when another rank is gone, before Ray does."""
+    """A rank's message in place of a trial's end when another rank is gone, sent before Ray reports it."""
 
     reason: str
 
 
-Told = EpochResult | Lost | str | None
-"""A trial's result after an epoch, or why it failed, or None if it ended."""
+Message = EpochResult | Lost | str | None
+"""A message of a rank: a result after an epoch, why the trial failed, or None if it ended."""
 
 
 class _Pool:
@@ -74,96 +74,96 @@ class _Pool:
         self.study, self.objective = study, ray.put(objective)
         self.resources, self.num_ranks = resources, num_ranks
         self.workers: list[_Worker] = []
-        self.grows_from = 0.0
+        self.grows_after = 0.0
         self.failing_since: float | None = None
 
     def grow(self, size: int) -> None:
-        """Ask the cluster for workers, up to `size` and to what is left to do."""
+        """Request workers from the cluster, up to `size` and to the number of trials left."""
         wanted = min(size, self.study.num_trials)
-        while len(self.workers) < wanted and time.monotonic() >= self.grows_from:
+        while len(self.workers) < wanted and time.monotonic() >= self.grows_after:
             self.workers.append(_Worker(self.objective, self.resources, self.num_ranks))
 
-    def give_trials(self) -> None:
-        """Have those that wait for one run one."""
+    def assign_trials(self) -> None:
+        """Start a trial on each idle worker."""
         for worker in self.workers:
-            if not worker.waits_for():
+            if not worker.pending():
                 trial = self.study.next()
                 if trial is None:
                     return
                 self.study.began(trial.number)
-                worker.begin(trial, job_of(self.study, trial))
+                worker.begin(trial, make_job(self.study, trial))
 
-    def hear(self) -> None:
-        """Wait for the workers' answers, but not for long."""
-        waiting = {answer: worker for worker in self.workers for answer in worker.waits_for()}
+    def receive(self) -> None:
+        """Receive the workers' messages, waiting `POLL_EVERY_S` at most."""
+        waiting = {answer: worker for worker in self.workers for answer in worker.pending()}
         if not waiting:
-            time.sleep(LOOK_EVERY_S)
+            time.sleep(POLL_EVERY_S)
             return
-        answered, _ = ray.wait(list(waiting), timeout=LOOK_EVERY_S)
+        answered, _ = ray.wait(list(waiting), timeout=POLL_EVERY_S)
         for answer in answered:
             worker = waiting[answer]
             if worker not in self.workers:  # lost with another of its actors
                 continue
             try:
-                told = ray.get(answer)
+                message = ray.get(answer)
             except RayError as error:
-                self._lose(worker, error)
+                self._handle_error(worker, error)
             else:
                 self.failing_since = None
-                self._take(worker, answer, told)
+                self._take(worker, answer, message)
 
-    def _take(self, worker: _Worker, answer: Any, told: Told) -> None:
-        trial, is_first = worker.trial, worker.answered(answer)
-        if isinstance(told, Lost):
-            self._lose_trial(worker, told.reason)
-        elif isinstance(told, EpochResult):
+    def _take(self, worker: _Worker, answer: Any, message: Message) -> None:
+        trial, is_first = worker.trial, worker.mark_received(answer)
+        if isinstance(message, Lost):
+            self._requeue_trial(worker, message.reason)
+        elif isinstance(message, EpochResult):
             if trial is not None:
-                worker.go_on(self.study.report(trial.number, told))
+                worker.go_on(self.study.report(trial.number, message))
         elif is_first and not worker.has_started:
-            worker.has_started, worker.store_address = True, told
-        elif is_first or told is not None:
-            self._end(worker, told)
+            worker.has_started, worker.store_address = True, message
+        elif is_first or message is not None:
+            self._end(worker, message)
 
     def _end(self, worker: _Worker, fault: str | None) -> None:
-        """The trial ended, or one of its ranks failed: the others may wait for it for ever."""
+        """End the trial, or fail it with `fault`; then the ranks of several may wait for one forever, so drop them."""
         trial, worker.trial = worker.trial, None
         if fault is not None and self.num_ranks > 1:
             self._drop(worker)
         if trial is not None:
             self.study.end(trial.number, fault)
 
-    def _lose_trial(self, worker: _Worker, reason: str) -> None:
-        """Drop the worker; its trial, if it still has one, goes on with another."""
+    def _requeue_trial(self, worker: _Worker, reason: str) -> None:
+        """Drop the worker; its trial, if it still has one, continues on another."""
         self._drop(worker)
         if worker.trial is not None:
             self.study.lost(worker.trial.number, reason)
 
-    def _lose(self, worker: _Worker, error: RayError) -> None:
+    def _handle_error(self, worker: _Worker, error: RayError) -> None:
         if worker.trial is not None:
-            self._lose_trial(worker, type(error).__name__)
+            self._requeue_trial(worker, type(error).__name__)
             return
         self._drop(worker)
         now = time.monotonic()
         self.failing_since = self.failing_since or now
         init_failed = isinstance(error, RayActorError) and error.actor_init_failed
         is_idle = all(one.trial is None for one in self.workers)
-        if is_idle and (init_failed or now - self.failing_since > GIVE_UP_S):
-            told = str(error).splitlines()[-1] if init_failed else shorten(str(error), REASON_LENGTH)
-            raise ClusterError(f"Ray cannot start a worker for trials: {told}") from error
-        self.grows_from = now + START_AGAIN_S
+        if is_idle and (init_failed or now - self.failing_since > START_TIMEOUT_S):
+            message = str(error).splitlines()[-1] if init_failed else shorten(str(error), MAX_ERROR_LENGTH)
+            raise ClusterError(f"Ray cannot start a worker for trials: {message}") from error
+        self.grows_after = now + RESTART_DELAY_S
 
     def _drop(self, worker: _Worker) -> None:
         self.workers.remove(worker)
         worker.stop()
 
     def stop(self) -> None:
-        """End the workers, in the midst of a trial too."""
+        """Stop the workers, in the midst of a trial too."""
         for worker in self.workers:
             worker.stop()
 
 
 class _Worker:
-    """What the driver knows of the actors that run a trial: one, or the ranks of it."""
+    """The driver's view of the actors that run a trial: one, or one per rank."""
 
     def __init__(self, objective: Any, resources: dict[str, float], num_ranks: int) -> None:
         needs: dict[str, Any] = {"num_cpus": resources["CPU"], "num_gpus": resources.get("GPU", 0)}
@@ -176,16 +176,16 @@ class _Worker:
         self.trial: Trial | None = None
         self.has_started = False
         self.store_address: str | None = None
-        """Where the ranks find each other."""
+        """`host:port` of the ranks' rendezvous store."""
         self.answer, *others = [
             actor.start.remote(opens_store=num_ranks > 1 and rank == 0) for rank, actor in enumerate(self.actors)
         ]
-        """To what the first was last asked; None once it is told."""
+        """The first rank's pending message; None once it is received."""
         self.others: list[Any] = others
-        """What the other ranks have yet to say."""
+        """The other ranks' pending messages."""
 
     def begin(self, trial: Trial, job: Job) -> None:
-        """Have them run a trial."""
+        """Start a trial on the actors."""
         self.trial, world_size = trial, len(self.actors)
         self.answer, *others = [
             actor.begin.remote(
@@ -196,15 +196,15 @@ class _Worker:
         self.others = others
 
     def go_on(self, goes_on: bool) -> None:
-        """Tell the first, and by it all, whether the trial does."""
+        """Send the decision whether the trial continues to the first rank, which shares it with the others."""
         self.answer = self.actors[0].go_on.remote(goes_on)
 
-    def waits_for(self) -> list[Any]:
-        """Answers to come."""
+    def pending(self) -> list[Any]:
+        """Return the pending messages."""
         return [*self.others, *([] if self.answer is None else [self.answer])]
 
-    def answered(self, answer: Any) -> bool:
-        """Cross out what is told now; whether it is the first who tells it."""
+    def mark_received(self, answer: Any) -> bool:
+        """Mark a message as received; return whether it is the first rank's."""
         if answer == self.answer:
             self.answer = None
             return True
@@ -212,7 +212,7 @@ class _Worker:
         return False
 
     def stop(self) -> None:
-        """End them."""
+        """Stop the actors."""
         for actor in self.actors:
             with suppress(RayError):  # it is gone, or all of the cluster is
                 ray.kill(actor)
@@ -222,32 +222,32 @@ class _Worker:
 
 
 class _Actor:
-    """In a worker. The trial has a thread of its own, which waits for the driver after each report."""
+    """A worker's process. The trial has a thread of its own, which waits for the driver after each report."""
 
     def __init__(self, objective: Objective) -> None:
         self.objective = objective
         self.jobs: SimpleQueue[Job] = SimpleQueue()
-        self.told: SimpleQueue[Told] = SimpleQueue()
+        self.messages: SimpleQueue[Message] = SimpleQueue()
         self.answers: SimpleQueue[bool] = SimpleQueue()
         threading.Thread(target=self._work, name="trials", daemon=True).start()
 
     def start(self, *, opens_store: bool) -> str | None:
-        """To be heard of once the actor runs, and where the ranks of a trial can meet."""
+        """Confirm that the actor runs; return the address of the rendezvous store if it opens one."""
         if not opens_store:
             return None
         host: str = get_node_ip_address()  # type: ignore[no-untyped-call]  # Ray's
         self.store = TCPStore(host, 0, is_master=True, wait_for_workers=False)
         return f"{host}:{self.store.port}"
 
-    def begin(self, job: Job) -> Told:
-        """Run a trial up to its first report, and return what is told of it."""
+    def begin(self, job: Job) -> Message:
+        """Run a trial up to its first message, and return that."""
         self.jobs.put(job)
-        return self.told.get()
+        return self.messages.get()
 
-    def go_on(self, goes_on: bool) -> Told:
-        """Answer the last report, and run the trial up to the next one."""
+    def go_on(self, goes_on: bool) -> Message:
+        """Answer the last report, run the trial up to its next message, and return that."""
         self.answers.put(goes_on)
-        return self.told.get()
+        return self.messages.get()
 
     def _work(self) -> None:
         while True:
@@ -255,12 +255,12 @@ class _Actor:
             try:
                 self.objective(job, self._report)
             except RankLost as lost:
-                self.told.put(Lost(reason_of(lost)))
+                self.messages.put(Lost(error_summary(lost)))
             except Exception as error:  # noqa: BLE001  whatever a trial raises is its own
-                self.told.put(reason_of(error))
+                self.messages.put(error_summary(error))
             else:
-                self.told.put(None)
+                self.messages.put(None)
 
     def _report(self, result: EpochResult) -> bool:
-        self.told.put(result)
+        self.messages.put(result)
         return self.answers.get()

@@ -1,4 +1,4 @@
-"""What a trial's net costs to serve, beside the accuracy that the trial found."""
+"""Size and latency of trials' networks against their accuracy."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from workloads.tuning.trials import Trial
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Of a net, whatever its weights are."""
+    """The serving cost of a network, whatever its weights are."""
 
     num_parameters: int
     latency_ms: float
-    """From one image to its logits, the median on this machine."""
+    """Median time from one image to its logits on this machine, in milliseconds."""
 
 
 def costs(config: TrainConfig, trials: Iterable[Trial], dataset: Dataset) -> dict[int, Cost]:
-    """Those of the trials' nets by the trials' numbers; each kind of net is built and timed once."""
+    """Return the costs of the trials' networks by trial number; each distinct network is built and timed once."""
     nets = {trial.number: config.with_values(trial.params).model for trial in trials}
     few = dataset.test.take(torch.arange(2))
     by_net = {}
@@ -39,8 +39,8 @@ def costs(config: TrainConfig, trials: Iterable[Trial], dataset: Dataset) -> dic
     return {number: by_net[net] for number, net in nets.items()}
 
 
-def front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Of points of cost and accuracy, those for which none costs as little and is as accurate; by cost."""
+def pareto_front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the Pareto front of points (cost, accuracy), by ascending cost."""
     best: list[tuple[float, float]] = []
     for cost, accuracy in sorted(points, key=lambda point: (point[0], -point[1])):
         if not best or accuracy > best[-1][1]:
@@ -48,8 +48,8 @@ def front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
     return best
 
 
-def pareto(study: Study, dataset: Dataset) -> Figure | None:
-    """Validation accuracy against size and against latency, with the trials that no other beats in both."""
+def pareto_figure(study: Study, dataset: Dataset) -> Figure | None:
+    """Return the figure of validation accuracy against size and latency, with the Pareto fronts."""
     trials = [trial for trial in study.trials if trial.val_accuracy is not None and trial.state != FAILED]
     if not trials:
         return None
@@ -60,7 +60,7 @@ def pareto(study: Study, dataset: Dataset) -> Figure | None:
     ):
         points = [(getattr(of_trials[trial.number], key), trial.val_accuracy or 0.0) for trial in trials]
         axes.plot(*zip(*points, strict=True), "o", alpha=0.5)
-        axes.step(*zip(*front(points), strict=True), where="post", color="gray", label="best for its cost")
+        axes.step(*zip(*pareto_front(points), strict=True), where="post", color="gray", label="best for its cost")
         axes.set(xlabel=label, xscale="log")
         axes.legend()
     figure.axes[0].set(ylabel="validation accuracy")

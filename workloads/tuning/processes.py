@@ -1,4 +1,4 @@
-"""The engine of one machine: trials in processes of our own, or one after the other in this one. Nothing of Ray."""
+"""The engine that runs trials in processes of one machine, or one after the other in this process, without Ray."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from workloads.tuning.trial import Job, Report
 from workloads.tuning.trials import EpochResult, Trial
 
 Objective = Callable[[Job, Report], None]
-"""Runs one trial; must be picklable. What it raises fails the trial."""
+"""A function that runs one trial; must be picklable. An exception that it raises fails the trial."""
 
-LOOK_EVERY_S = 0.2
-"""How soon a signal is answered."""
+POLL_EVERY_S = 0.2
+"""Longest wait before stop signals are checked, in seconds."""
 
 
 def run(study: Study, objective: Objective, *, num_workers: int) -> None:
-    """Run the study's trials to its end, up to `num_workers` at once."""
+    """Run the study's trials to its end, up to `num_workers` concurrently."""
     if num_workers == 1:
         _run_here(study, objective)
         return
@@ -32,26 +32,26 @@ def run(study: Study, objective: Objective, *, num_workers: int) -> None:
         while True:
             study.raise_if_stopped()
             for worker in workers:
-                if worker.trial is None and not worker.give(study.next()):
+                if worker.trial is None and not worker.assign(study.next()):
                     break
             busy = {worker.connection: worker for worker in workers if worker.trial is not None}
             if not busy:
                 return
-            for connection in wait(list(busy), LOOK_EVERY_S):
-                busy[connection].hear()  # type: ignore[index]  # we asked about connections alone
+            for connection in wait(list(busy), POLL_EVERY_S):
+                busy[connection].receive()  # type: ignore[index]  # we asked about connections alone
     finally:
         for worker in workers:
             worker.stop()
 
 
-def job_of(study: Study, trial: Trial) -> Job:
-    """What a worker is to do."""
-    place = study.folder.state_of(trial) if study.folder else None
-    return Job(number=trial.number, params=trial.params, state_place=place)
+def make_job(study: Study, trial: Trial) -> Job:
+    """Return the job that a worker needs to run the trial."""
+    place = study.folder.state_location(trial) if study.folder else None
+    return Job(number=trial.number, params=trial.params, state_location=place)
 
 
-def reason_of(error: BaseException) -> str:
-    """In one line."""
+def error_summary(error: BaseException) -> str:
+    """Return type and message of the error in one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
@@ -66,16 +66,16 @@ def _run_here(study: Study, objective: Objective) -> None:
             return study.report(number, result)
 
         try:
-            objective(job_of(study, trial), report)
+            objective(make_job(study, trial), report)
         except Exception as error:  # noqa: BLE001  whatever a trial raises is its own
-            study.end(trial.number, reason_of(error))
+            study.end(trial.number, error_summary(error))
         else:
             study.end(trial.number)
 
 
 @dataclass
 class _Worker:
-    """A process that runs one trial after the other; started with its first, and anew if it is lost."""
+    """A process that runs one trial after the other; started with its first, and restarted if it is lost."""
 
     study: Study
     objective: Objective
@@ -85,31 +85,31 @@ class _Worker:
         self.process: BaseProcess | None = None
         self.connection: Connection
 
-    def give(self, trial: Trial | None) -> bool:
-        """Have the trial run; whether there was one."""
+    def assign(self, trial: Trial | None) -> bool:
+        """Start the trial on the worker; return whether there was one."""
         if trial is None:
             return False
         if self.process is None:
             context = multiprocessing.get_context("spawn")
-            self.connection, theirs = context.Pipe()
-            self.process = context.Process(target=_work, args=(theirs, self.objective), daemon=True)
+            self.connection, worker_end = context.Pipe()
+            self.process = context.Process(target=_work, args=(worker_end, self.objective), daemon=True)
             self.process.start()
-            theirs.close()
+            worker_end.close()
         self.trial = trial
         self.study.began(trial.number)
-        with suppress(OSError):  # then `hear` finds out
-            self.connection.send(job_of(self.study, trial))
+        with suppress(OSError):  # `receive` notices then
+            self.connection.send(make_job(self.study, trial))
         return True
 
-    def hear(self) -> None:
-        """Take what the worker says: a result, that the trial ended, or nothing ever more."""
+    def receive(self) -> None:
+        """Receive the worker's message: a result, the end of the trial, or the end of the process."""
         if self.trial is None:
-            raise RuntimeError("a worker without a trial has nothing to say")
+            raise RuntimeError("a worker without a trial has no message")
         number = self.trial.number
         try:
-            told = self.connection.recv()
-            if isinstance(told, EpochResult):
-                self.connection.send(self.study.report(number, told))
+            message = self.connection.recv()
+            if isinstance(message, EpochResult):
+                self.connection.send(self.study.report(number, message))
                 return
         except (EOFError, OSError):
             self.trial, process = None, self.process
@@ -117,19 +117,19 @@ class _Worker:
             self.study.lost(number, f"exit code {process.exitcode if process else None}")
             return
         self.trial = None
-        self.study.end(number, told)
+        self.study.end(number, message)
 
     def stop(self) -> None:
-        """End the process, in the midst of a trial too."""
+        """Kill the process, in the midst of a trial too."""
         if self.process is not None:
-            self.process.kill()  # it has nothing to tidy up: what it keeps is whole at any moment
+            self.process.kill()  # nothing to clean up: its writes are atomic
             self.process.join()
             self.connection.close()
             self.process = None
 
 
 def _work(connection: Connection, objective: Objective) -> None:
-    """In the worker: one job after the other, until the driver is gone."""
+    """Run one job after the other in the worker, until the driver is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the driver decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
@@ -145,6 +145,6 @@ def _work(connection: Connection, objective: Objective) -> None:
             except (EOFError, BrokenPipeError, ConnectionResetError, Stopped):
                 return
             except Exception as error:  # noqa: BLE001  whatever a trial raises is its own
-                connection.send(reason_of(error))
+                connection.send(error_summary(error))
             else:
                 connection.send(None)

@@ -1,7 +1,7 @@
 """The record of a search on the tracking server: a parent run, and a run nested in it for each trial.
 
-Kept by the driver in a thread of its own, from how trials stand: neither a trial nor the search waits for the server,
-and what a server that was away did not get is sent when it is back, or when the search goes on.
+Sent by a thread of the driver, from the trials' current state: neither a trial nor the search waits for the server, and
+what an unavailable server missed is sent when it is back, or when the search is resumed.
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ STATUS = {COMPLETE: "FINISHED", PRUNED: "FINISHED", FAILED: "FAILED", INTERRUPTE
 TRY_AGAIN_S = 5.0
 PAGE = 1000
 POINTS_A_REQUEST = 900
-"""MLflow takes 1000 at once (https://mlflow.org/docs/latest/api_reference/rest-api.html#log-batch)."""
+"""Metric values per request; MLflow takes 1000 at once (https://mlflow.org/docs/latest/api_reference/rest-api.html#log-
+batch)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Run:
-    """What the server has of a trial."""
+    """The recorded state of a trial on the server."""
 
     run_id: str
     epochs: int = 0
@@ -42,7 +43,10 @@ class _Run:
 
 
 class SearchRecord:
-    """Follows trials. A context: at its end what is new is sent, if the server answers within `tracking.wait_s`."""
+    """Records the trials of a search.
+
+    Leaving the context sends what is new, if the server answers within `tracking.wait_s`.
+    """
 
     def __init__(
         self,
@@ -53,17 +57,17 @@ class SearchRecord:
         tags: dict[str, str],
         usd_per_s: float | None = None,
     ) -> None:
-        """`tags` are those of every trial's run; `usd_per_s` is what a second of a trial costs."""
+        """Record under `parent`; `tags` are those of each trial's run, `usd_per_s` the price of a trial's second."""
         self.parent, self.config, self.name, self.tags, self.usd_per_s = parent, config, name, tags, usd_per_s
         self.runs: dict[int, _Run] = {}
-        self._news: dict[int, Trial] = {}
-        self._changed = threading.Condition()
-        self._ends = False
-        self._is_given_up = threading.Event()
+        self._unsent: dict[int, Trial] = {}
+        self._condition = threading.Condition()
+        self._is_stopping = False
+        self._gave_up = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="search-record", daemon=True)
 
     def find_runs(self) -> None:
-        """Take up the runs of a search that goes on; raises TrackingError."""
+        """Load the runs of a search that is resumed; raise TrackingError."""
         client, token = self.parent.client, None
         names = {}
         with requests_to(self.parent.uri):
@@ -72,11 +76,11 @@ class SearchRecord:
                 page = client.search_runs([self.parent.experiment_id], within, max_results=PAGE, page_token=token)
                 for run in page:
                     state = run.data.tags.get(STATE_TAG, RUNNING)
-                    as_told = run.info.status == STATUS.get(state, "RUNNING")
+                    status_matches = run.info.status == STATUS.get(state, "RUNNING")
                     names[run.data.tags.get(TRIAL_TAG, "")] = _Run(
                         run_id=run.info.run_id,
                         epochs=int(run.data.metrics.get(EPOCH, 0)),
-                        state=state if as_told else RUNNING,
+                        state=state if status_matches else RUNNING,
                     )
                 token = page.token
                 if not token:
@@ -84,23 +88,23 @@ class SearchRecord:
         self.runs = {int(name): run for name, run in names.items() if name}
 
     def changed(self, trial: Trial) -> None:
-        """Have the server told how `trial` stands now, unless it was."""
+        """Queue the current state of `trial` to be sent, unless it was."""
         run = self.runs.get(trial.number)
         if run and run.state == trial.state and run.state in STATUS:
             return
-        with self._changed:
-            self._news[trial.number] = replace(trial, results=list(trial.results))
-            self._changed.notify()
+        with self._condition:
+            self._unsent[trial.number] = replace(trial, results=list(trial.results))
+            self._condition.notify()
 
     @property
     def run_ids(self) -> dict[int, str]:
-        """The runs of trials, by number."""
+        """Run ids by trial number."""
         return {number: run.run_id for number, run in self.runs.items()}
 
     @property
-    def is_whole(self) -> bool:
-        """Whether the server was told all."""
-        return not self._news
+    def is_sent(self) -> bool:
+        """Whether everything was sent."""
+        return not self._unsent
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -109,38 +113,38 @@ class SearchRecord:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        with self._changed:
-            self._ends = True
-            self._changed.notify()
+        with self._condition:
+            self._is_stopping = True
+            self._condition.notify()
         self._thread.join(self.config.tracking.wait_s)
-        self._is_given_up.set()
+        self._gave_up.set()
         self._thread.join()
 
     def _follow(self) -> None:
-        """In the thread."""
+        """Send changed trials, in the thread, until the context ends."""
         while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._news or self._ends)
-                if not self._news:
+            with self._condition:
+                self._condition.wait_for(lambda: self._unsent or self._is_stopping)
+                if not self._unsent:
                     return
-                number, trial = next(iter(self._news.items()))
+                number, trial = next(iter(self._unsent.items()))
             try:
                 self._send(trial)
             except TrackingError as error:
-                logger.warning("%s; the search goes on, its record is sent later", error)
-                if self._is_given_up.wait(TRY_AGAIN_S):
+                logger.warning("%s; the search continues, its record is sent later", error)
+                if self._gave_up.wait(TRY_AGAIN_S):
                     return
                 continue
-            with self._changed:
-                if self._news[number] is trial:
-                    del self._news[number]
+            with self._condition:
+                if self._unsent[number] is trial:
+                    del self._unsent[number]
 
     def _send(self, trial: Trial) -> None:
-        """What the server has not yet of how the trial stands."""
+        """Send what the server lacks of the trial's state."""
         with requests_to(self.parent.uri):
             run = self.runs.get(trial.number) or self._begin(trial)
             if run.state in STATUS and trial.state not in STATUS:
-                self.parent.client.update_run(run.run_id, status="RUNNING")  # it goes on
+                self.parent.client.update_run(run.run_id, status="RUNNING")  # it was resumed
             self._log(run, trial)
             if trial.state in STATUS:
                 self.parent.client.set_terminated(run.run_id, status=STATUS[trial.state])
@@ -170,7 +174,7 @@ class SearchRecord:
             if self.usd_per_s is not None:
                 sums[PRICE_PAID] = trial.seconds * self.usd_per_s
             step = trial.results[-1].step if trial.results else 0
-            ended_ms = int((trial.ended_at or 0) * 1000)  # a point that is sent once more is the same: it is kept once
+            ended_ms = int((trial.ended_at or 0) * 1000)  # a repeated point is identical, so it is stored once
             points += [Metric(key, value, ended_ms, step) for key, value in sums.items()]
         tags = [RunTag(STATE_TAG, trial.state)] + ([RunTag(ERROR_TAG, trial.error)] if trial.error else [])
         for first in range(0, max(1, len(points)), POINTS_A_REQUEST):

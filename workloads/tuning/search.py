@@ -1,4 +1,4 @@
-"""A search: trials drawn from the config's space, the poor ones ended early, the best by validation accuracy."""
+"""A search: trials sampled from the config's space, poor ones stopped early, the best by validation accuracy."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from workloads.config import TrainConfig
 from workloads.data.datasets import find
 from workloads.environment import PRICE, PlatformEnvironment
 from workloads.errors import Preempted, SearchError, Stopped, TrackingError
+from workloads.price import SECONDS_PER_HOUR, price_per_hour
 from workloads.ray_cluster import check_head
 from workloads.stop_request import StopRequest
 from workloads.tracking.connection import check_server
 from workloads.tracking.tracker import MlflowTracker
-from workloads.training.record import SECONDS_PER_HOUR, price_per_hour
 from workloads.training.run import TrainResult, new_run_name
-from workloads.tuning.draws import SAMPLERS, Draws
-from workloads.tuning.engines import opened
-from workloads.tuning.folder import SearchFolder, SearchIdentity, taken, unfinished
+from workloads.tuning.engines import open_engine
+from workloads.tuning.folder import SearchFolder, SearchIdentity, name_taken, unfinished
 from workloads.tuning.options import ENGINES, OPTUNA, RAY, SearchOptions
 from workloads.tuning.record import SearchRecord
 from workloads.tuning.retrain import retrain
+from workloads.tuning.samplers import SAMPLERS, TrialSampler
 from workloads.tuning.states import FAILED
-from workloads.tuning.storage import KeptStudy
+from workloads.tuning.storage import StoredStudy
 from workloads.tuning.study import Limits, Study
 from workloads.tuning.summary import record_summary
 from workloads.tuning.totals import Totals
@@ -36,36 +36,40 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class SearchResult:
-    """A search as it stands at its end."""
+    """The result of a search."""
 
     name: str
     run_id: str | None
+    """Id of the parent run; None without tracking."""
     trials: list[Trial]
     run_ids: dict[int, str]
-    """Of trials, by number; empty without tracking."""
+    """Run ids by trial number; empty without tracking."""
     best: Trial
     totals: Totals
     ended_by: str | None
-    """The limit that ended it before its last trial, if one did; it can go on."""
+    """The limit that ended the search before its last trial, if one did; it can be resumed."""
     seconds: float
-    """From its begin to its end, in all processes that worked on it."""
+    """Time of the search in seconds, in all processes that worked on it."""
     retrained: TrainResult | None
+    """Result of the run with the best parameters; None if there was none."""
 
 
 def search(
     config: TrainConfig, options: SearchOptions, environment: PlatformEnvironment, *, name: str | None = None
 ) -> SearchResult:
-    """Run the trials and return them with the best; raises SearchError if none ended well, or WorkloadError."""
+    """Run the trials and return them with the best; raise SearchError if none succeeded, or WorkloadError."""
     check(config, options, environment)
     name = name or new_run_name(replace(config, name=f"{config.name}-search"))
     folder = SearchFolder.of(environment, name)
     if folder and folder.identity():
-        raise taken(name)
-    kept = KeptStudy.open(options.storage, folder, name, config.search.space)
-    work = _Search(name=name, config=config, options=options, environment=environment, folder=folder, kept=kept)
-    with ExitStack() as until_claimed:
+        raise name_taken(name)
+    stored_study = StoredStudy.open(options.storage, folder, name, config.search.space)
+    work = _Search(
+        name=name, config=config, options=options, environment=environment, folder=folder, stored_study=stored_study
+    )
+    with ExitStack() as stack:
         if options.tracking:
-            work.parent = until_claimed.enter_context(_started(config, options, environment, name))
+            work.parent = stack.enter_context(_start_parent(config, options, environment, name))
         if folder:
             identity = SearchIdentity(name=name, config=config.as_data(), options=options.as_data())
             if work.parent:
@@ -73,20 +77,22 @@ def search(
             folder.claim(identity)
             work.attempt = folder.begin_attempt()
         else:
-            logger.info("MLP_CHECKPOINTS is not set: the search keeps no state and cannot go on if it is ended")
-        until_claimed.pop_all()
+            logger.info("MLP_CHECKPOINTS is not set: the search saves no state and cannot be resumed if stopped")
+        stack.pop_all()
     return work.run()
 
 
 def resume(name: str, changes: Mapping[str, Any], environment: PlatformEnvironment) -> SearchResult:
-    """Go on with a search as it was begun, but for `changes` of its options; raises as `search` does."""
+    """Resume a search as it was begun, except for `changes` of its options; raise as `search` does."""
     folder, identity = unfinished(environment, name)
     config, options = identity.train_config, replace(identity.search_options, **dict(changes))
     check(config, options, environment)
     if options.tracking and identity.run_id is None:
-        raise SearchError(f"Search {name} began without a record on a tracking server; go on with it by --no-tracking")
-    kept = KeptStudy.open(options.storage, folder, name, config.search.space)
-    work = _Search(name=name, config=config, options=options, environment=environment, folder=folder, kept=kept)
+        raise SearchError(f"Search {name} began without a record on a tracking server; resume it with --no-tracking")
+    stored_study = StoredStudy.open(options.storage, folder, name, config.search.space)
+    work = _Search(
+        name=name, config=config, options=options, environment=environment, folder=folder, stored_study=stored_study
+    )
     work.attempt = folder.begin_attempt()
     work.earlier = folder.trials()
     if options.tracking and identity.run_id and identity.experiment_id:
@@ -96,7 +102,7 @@ def resume(name: str, changes: Mapping[str, Any], environment: PlatformEnvironme
 
 
 def check(config: TrainConfig, options: SearchOptions, environment: PlatformEnvironment) -> None:
-    """Raise WorkloadError, within seconds, with every fault for which the search could not run."""
+    """Raise WorkloadError, within seconds, with every reason for which the search could not run."""
     faults = [
         f"--{name} is {value}; it must be at least 1"
         for name, value in (
@@ -142,7 +148,7 @@ def check(config: TrainConfig, options: SearchOptions, environment: PlatformEnvi
 
 
 def best_of(trials: Sequence[Trial]) -> tuple[Trial, float]:
-    """The trial with the highest validation accuracy, and that; raises SearchError if none has one or all failed."""
+    """Return the trial with the highest validation accuracy, and that; raise SearchError if none succeeded."""
     ended_well = [(t.val_accuracy, t) for t in trials if t.val_accuracy is not None and t.state != FAILED]
     if not ended_well:
         raise SearchError(
@@ -153,7 +159,9 @@ def best_of(trials: Sequence[Trial]) -> tuple[Trial, float]:
     return best, accuracy
 
 
-def _started(config: TrainConfig, options: SearchOptions, environment: PlatformEnvironment, name: str) -> MlflowTracker:
+def _start_parent(
+    config: TrainConfig, options: SearchOptions, environment: PlatformEnvironment, name: str
+) -> MlflowTracker:
     params = config.flattened() | {f"search.{key}": str(one.as_data()) for key, one in config.search.space.items()}
     params |= {f"search.{key}": value for key, value in options.as_data().items() if value is not None}
     tags = {"dataset": config.data.name}
@@ -164,22 +172,22 @@ def _started(config: TrainConfig, options: SearchOptions, environment: PlatformE
 
 @dataclass(kw_only=True)
 class _Search:
-    """One process's work on a search: the trials that are left, and what comes after the last."""
+    """One process's work on a search: the remaining trials, and what follows the last."""
 
     name: str
     config: TrainConfig
     options: SearchOptions
     environment: PlatformEnvironment
     folder: SearchFolder | None
-    kept: KeptStudy | None
+    stored_study: StoredStudy | None
     attempt: int = 1
     earlier: list[Trial] = field(default_factory=list)
     """Trials of the processes that worked on it before."""
     parent: MlflowTracker | None = None
 
     def run(self) -> SearchResult:
-        """Raises Preempted where it was asked to end, and can go on."""
-        with self._can_be_sent_again(), self.parent or nullcontext():
+        """Run the search; raise Preempted where it was asked to stop and can be resumed."""
+        with self._with_resend_hint(), self.parent or nullcontext():
             with StopRequest() as stop:
                 study, record, usd_per_s = self._run_trials(stop)
             totals = Totals.of(study.trials, num_epochs=self.config.epochs, usd_per_s=usd_per_s)
@@ -187,7 +195,7 @@ class _Search:
             if self.parent:
                 record_summary(self.parent, study, totals, run_ids, attempt=self.attempt)
             self._raise_if_asked_to_end(stop)
-            if record and not record.is_whole:
+            if record and not record.is_sent:
                 raise TrackingError("the tracking server does not answer")
             best, retrained = self._finish(study, totals)
         return SearchResult(
@@ -204,55 +212,55 @@ class _Search:
 
     def _raise_if_asked_to_end(self, stop: StopRequest) -> None:
         try:
-            stop.raise_if_made()
+            stop.raise_if_requested()
         except (KeyboardInterrupt, Stopped):
             if self.folder is None:
                 raise
             raise Preempted(
-                f"The search was asked to end; go on with it by: python -m workloads tune --resume {self.name}"
+                f"The search was asked to stop; resume it with: python -m workloads tune --resume {self.name}"
             ) from None
 
     def _finish(self, study: Study, totals: Totals) -> tuple[Trial, TrainResult | None]:
-        """The best trial and, once all have ended, the run with its parameters; then the search has reached its end."""
+        """Return the best trial and, once all have ended, the result of retraining; mark the search as finished."""
         retrained = None
         if study.ended_by and not any(trial.results for trial in study.trials):
-            again = f"; go on with more by: python -m workloads tune --resume {self.name}" if self.folder else ""
+            again = f"; run more with: python -m workloads tune --resume {self.name}" if self.folder else ""
             raise SearchError(f"The search came to {study.ended_by} before a trial ended an epoch{again}")
         try:
             best, _ = best_of(study.trials)
             if study.is_complete and self.options.retrain_epochs is not None:
                 retrained = retrain(self.name, self.config, best, self.options, self.environment)
         except SearchError:
-            self._say_that_it_ended(study, totals)
+            self._mark_finished(study, totals)
             raise
-        self._say_that_it_ended(study, totals)
+        self._mark_finished(study, totals)
         return best, retrained
 
-    def _say_that_it_ended(self, study: Study, totals: Totals) -> None:
+    def _mark_finished(self, study: Study, totals: Totals) -> None:
         if self.folder and study.is_complete:
             self.folder.finish(asdict(totals))
 
     @contextmanager
-    def _can_be_sent_again(self) -> Iterator[None]:
-        """Within it, a server that fails is told with the way to have it told later."""
+    def _with_resend_hint(self) -> Iterator[None]:
+        """Add to a TrackingError within the context how to send the record later."""
         try:
             yield
         except TrackingError as error:
             if self.folder is None:
                 raise
             raise TrackingError(
-                f"What the search found is kept, but not all of it is recorded: {error}; send it, and go on if trials "
-                f"are left, by: python -m workloads tune --resume {self.name}"
+                f"The search's results are saved, but not all of them are recorded: {error}; send them, and run the "
+                f"trials that are left, by: python -m workloads tune --resume {self.name}"
             ) from error
 
     def _run_trials(self, stop: StopRequest) -> tuple[Study, SearchRecord | None, float | None]:
-        """The study as it is in the end, its record, and what a second of a trial cost."""
+        """Run the trials; return the study, its record, and the price of a trial's second in US dollars."""
         price = price_per_hour(self.environment)
         with ExitStack() as stack:
-            if self.kept:
-                stack.callback(self.kept.close)
-            engine = stack.enter_context(opened(self.config, self.options, self.environment))
-            stop.listen()  # Ray has a handler of its own, which would end the process with the record left open
+            if self.stored_study:
+                stack.callback(self.stored_study.close)
+            engine = stack.enter_context(open_engine(self.config, self.options, self.environment))
+            stop.install()  # Ray has a handler of its own, which would end the process with the record left open
             usd_per_s = None if price is None else price / SECONDS_PER_HOUR / engine.num_slots
             record = None
             if self.parent:
@@ -264,7 +272,7 @@ class _Search:
             study = Study(
                 self.config,
                 num_trials=self.options.num_trials,
-                draws=Draws(self.config.search.space, sampler=self.options.sampler, seed=self.config.seed),
+                sampler=TrialSampler(self.config.search.space, kind=self.options.sampler, seed=self.config.seed),
                 limits=Limits(
                     max_hours=self.options.max_hours,
                     budget_usd=self.options.budget_usd,
@@ -272,9 +280,9 @@ class _Search:
                     earlier_s=sum(trial.seconds for trial in self.earlier) / engine.num_slots,
                 ),
                 folder=self.folder,
-                followers=[one for one in (record, self.kept) if one],
+                observers=[one for one in (record, self.stored_study) if one],
                 trials=self.earlier,
-                raise_if_stopped=stop.raise_if_made,
+                raise_if_stopped=stop.raise_if_requested,
             )
             try:
                 with suppress(KeyboardInterrupt, Stopped):  # `stop` knows

@@ -1,4 +1,4 @@
-"""The search space as data: what a yaml file says about one key, checked and kept."""
+"""The search space: the distributions that a yaml file gives for config keys, validated."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ KINDS = {
     "int": "two whole numbers, low < high",
     "logint": "two whole numbers, 0 < low < high",
 }
+"""The values that each kind of distribution takes."""
 WHEN = "when"
 FIXED = ("epochs", "max_steps", "name", "search", "registry", "tracking", "checkpoint")
-"""Keys and sections that are the same for all trials of a search: these could not be compared, or kept, otherwise."""
+"""Keys and sections that are the same for all trials of a search: trials could not be compared, or stored,
+otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dimension:
-    """Where one key's values are drawn from: among the `values` of a `choice`, or between the two numbers in `values`.
+    """The distribution of one key: among the `values` of a `choice`, or between the two numbers in `values`.
 
     With `when` only in trials in which each key named there has one of the values given there.
     """
@@ -30,7 +32,7 @@ class Dimension:
 
     @classmethod
     def parse(cls, found: object) -> Dimension:
-        """The dimension that yaml such as `{loguniform: [0.01, 1]}` means; ValueError says what is allowed."""
+        """Parse yaml such as `{loguniform: [0.01, 1]}`; raise ValueError that names what is allowed."""
         rest = dict(found) if isinstance(found, Mapping) else {}
         when = rest.pop(WHEN, {})
         if len(rest) != 1 or next(iter(rest)) not in KINDS:
@@ -45,19 +47,19 @@ class Dimension:
 
     @property
     def ends(self) -> tuple[object, ...]:
-        """Values as they may be drawn: all of a choice, else the lowest and the highest."""
+        """The extreme values: all of a choice, else the lowest and the highest."""
         if self.kind in ("uniform", "loguniform"):
             return tuple(float(str(value)) for value in self.values)
         return self.values
 
     def as_data(self) -> dict[str, object]:
-        """What `parse` would turn into this value."""
+        """Return the value that `parse` would turn into this dimension."""
         when = {key: list(values) for key, values in self.when.items()}
         return {self.kind: list(self.values)} | ({WHEN: when} if when else {})
 
 
 def faults(space: Mapping[str, Dimension]) -> Iterator[tuple[str, object, str]]:
-    """What is wrong between the keys of a space: key, value found, and what is allowed."""
+    """Yield the errors between the keys of a space: key, value found, and what is allowed."""
     for key, dimension in space.items():
         if key in FIXED or key.partition(".")[0] in FIXED:
             yield key, dimension.as_data(), "is the same for all trials of a search; change it by --set"
@@ -77,7 +79,7 @@ def faults(space: Mapping[str, Dimension]) -> Iterator[tuple[str, object, str]]:
 
 
 def in_order(space: Mapping[str, Dimension]) -> list[tuple[str, Dimension]]:
-    """Each key after those on which it depends; what depends on itself, or on what there is not, is left out."""
+    """Return each key after those on which it depends, without keys in a cycle or with unknown dependencies."""
     order: dict[str, Dimension] = {}
     while ready := [key for key in space if key not in order and all(other in order for other in space[key].when)]:
         order |= {key: space[key] for key in ready}
@@ -85,7 +87,7 @@ def in_order(space: Mapping[str, Dimension]) -> list[tuple[str, Dimension]]:
 
 
 def is_active(dimension: Dimension, params: Mapping[str, object]) -> bool:
-    """Whether a trial with these parameters, drawn before, has the key."""
+    """Return whether a trial with these parameters, sampled before, has the key."""
     return all(params.get(key) in values and key in params for key, values in dimension.when.items())
 
 

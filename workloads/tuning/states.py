@@ -1,19 +1,21 @@
-"""How a trial stands."""
+"""The states of a trial."""
 
 from __future__ import annotations
 
 from typing import Final
 
 WAITING: Final = "waiting"
-"""It is to run, for the first time or once more."""
+"""The trial is to run, for the first time or again."""
 RUNNING: Final = "running"
+"""A worker runs the trial."""
 COMPLETE: Final = "complete"
+"""The trial ended after its last epoch."""
 PRUNED: Final = "pruned"
-"""Ended early: other trials were better at that epoch."""
+"""The trial was stopped early: others were better at that epoch."""
 FAILED: Final = "failed"
-"""It keeps the numbers that it reported; no other is put in."""
+"""The trial raised an error; its results are kept, and no other trial replaces it."""
 INTERRUPTED: Final = "interrupted"
-"""The search ended first; where it goes on, so does the trial."""
+"""The search ended first; if it is resumed, so is the trial."""
 
 ENDED = (COMPLETE, PRUNED, FAILED)
-"""For good."""
+"""Final states."""

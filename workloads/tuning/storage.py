@@ -1,4 +1,4 @@
-"""The study in Optuna's own form, for its dashboard and analyses: each trial once it ended. Nothing goes on from it."""
+"""The study in Optuna's own storage, for its dashboard and analyses: each finished trial. Nothing is read from it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from optuna.storages.journal import JournalFileBackend
 from sqlalchemy.exc import SQLAlchemyError
 
 from workloads.errors import SearchError
-from workloads.tuning.draws import frozen
 from workloads.tuning.folder import SearchFolder
+from workloads.tuning.samplers import frozen_trial
 from workloads.tuning.space import Dimension
 from workloads.tuning.states import ENDED
 from workloads.tuning.trials import Trial
@@ -28,8 +28,8 @@ CONNECT_TIMEOUT_S = 5
 FAULTS = (StorageInternalError, SQLAlchemyError, OSError)
 
 
-class KeptStudy:
-    """Follows trials."""
+class StoredStudy:
+    """Stores finished trials in an Optuna study."""
 
     def __init__(self, study: optuna.Study, storage: BaseStorage, space: Mapping[str, Dimension]) -> None:
         self.study, self.storage, self.space = study, storage, space
@@ -39,7 +39,7 @@ class KeptStudy:
     def open(
         cls, storage: str | None, folder: SearchFolder | None, name: str, space: Mapping[str, Dimension]
     ) -> Self | None:
-        """The study `name` in `storage`, else in a journal in the search's folder, if that is on a disk.
+        """Open the study `name` in `storage`, else in a journal in the search's folder, if that is on disk.
 
         Raises SearchError where it cannot be opened.
         """
@@ -48,42 +48,42 @@ class KeptStudy:
                 return None
             storage = f"{folder.place}/{JOURNAL}"
         try:
-            opened = _opened(storage)
-            study = optuna.create_study(storage=opened, study_name=name, direction="maximize", load_if_exists=True)
-            return cls(study, opened, space)
+            backend = _open_storage(storage)
+            study = optuna.create_study(storage=backend, study_name=name, direction="maximize", load_if_exists=True)
+            return cls(study, backend, space)
         except FAULTS as error:
             fault = " ".join(str(error).split())[:300]
-            raise SearchError(f"Storage {_shown(storage)} cannot be used: {fault}; leave out --storage") from error
+            raise SearchError(f"Storage {_redacted(storage)} cannot be used: {fault}; leave out --storage") from error
 
     def changed(self, trial: Trial) -> None:
-        """Keep a trial that ended; a storage that fails is told of, and does not end the search."""
+        """Store a finished trial; a storage that fails is logged and does not end the search."""
         if trial.state not in ENDED or trial.name in self.names:
             return
         try:
-            self.study.add_trial(frozen(trial, self.space))
+            self.study.add_trial(frozen_trial(trial, self.space))
         except FAULTS as error:
             logger.warning("%s is not kept in Optuna's storage: %s", trial.name, " ".join(str(error).split())[:300])
         else:
             self.names.add(trial.name)
 
     def close(self) -> None:
-        """Let go of connections to a database."""
+        """Close connections to a database."""
         if isinstance(self.storage, RDBStorage):
             self.storage.remove_session()
             self.storage.engine.dispose()
 
 
-def _opened(storage: str) -> BaseStorage:
+def _open_storage(storage: str) -> BaseStorage:
     if "://" not in storage:
         Path(storage).parent.mkdir(parents=True, exist_ok=True)
         return JournalStorage(JournalFileBackend(storage))
     if not urlsplit(storage).scheme.startswith("postgresql"):
-        raise SearchError(f"--storage is {_shown(storage)}; it must be postgresql://… or the path of a journal file")
+        raise SearchError(f"--storage is {_redacted(storage)}; it must be postgresql://… or the path of a journal file")
     arguments = {"connect_timeout": CONNECT_TIMEOUT_S}
     return RDBStorage(storage, engine_kwargs={"connect_args": arguments, "pool_pre_ping": True})
 
 
-def _shown(storage: str) -> str:
-    """Without a password."""
+def _redacted(storage: str) -> str:
+    """Return the storage's URL with the password redacted."""
     parts = urlsplit(storage)
     return storage.replace(f":{parts.password}@", ":***@") if parts.password else storage

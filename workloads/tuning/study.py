@@ -1,6 +1,6 @@
-"""The list of a search's trials, the truth about it: engines ask it for trials and tell it what becomes of them.
+"""The trials of a search and their states: engines take trials from it and report their results.
 
-Used by the one process that drives the search; it keeps the folder, the record and what draws parameters up to date.
+Used by the one process that drives the search; it keeps folder, record and sampler up to date.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from workloads.config import TrainConfig
-from workloads.tuning.draws import Draws
+from workloads.price import SECONDS_PER_HOUR
 from workloads.tuning.folder import SearchFolder
 from workloads.tuning.halving import Halving
+from workloads.tuning.samplers import TrialSampler
 from workloads.tuning.states import COMPLETE, ENDED, FAILED, INTERRUPTED, PRUNED, RUNNING, WAITING
 from workloads.tuning.trials import EpochResult, Trial
 
@@ -22,31 +23,32 @@ logger = logging.getLogger(__name__)
 
 MAX_TIMES_LOST = 3
 """Times that a trial's worker may be lost: spot machines go, but a trial may also be what kills them."""
-SECONDS_PER_HOUR = 3600
 
 
 @dataclass(kw_only=True)
 class Limits:
-    """When a search ends before all its trials did."""
+    """Limits at which a search ends before all its trials did."""
 
     max_hours: float | None = None
+    """Longest time of the search, in hours."""
     budget_usd: float | None = None
+    """Highest price of the search, in US dollars."""
     price_per_hour: float | None = None
-    """US dollars, of all machines of the search together."""
+    """Price per hour of all machines of the search together, in US dollars."""
     earlier_s: float = 0.0
-    """That the search had worked when this process began."""
+    """Time that the search had run when this process began, in seconds."""
 
     def __post_init__(self) -> None:
         self.began = time.monotonic()
 
     @property
     def elapsed_s(self) -> float:
-        """Of all processes that worked on the search."""
+        """Time that the search has run in all its processes, in seconds."""
         return self.earlier_s + time.monotonic() - self.began
 
     @property
     def reached(self) -> str | None:
-        """The limit at which the search is to end, if it came to one."""
+        """The limit that the search has reached, if any, as the option that set it."""
         hours = self.elapsed_s / SECONDS_PER_HOUR
         if self.max_hours is not None and hours >= self.max_hours:
             return f"--max-hours {self.max_hours:g}"
@@ -55,37 +57,37 @@ class Limits:
         return None
 
 
-class Follower(Protocol):
-    """Is told whenever something about a trial is new."""
+class TrialObserver(Protocol):
+    """Is called whenever the state of a trial changes."""
 
     def changed(self, trial: Trial) -> None:
-        """`trial` stands as it does now."""
+        """Take up the current state of `trial`."""
 
 
 class Study:
-    """The trials of a search. Not safe for use by several threads."""
+    """The trials of a search. Not thread-safe."""
 
     def __init__(
         self,
         config: TrainConfig,
         *,
         num_trials: int,
-        draws: Draws,
+        sampler: TrialSampler,
         limits: Limits,
         folder: SearchFolder | None = None,
-        followers: Sequence[Follower] = (),
+        observers: Sequence[TrialObserver] = (),
         trials: Sequence[Trial] = (),
         raise_if_stopped: Callable[[], None] = lambda: None,
     ) -> None:
-        """`trials` are those of the folder, if the search goes on.
+        """Start with `trials`, those of the folder if the search is resumed.
 
         `raise_if_stopped` is called often, and ends the search by what it raises.
         """
-        self.config, self.num_trials, self.draws, self.limits = config, num_trials, draws, limits
-        self.folder, self.followers, self.raise_if_stopped = folder, followers, raise_if_stopped
+        self.config, self.num_trials, self.sampler, self.limits = config, num_trials, sampler, limits
+        self.folder, self.observers, self.raise_if_stopped = folder, observers, raise_if_stopped
         self.trials = list(trials)
         self._since: dict[int, float] = {}
-        """When each trial that is with a worker was given to it, or reported last (`time.monotonic`)."""
+        """When each trial on a worker was assigned or last reported (`time.monotonic`, in seconds)."""
         self.ended_by: str | None = None
         """The limit that ended the search, if one did."""
         self.halving = Halving(
@@ -93,13 +95,13 @@ class Study:
         )
         for trial in self.trials:
             if trial.state in ENDED:
-                self.draws.tell(trial)
+                self.sampler.tell(trial)
                 for result in trial.results:
-                    self.halving.note(result.epoch, result.val_accuracy)
-                self._tell(trial)  # whose process may have been killed before it did
+                    self.halving.record(result.epoch, result.val_accuracy)
+                self._notify(trial)  # its process may have been killed before it notified them
 
     def next(self) -> Trial | None:
-        """A trial to be run now: one that was interrupted, then a new one; None where there is none now."""
+        """Return a trial to run now: one that was interrupted, then a new one; None if there is none now."""
         if self._is_at_limit():
             return None
         trial = next((one for one in self.trials if one.state == WAITING), None)
@@ -107,7 +109,7 @@ class Study:
             number = len(self.trials)
             if number >= self.num_trials:
                 return None
-            trial = Trial(number=number, params=self.draws.ask(number))
+            trial = Trial(number=number, params=self.sampler.ask(number))
             if self.folder:
                 self.folder.begin(trial)
             self.trials.append(trial)
@@ -117,23 +119,23 @@ class Study:
 
     @property
     def is_over(self) -> bool:
-        """Whether there is nothing left to be run, or that may have to be run once more, and no worker has a trial."""
+        """Whether nothing is left to run, now or again, and no worker has a trial."""
         if self._since:
             return False
         return self.is_complete or self._is_at_limit()
 
     @property
     def is_complete(self) -> bool:
-        """Whether all trials ended for good."""
+        """Whether all trials are in a final state."""
         return len(self.trials) >= self.num_trials and all(trial.state in ENDED for trial in self.trials)
 
     def began(self, number: int) -> None:
-        """A worker begins with the trial."""
+        """Record that a worker starts the trial."""
         self._since[number] = time.monotonic()
-        self._tell(self.trials[number])
+        self._notify(self.trials[number])
 
     def report(self, number: int, result: EpochResult) -> bool:
-        """Take up what a trial reports after an epoch; whether it goes on."""
+        """Record a trial's result after an epoch; return whether it continues."""
         trial = self.trials[number]
         self._since[number] = time.monotonic()
         if result.epoch <= trial.num_epochs:
@@ -142,21 +144,21 @@ class Study:
             return True
         trial.results.append(result)
         if result.is_told_again:
-            self.halving.note(result.epoch, result.val_accuracy)
+            self.halving.record(result.epoch, result.val_accuracy)
             return True
         logger.info(
             "%s  epoch %d/%d  train/loss %.4f  val/accuracy %.4f",
             trial.name, result.epoch, self.config.epochs, result.train_loss, result.val_accuracy,
         )  # fmt: skip
-        self._tell(trial)  # as one that runs: it ends when its worker says so
-        if not self.halving.goes_on(result.epoch, result.val_accuracy):
+        self._notify(trial)  # as running: it ends when its worker returns
+        if not self.halving.should_continue(result.epoch, result.val_accuracy):
             trial.state = PRUNED
         elif result.epoch < self.config.epochs and self._is_at_limit():
             trial.state = INTERRUPTED
-        return trial.state == RUNNING and result.epoch < self.config.epochs  # its last state has no reader
+        return trial.state == RUNNING and result.epoch < self.config.epochs  # the last state is never read
 
     def end(self, number: int, error: str | None = None) -> None:
-        """The trial's function returned or, with `error`, raised; or it was ended as `report` said."""
+        """Record that the trial's function returned or, with `error`, raised; or that it stopped as `report` said."""
         trial = self.trials[number]
         if error is not None:
             trial.state, trial.error = FAILED, error
@@ -167,12 +169,12 @@ class Study:
         trial.ended_at = time.time()
         if trial.state in ENDED:
             self._keep(trial)
-            self.draws.tell(trial)
+            self.sampler.tell(trial)
         self._since.pop(number, None)
-        self._tell(trial)
+        self._notify(trial)
 
     def lost(self, number: int, reason: str) -> None:
-        """The trial's worker is gone: it is to be run once more, from its state if it has one."""
+        """Record that the trial's worker is gone: it runs again, from its state if it has one."""
         trial = self.trials[number]
         trial.times_lost += 1
         if trial.state != RUNNING or trial.times_lost > MAX_TIMES_LOST:
@@ -181,16 +183,16 @@ class Study:
             )
             return
         trial.wasted_s += self._unreported_s(number)
-        logger.warning("%s  lost its worker (%s); it goes on with another", trial.name, reason)
+        logger.warning("%s  lost its worker (%s); it continues on another", trial.name, reason)
         trial.state = WAITING
         del self._since[number]
 
     def interrupt(self) -> None:
-        """End the search here: what runs goes on when the search does, what was told to end has ended."""
+        """End the search here: running trials can be resumed with it, those that were to stop have ended."""
         for trial in self.trials:
             if trial.state in (RUNNING, WAITING):
                 trial.state, trial.ended_at = INTERRUPTED, time.time()
-                self._tell(trial)
+                self._notify(trial)
             elif trial.number in self._since:
                 self.end(trial.number)
 
@@ -206,9 +208,9 @@ class Study:
     def _unreported_s(self, number: int) -> float:
         return time.monotonic() - self._since[number]
 
-    def _tell(self, trial: Trial) -> None:
-        for follower in self.followers:
-            follower.changed(trial)
+    def _notify(self, trial: Trial) -> None:
+        for observer in self.observers:
+            observer.changed(trial)
 
     def _is_at_limit(self) -> bool:
         if self.ended_by is None:

@@ -1,4 +1,4 @@
-"""What the parent run says of a search as a whole: sums, the best, figures, and every trial in one file."""
+"""The summary of a search in its parent run: sums, the best trial, figures, and every trial in one file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TRIALS = "trials.json"
 def record_summary(
     parent: MlflowTracker, study: Study, totals: Totals, run_ids: Mapping[int, str], *, attempt: int
 ) -> None:
-    """Record how the search stands after its process number `attempt`; raises TrackingError."""
+    """Record the search's state after its process number `attempt`; raise TrackingError."""
     metrics = totals.metrics()
     done = [trial for trial in study.trials if trial.val_accuracy is not None and trial.state != FAILED]
     if done:

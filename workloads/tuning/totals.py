@@ -1,4 +1,4 @@
-"""What a search came to: seconds and dollars, those that were lost, those that ending trials early saved."""
+"""Total time and price of a search, wasted ones, and what early stopping saved."""
 
 from __future__ import annotations
 
@@ -12,24 +12,28 @@ from workloads.tuning.trials import Trial
 
 @dataclass(frozen=True, kw_only=True)
 class Totals:
-    """Sums over trials. Dollars are None where no price is known."""
+    """Sums over trials. Prices are None where no price per hour is configured."""
 
     states: dict[str, int]
-    """How many trials are in each state."""
+    """Number of trials by state."""
     epochs: int
+    """Epochs of all trials."""
     seconds: float
-    """Of all trials' epochs; several pass at once."""
+    """Time of all trials, in seconds; trials run concurrently."""
     wasted_seconds: float
-    """Of trials that failed, and of epochs done again."""
+    """Time of failed trials and of repeated epochs, in seconds."""
     saved_seconds: float
-    """Of epochs that pruned trials would have had yet, each as long as those that it had."""
+    """Time of the epochs that pruned trials were spared, each as long as their mean epoch, in seconds."""
     usd: float | None
+    """Price of all trials, in US dollars."""
     wasted_usd: float | None
+    """Price of the wasted time, in US dollars."""
     saved_usd: float | None
+    """Price of the saved time, in US dollars."""
 
     @classmethod
     def of(cls, trials: Sequence[Trial], *, num_epochs: int, usd_per_s: float | None) -> Totals:
-        """Those of trials that have `num_epochs` unless ended early, at a price for a second of one."""
+        """Sum up trials of `num_epochs` unless stopped early, at a price per second of a trial."""
         seconds = sum(trial.seconds for trial in trials)
         wasted = sum(trial.seconds if trial.state == FAILED else trial.wasted_s for trial in trials)
         saved = sum(_saved(trial, num_epochs) for trial in trials if trial.state == PRUNED)
@@ -45,7 +49,7 @@ class Totals:
         )
 
     def metrics(self) -> dict[str, float]:
-        """As they are recorded."""
+        """Return the totals as metrics by name; those without a price are omitted."""
         sums = {
             "search/epochs": self.epochs,
             "search/seconds": self.seconds,

@@ -1,6 +1,6 @@
-"""One trial, as a worker runs it: a training with the parameters that were drawn, reported after each epoch.
+"""One trial, as a worker runs it: a training with the sampled parameters, reported after each epoch.
 
-Workers are used for many trials: nothing of a trial outlives its call but the loaded data set and how ranks are joined.
+Workers run many trials: nothing of a trial outlives its call but the loaded data set and the process group.
 """
 
 from __future__ import annotations
@@ -20,40 +20,41 @@ from workloads.config import DataConfig, TrainConfig
 from workloads.data.dataset import Dataset
 from workloads.data.datasets import load
 from workloads.environment import PlatformEnvironment
+from workloads.ranks import Ranks, detect_lost_ranks, join_process_group
 from workloads.training.devices import resolve_device
-from workloads.training.ranks import Ranks, join, telling_of_lost_ranks
 from workloads.training.reports import EpochReport
 from workloads.training.run import check_ranks, train_model
 from workloads.tuning.trials import EpochResult
 
 Report = Callable[[EpochResult], bool]
-"""Told of an epoch; answers whether the trial goes on."""
+"""A function that takes an epoch's result and returns whether the trial continues."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A trial to be run."""
+    """A trial to run."""
 
     number: int
     params: Mapping[str, object]
-    state_place: str | None
-    """Where its state is kept after each epoch, and found if it ran before; None to keep none."""
+    state_location: str | None
+    """Location where its state is saved after each epoch, and found if it ran before; None to save none."""
     ranks: Ranks = field(default_factory=Ranks)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """Runs jobs of a search on this config."""
+    """The objective of a search on this config."""
 
     config: TrainConfig
     num_threads: int
+    """CPU threads of a trial, unless its config sets them."""
 
     def __call__(self, job: Job, report: Report) -> None:
-        """Train to the last epoch, or until `report` answers no; errors are let out, and fail this trial alone.
+        """Train to the last epoch, or until `report` returns false; an exception fails this trial alone.
 
         Of several ranks, each of which is called, the first reports. Raises RankLost where another of them is gone.
         """
-        with telling_of_lost_ranks(job.ranks):
+        with detect_lost_ranks(job.ranks):
             self._train(job, report)
 
     def _train(self, job: Job, report: Report) -> None:
@@ -65,49 +66,49 @@ class Training:
 
         def on_epoch(epoch: EpochReport) -> None:
             goes_on = report(_result(epoch)) if ranks.is_first else True
-            if not _all(goes_on, ranks, device):
-                raise _Ended
+            if not _all_ranks(goes_on, ranks, device):
+                raise _TrialStopped
 
         if ranks.world_size > 1 and not dist.is_initialized():
-            # As long as the worker lives: parted after each trial, a rank now and then waited for one that had left.
-            join(ranks, device, config.timeout_s)
+            # Once per worker: with a new process group per trial, a rank sometimes waited for one that had left.
+            join_process_group(ranks, device, config.timeout_s)
         try:
-            if job.state_place is None:
+            if job.state_location is None:
                 train_model(config, dataset, ranks, device, on_epoch)
                 return
-            store = open_store(job.state_place)
+            store = open_store(job.state_location)
             state = Checkpoints(store).newest()
             if state is not None and ranks.is_first:
                 for earlier in state["reports"]:
-                    report(_told_again(earlier, ended_at=state["time"]))
+                    report(_repeated_result(earlier, ended_at=state["time"]))
             with Checkpoints(store, keep_last=1) as checkpoints:
-                saver = _Newest(checkpoints) if ranks.is_first else None
+                saver = _NewestSaver(checkpoints) if ranks.is_first else None
                 train_model(config, dataset, ranks, device, on_epoch, saver=saver, state=state)
-        except _Ended:
+        except _TrialStopped:
             return
 
 
-def _all(says: bool, ranks: Ranks, device: torch.device) -> bool:
-    """Whether all ranks say so."""
+def _all_ranks(says: bool, ranks: Ranks, device: torch.device) -> bool:
+    """Return whether `says` is true on all ranks; a collective."""
     if ranks.world_size == 1:
         return says
-    told = torch.tensor(int(says), device=device)
-    dist.all_reduce(told, dist.ReduceOp.MIN)
-    return bool(told)
+    all_say = torch.tensor(int(says), device=device)
+    dist.all_reduce(all_say, dist.ReduceOp.MIN)
+    return bool(all_say)
 
 
-class _Ended(Exception):  # noqa: N818  reads as what happened
-    """The trial is to end here."""
+class _TrialStopped(Exception):  # noqa: N818  reads as what happened
+    """Stops the trial."""
 
 
-class _Newest:
-    """Keeps the newest state only: the best one of a trial has no reader."""
+class _NewestSaver:
+    """A saver that drops scores, so that only the newest state is kept: the best one of a trial is never read."""
 
     def __init__(self, checkpoints: Checkpoints) -> None:
         self.checkpoints = checkpoints
 
     def save(self, step: int, state: Mapping[str, Any], *, score: float | None = None) -> None:  # noqa: ARG002  a Saver's
-        """Keep it, without its score."""
+        """Save the state without its score."""
         self.checkpoints.save(step, state)
 
 
@@ -123,8 +124,8 @@ def _result(epoch: EpochReport) -> EpochResult:
     )
 
 
-def _told_again(report: Mapping[str, Any], *, ended_at: float) -> EpochResult:
-    """`report` is one of those in a trainer's state, which was whole at `ended_at`."""
+def _repeated_result(report: Mapping[str, Any], *, ended_at: float) -> EpochResult:
+    """Return the result of a report in a trainer's state that was complete at `ended_at`."""
     return EpochResult(
         epoch=report["epoch"],
         step=report["step"],
@@ -139,5 +140,5 @@ def _told_again(report: Mapping[str, Any], *, ended_at: float) -> EpochResult:
 
 @lru_cache(maxsize=1)
 def dataset_of(data: DataConfig) -> Dataset:
-    """The one that `data` names, loaded once in a process."""
+    """Load the data set that `data` names, once per process."""
     return load(data.name, PlatformEnvironment.read(), image_size=data.image_size)

@@ -1,4 +1,4 @@
-"""A trial of a search: what was drawn for it, and what came of it."""
+"""A trial of a search: its parameters and its results."""
 
 from __future__ import annotations
 
@@ -11,71 +11,74 @@ from workloads.tuning.states import WAITING
 
 @dataclass(frozen=True, kw_only=True)
 class EpochResult:
-    """What a trial reports after an epoch."""
+    """A trial's result after an epoch."""
 
     epoch: int
-    """1-based."""
+    """Number of the epoch, 1-based."""
     step: int
-    """Optimizer steps so far."""
+    """Optimizer steps done."""
     val_accuracy: float
+    """Validation accuracy, 0 to 1."""
     val_loss: float
     train_loss: float
     seconds: float
-    """Of this epoch, evaluation included."""
+    """Time of this epoch with its evaluation, in seconds."""
     ended_at: float
-    """Unix time."""
+    """Unix time at the end of the epoch."""
     is_told_again: bool = False
-    """By a trial that went on from its state: the epoch was trained, and judged, before."""
+    """Whether a resumed trial repeats the result from its state: the epoch was trained, and judged, before."""
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Self:
-        """From what `asdict` gave, among other things."""
+        """Build the result from `asdict`'s data, which may have further keys."""
         return cls(**{one.name: data[one.name] for one in fields(cls)})
 
 
 @dataclass(kw_only=True)
 class Trial:
-    """Numbers are those that the trial reported; None before it did."""
+    """A trial and its results; numbers are those that it reported, None before it did."""
 
     number: int
-    """0-based, in the order in which trials were drawn."""
+    """Number of the trial, 0-based, in the order in which trials were sampled."""
     params: Mapping[str, object]
-    """Dotted keys put over the search's config."""
+    """Values of dotted config keys that override the search's config."""
     state: str = WAITING
     error: str | None = None
-    """Why it failed."""
+    """Why the trial failed."""
     results: list[EpochResult] = field(default_factory=list)
+    """Results by epoch."""
     wasted_s: float = 0.0
-    """Seconds that came to no result of its own: up to an error or the loss of a worker, and of epochs done again."""
+    """Time without a result, in seconds: up to an error or the loss of a worker, and of repeated epochs."""
     times_lost: int = 0
+    """Number of times that its worker was lost."""
     ended_at: float | None = None
     """Unix time at which it ended, or was interrupted."""
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Self:
-        """From `as_data`."""
+        """Build the trial from `as_data`'s result."""
         return cls(**{**data, "results": [EpochResult.of(result) for result in data["results"]]})
 
     def as_data(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return the trial as plain values, for JSON."""
         return asdict(self)
 
     @property
     def name(self) -> str:
-        """As people see it."""
+        """Name as it is shown."""
         return f"trial-{self.number + 1:03d}"
 
     @property
     def num_epochs(self) -> int:
-        """That it ended."""
+        """Epochs that it finished."""
         return self.results[-1].epoch if self.results else 0
 
     @property
     def val_accuracy(self) -> float | None:
-        """After its last epoch."""
+        """Validation accuracy after its last epoch, 0 to 1; None before the first."""
         return self.results[-1].val_accuracy if self.results else None
 
     @property
     def seconds(self) -> float:
-        """Of all its epochs, and of what came to nothing."""
+        """Time of all its epochs and of those without a result, in seconds."""
         return sum(result.seconds for result in self.results) + self.wasted_s

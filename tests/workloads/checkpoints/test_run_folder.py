@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from workloads.checkpoints.run_folder import Identity, claim, finish, identity_of, is_finished
+from workloads.checkpoints.run_folder import Identity, claim, is_finished, mark_finished, read_identity
 from workloads.checkpoints.store import FolderStore
 from workloads.errors import CheckpointError
 
@@ -12,22 +12,22 @@ from workloads.errors import CheckpointError
 def test_a_name_is_claimed_once_and_tells_who_did(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
     mine = Identity(run_name="a", config={"seed": 1}, run_id="r", experiment_id="e")
-    assert identity_of(store) is None
+    assert read_identity(store) is None
     claim(store, mine)
-    with pytest.raises(CheckpointError, match="Run a exists already; go on with it by --resume a"):
+    with pytest.raises(CheckpointError, match="Run a exists already; resume it with --resume a"):
         claim(store, Identity(run_name="a", config={}))
-    assert identity_of(store) == mine
+    assert read_identity(store) == mine
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"name": 1}'])
 def test_a_damaged_claim_is_an_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "run.json").write_text(text)
     with pytest.raises(CheckpointError, match=r"run.json of the run cannot be read"):
-        identity_of(FolderStore(tmp_path))
+        read_identity(FolderStore(tmp_path))
 
 
 def test_a_run_is_finished_once_its_result_is_there(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
     assert not is_finished(store)
-    finish(store, {"val_accuracy": 0.9})
+    mark_finished(store, {"val_accuracy": 0.9})
     assert is_finished(store)

@@ -8,7 +8,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from workloads.checkpoints.store import FolderStore, S3Store, Store, below, open_store
+from workloads.checkpoints.store import FolderStore, S3Store, Store, child_location, open_store
 from workloads.errors import CheckpointError
 
 BUCKET = "checkpoints"
@@ -25,7 +25,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 @pytest.fixture(params=["folder", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     place = str(tmp_path) if request.param == "folder" else request.getfixturevalue("bucket")
-    return open_store(below(place, "runs/a"))
+    return open_store(child_location(place, "runs/a"))
 
 
 def test_a_file_is_read_as_it_was_written_last(store: Store) -> None:

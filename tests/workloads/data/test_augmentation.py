@@ -26,13 +26,13 @@ def labels(num_samples: int) -> Tensor:
     return torch.arange(num_samples) % NUM_CLASSES
 
 
-def draws(epoch: int = 2, seed: int = 1, **changes: object) -> Augmentation:
+def augmentation_of(epoch: int = 2, seed: int = 1, **changes: object) -> Augmentation:
     config = DataConfig(**changes)  # type: ignore[arg-type]  # as the test says
     return Augmentation.draw(config, seed=seed, epoch=epoch, num_samples=NUM_SAMPLES, num_classes=NUM_CLASSES)
 
 
 def changed(augmentation: Augmentation, samples: Tensor, channels: int = 3) -> tuple[Tensor, Tensor]:
-    needed = augmentation.needed(samples)
+    needed = augmentation.samples_to_load(samples)
     return augmentation.apply(images(NUM_SAMPLES, channels, 16)[needed], labels(NUM_SAMPLES)[needed], needed)
 
 
@@ -42,7 +42,7 @@ def changed(augmentation: Augmentation, samples: Tensor, channels: int = 3) -> t
 def test_what_happens_to_a_sample_does_not_depend_on_which_others_a_rank_has_with_it(
     augmentation: str, channels: int, mix: str
 ) -> None:
-    augmentation_ = draws(augmentation=augmentation, mix=mix, erase_probability=0.5)
+    augmentation_ = augmentation_of(augmentation=augmentation, mix=mix, erase_probability=0.5)
     batch = torch.randperm(NUM_SAMPLES, generator=torch.Generator().manual_seed(1))[:31]
     one_rank = changed(augmentation_, batch, channels)
     for world_size in (2, 3):
@@ -60,7 +60,8 @@ def test_what_happens_to_a_sample_does_not_depend_on_which_others_a_rank_has_wit
 def test_draws_differ_between_epochs_and_seeds_and_are_the_same_again(changes: dict[str, object]) -> None:
     everything = torch.arange(NUM_SAMPLES)
     first, again, next_epoch, other_seed = (
-        changed(draws(epoch, seed, **changes), everything)[0] for epoch, seed in ((0, 1), (0, 1), (1, 1), (0, 2))
+        changed(augmentation_of(epoch, seed, **changes), everything)[0]
+        for epoch, seed in ((0, 1), (0, 1), (1, 1), (0, 2))
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, next_epoch)

@@ -64,7 +64,7 @@ def test_records_become_colour_images_with_fine_labels(source: CifarDataset, pac
 
 @pytest.mark.parametrize("packed", [True, False], ids=["packed", "unpacked"])
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         pytest.param("test_batch.bin", b"\x00" * 3072, "holds 3072 bytes; they must be whole records", id="cut"),
         pytest.param("test_batch.bin", b"", "holds 0 bytes", id="empty"),
@@ -72,12 +72,12 @@ def test_records_become_colour_images_with_fine_labels(source: CifarDataset, pac
         pytest.param("batches.meta.txt", b"cat\ndog\n", "has 2 names; there are 10 classes", id="names"),
     ],
 )
-def test_a_damaged_file_is_named(name: str, content: bytes, told: str, packed: bool, tmp_path: Path) -> None:
+def test_a_damaged_file_is_named(name: str, content: bytes, message: str, packed: bool, tmp_path: Path) -> None:
     put(CIFAR10, tmp_path, packed=packed, files=contents(CIFAR10) | {name: content})
     with pytest.raises(DataError) as raised:
         load("cifar10", PlatformEnvironment(data=str(tmp_path)))
     assert name in str(raised.value)
-    assert told in str(raised.value)
+    assert message in str(raised.value)
 
 
 def test_an_archive_that_is_cut_or_not_the_binary_version_is_named(tmp_path: Path) -> None:

@@ -59,20 +59,20 @@ def test_images_come_as_bytes_with_a_channel_and_labels_as_whole_numbers(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("labels", "told"),
+    ("labels", "message"),
     [
         pytest.param({"num_labels": 5}, "it has 5 labels; train-images-idx3-ubyte.gz has 6 images", id="one too few"),
         pytest.param({"largest_label": 10}, "it has label 10; the largest is 9", id="unknown class"),
     ],
 )
 def test_labels_that_do_not_fit_the_images_are_a_damaged_file(
-    tmp_path: Path, labels: dict[str, int], told: str
+    tmp_path: Path, labels: dict[str, int], message: str
 ) -> None:
     put_fashion_mnist(tmp_path / "fashion_mnist", **labels)
     with pytest.raises(DataError) as raised:
         load("fashion_mnist", PlatformEnvironment(data=str(tmp_path)))
     assert "train-labels-idx1-ubyte is damaged" in str(raised.value)
-    assert told in str(raised.value)
+    assert message in str(raised.value)
 
 
 def test_the_version_of_a_data_set_is_that_of_its_content(tmp_path: Path) -> None:

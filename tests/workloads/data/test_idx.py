@@ -27,7 +27,7 @@ def test_a_file_is_read_whether_compressed_or_not(tmp_path: Path, packed: bool) 
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "message"),
     [
         pytest.param(
             lambda content: content[:-5], "holds 19 bytes after a header that promises 2 x 3 x 4 = 24", id="short"
@@ -48,14 +48,14 @@ def test_a_file_is_read_whether_compressed_or_not(tmp_path: Path, packed: bool) 
     ],
 )
 def test_a_damaged_file_is_named_with_what_was_expected(
-    tmp_path: Path, damage: Callable[[bytes], bytes], told: str
+    tmp_path: Path, damage: Callable[[bytes], bytes], message: str
 ) -> None:
     path = tmp_path / "train-images-idx3-ubyte.gz"
     path.write_bytes(damage(idx((2, 3, 4))))
     with pytest.raises(DataError) as raised:
         read_idx(path, num_dims=3)
     assert str(raised.value).startswith(f"{path} is damaged")
-    assert told in str(raised.value)
+    assert message in str(raised.value)
 
 
 def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from workloads.data.dataset import Dataset, Split
 from workloads.data.datasets import load
 from workloads.environment import PlatformEnvironment
 from workloads.errors import DataError
-from workloads.training.ranks import Ranks
+from workloads.ranks import Ranks
 from workloads.training.run import TrainedModel, train_model
 
 SIZE = 16

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from workloads.evaluation.figures import CONFUSION, MISTAKES, RELIABILITY, draw, pictures
+from workloads.evaluation.counts import Counts
+from workloads.evaluation.figures import CONFUSION, MISTAKES, RELIABILITY, draw, mistake_images
 from workloads.evaluation.report import Mistake, Report, worst_mistakes
 from workloads.evaluation.speed import latency, size
-from workloads.training.evaluation import Counts
 
 PNG = b"\x89PNG"
 
@@ -29,7 +29,7 @@ def test_the_figures_of_an_evaluation_are_drawn(tmp_path: Path, num_classes: int
 def test_each_mistake_is_shown_with_what_was_said_and_what_it_is() -> None:
     images = torch.arange(5, dtype=torch.uint8).view(5, 1, 1, 1).expand(5, 1, 8, 8)
     mistakes = [Mistake(index=index, label="cat", predicted="dog", probability=0.9) for index in (4, 1, 3, 0, 2)]
-    shown = [axes for axes in pictures(mistakes, images).axes if axes.images]
+    shown = [axes for axes in mistake_images(mistakes, images).axes if axes.images]
     assert [int(np.asarray(axes.images[0].get_array())[0, 0]) for axes in shown] == [4, 1, 3, 0, 2]
     assert shown[0].get_title() == "dog (0.90)\nis cat, image 4"
 

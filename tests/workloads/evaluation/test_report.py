@@ -16,8 +16,8 @@ from sklearn.metrics import (  # type: ignore[import-untyped]  # it has no types
     precision_recall_fscore_support,
 )
 
+from workloads.evaluation.counts import NUM_BINS, Counts
 from workloads.evaluation.report import Report, worst_mistakes
-from workloads.training.evaluation import NUM_BINS, Counts
 
 
 def report(logits: torch.Tensor, labels: torch.Tensor) -> Report:

@@ -21,25 +21,25 @@ def environment(
     """With a history of moves of the test's own, a code version also where there is no git, and quick clocks."""
     monkeypatch.setenv(REGISTRY, str(tmp_path / "registry"))
     monkeypatch.setenv(CODE_VERSION, "release-1")
-    monkeypatch.setattr(speed, "MOST_S", 0.02)
+    monkeypatch.setattr(speed, "MAX_S", 0.02)
     return PlatformEnvironment.read()
 
 
 @pytest.fixture(scope="session")
 def trained(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Tracking stores with both versions to copy, `new.db` and `judged.db`; their artifacts stay where they are."""
+    """Tracking stores with both versions to copy, `new.db` and `evaluated.db`; their artifacts stay where they are."""
     store = tmp_path_factory.mktemp("trained")
-    shutil.copy(empty_store, store / "judged.db")
+    shutil.copy(empty_store, store / "evaluated.db")
     with pytest.MonkeyPatch.context() as patch:
         for name in PlatformEnvironment.read().variables():
             patch.delenv(name)
-        patch.setenv(TRACKING_URI, f"sqlite:///{store / 'judged.db'}")
+        patch.setenv(TRACKING_URI, f"sqlite:///{store / 'evaluated.db'}")
         patch.setenv(CODE_VERSION, "release-1")
         patch.chdir(store)
         for length in (("--set", "epochs=4"), ("--max-steps", "3")):
             invoke("train", "digits", "--set", "num_threads=1", "--no-test", *length)
-        shutil.copy(store / "judged.db", store / "new.db")
-        patch.setattr(speed, "MOST_S", 0.02)
+        shutil.copy(store / "evaluated.db", store / "new.db")
+        patch.setattr(speed, "MAX_S", 0.02)
         for number in ("1", "2"):
             invoke("evaluate", "--model", MODEL, "--version", number)
     return store
@@ -47,13 +47,13 @@ def trained(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture
 def client(trained: Path, environment: PlatformEnvironment) -> MlflowClient:
-    """Of a server with both versions, judged, and the first in staging."""
-    return _client_of(trained / "judged.db", environment)
+    """Of a server with both versions, evaluated, and the first in staging."""
+    return _client_of(trained / "evaluated.db", environment)
 
 
 @pytest.fixture
 def new_client(trained: Path, environment: PlatformEnvironment) -> MlflowClient:
-    """The same before they were judged."""
+    """The same before they were evaluated."""
     return _client_of(trained / "new.db", environment)
 
 

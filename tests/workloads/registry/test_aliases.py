@@ -1,4 +1,4 @@
-"""Aliases mended from the history, on a client that has MLflow's aliases and nothing else."""
+"""Aliases repaired from the history, on a client that has MLflow's aliases and nothing else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 
 from workloads.environment import PlatformEnvironment
 from workloads.errors import TrackingError
-from workloads.registry.aliases import drift, mend
+from workloads.registry.aliases import drift, repair
 from workloads.registry.moves import PROMOTE, ROLLBACK, History, Move, open_history, replay
 from workloads.registry.versions import PRODUCTION, STAGING
 
@@ -67,19 +67,19 @@ def add(
     history.add(move, after=len(history.moves()))
 
 
-def test_a_crash_between_a_move_and_its_alias_is_mended(history: History):
+def test_a_crash_between_a_move_and_its_alias_is_repaired(history: History):
     aliases = Aliases({1, 2})
     add(history, 1)
-    mend(aliases.client, "m", history)
+    repair(aliases.client, "m", history)
     add(history, 2)
     assert drift(aliases.client, "m", history) == {PRODUCTION: 2, "archived-1": 1}
     assert aliases.held == {PRODUCTION: 1}
-    assert mend(aliases.client, "m", history) == {PRODUCTION: 2, "archived-1": 1}
+    assert repair(aliases.client, "m", history) == {PRODUCTION: 2, "archived-1": 1}
     assert aliases.held == {PRODUCTION: 2, "archived-1": 1}
-    assert mend(aliases.client, "m", history) == {}
+    assert repair(aliases.client, "m", history) == {}
 
 
-def test_a_server_that_fails_between_two_aliases_is_mended_later(history: History):
+def test_a_server_that_fails_between_two_aliases_is_repaired_later(history: History):
     aliases = Aliases({1, 2, 3})
     for number in (1, 2, 3):
         add(history, number)
@@ -90,28 +90,28 @@ def test_a_server_that_fails_between_two_aliases_is_mended_later(history: Histor
 
     aliases.before_write = fail_after_the_first
     with pytest.raises(TrackingError, match="gone"):
-        mend(aliases.client, "m", history)
+        repair(aliases.client, "m", history)
     assert aliases.held == {PRODUCTION: 3}
     aliases.before_write = lambda: None
-    mend(aliases.client, "m", history)
+    repair(aliases.client, "m", history)
     assert aliases.held == {PRODUCTION: 3, "archived-1": 1, "archived-2": 2}
 
 
 def test_a_slow_writer_does_not_undo_the_move_of_one_that_overtook_it(history: History, tmp_path: Path):
     aliases = Aliases({1, 2, 3})
     add(history, 1)
-    mend(aliases.client, "m", history)
+    repair(aliases.client, "m", history)
     add(history, 2)
     other = open_history(PlatformEnvironment(registry=str(tmp_path)), "m")
 
     def overtake() -> None:
         aliases.before_write = lambda: None
         add(other, 3)
-        mend(aliases.client, "m", other)
+        repair(aliases.client, "m", other)
 
     # While the first is about to set the alias for version 2, another promotes version 3 from start to end.
     aliases.before_write = overtake
-    mend(aliases.client, "m", history)
+    repair(aliases.client, "m", history)
     assert aliases.held == {PRODUCTION: 3, "archived-1": 1, "archived-2": 2}
 
 
@@ -126,28 +126,28 @@ def test_an_alias_that_another_gives_at_the_same_moment_is_no_fault(history: His
         raise MlflowException("duplicate key value violates unique constraint")
 
     aliases.before_write = lose_the_race
-    mend(aliases.client, "m", history)
+    repair(aliases.client, "m", history)
     assert aliases.held == {PRODUCTION: 2, "archived-1": 1}
 
 
 def test_staging_that_training_set_is_left_alone(history: History):
     aliases = Aliases({1, 2, 3}, {STAGING: 1})
     add(history, 2, alias=STAGING, from_version=1)
-    assert mend(aliases.client, "m", history) == {STAGING: 2}
+    assert repair(aliases.client, "m", history) == {STAGING: 2}
     aliases.held[STAGING] = 3
-    assert mend(aliases.client, "m", history) == {}
+    assert repair(aliases.client, "m", history) == {}
 
 
 def test_production_that_no_move_made_is_taken_back(history: History):
     aliases = Aliases({1, 2})
     add(history, 1)
     aliases.held = {PRODUCTION: 2}
-    assert mend(aliases.client, "m", history) == {PRODUCTION: 1}
+    assert repair(aliases.client, "m", history) == {PRODUCTION: 1}
 
 
 def test_without_moves_nothing_is_touched(history: History):
     aliases = Aliases({1}, {PRODUCTION: 1, "archived-7": 1, "shadow": 1})
-    assert mend(aliases.client, "m", history) == {}
+    assert repair(aliases.client, "m", history) == {}
 
 
 def test_versions_that_were_deleted_are_passed_over(history: History):
@@ -156,41 +156,41 @@ def test_versions_that_were_deleted_are_passed_over(history: History):
         add(history, number)
     aliases.delete(1)
     aliases.delete(3)
-    assert mend(aliases.client, "m", history) == {"archived-2": 2}
+    assert repair(aliases.client, "m", history) == {"archived-2": 2}
 
 
 def test_a_thousand_random_moves_replay_to_the_aliases_that_they_left(
     history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("os.fsync", lambda descriptor: None)  # there will be no power failure in between
-    draw = random.Random(5)  # noqa: S311  a test's own draws
+    rng = random.Random(5)  # noqa: S311  a test's own draws
     aliases = Aliases(set(range(1, 21)))
     stack: list[int] = []  # a second account of what should be, kept by the plainest means
-    ever: set[int] = set()
+    ever_served: set[int] = set()
     for _ in range(1000):
-        kind = draw.choice(["promote", "promote", "rollback", "staging", "train"])
+        kind = rng.choice(["promote", "promote", "rollback", "staging", "train"])
         if kind == "train":
             aliases.held[STAGING] = max(aliases.existing) + 1
             aliases.existing.add(aliases.held[STAGING])
         elif kind == "staging":
-            add(history, draw.choice(sorted(aliases.existing)), alias=STAGING, from_version=aliases.held.get(STAGING))
+            add(history, rng.choice(sorted(aliases.existing)), alias=STAGING, from_version=aliases.held.get(STAGING))
         elif kind == "promote":
-            number = draw.choice([n for n in sorted(aliases.existing) if n != (stack or [0])[-1]])
+            number = rng.choice([n for n in sorted(aliases.existing) if n != (stack or [0])[-1]])
             add(history, number, from_version=(stack or [None])[-1])  # type: ignore[list-item]
             stack.append(number)
         elif (target := replay(history.moves()).before(aliases.existing)) is not None:
             add(history, target, ROLLBACK, from_version=stack[-1])
             stack.pop()
             assert stack[-1] == target
-        ever |= set(stack[-1:])
-        if draw.random() < 0.7:  # else the process ends before it sets an alias
-            mend(aliases.client, "m", history)
+        ever_served |= set(stack[-1:])
+        if rng.random() < 0.7:  # else the process ends before it sets an alias
+            repair(aliases.client, "m", history)
     add(history, replay(history.moves()).before(aliases.existing) or 0, ROLLBACK, from_version=stack.pop())
-    mend(aliases.client, "m", history)
+    repair(aliases.client, "m", history)
 
     again = open_history(PlatformEnvironment(registry=str(tmp_path)), "m")
-    standing = replay(again.moves())
-    assert list(standing.served) == stack
+    state = replay(again.moves())
+    assert list(state.served) == stack
     held = {alias: number for alias, number in aliases.held.items() if alias != STAGING}
-    assert held == {PRODUCTION: stack[-1], **{f"archived-{n}": n for n in ever - {stack[-1]}}}
+    assert held == {PRODUCTION: stack[-1], **{f"archived-{n}": n for n in ever_served - {stack[-1]}}}
     assert drift(aliases.client, "m", again) == {}

@@ -14,26 +14,26 @@ NUM_IMAGES = 10_000
 LINEAGE = {"data_version": "d", "code_version": "c", "image_digest": ""}
 
 
-def right(*, wrong: slice | list[int]) -> np.ndarray:
+def is_correct(*, wrong: slice | list[int]) -> np.ndarray:
     answers = np.ones(NUM_IMAGES, dtype=bool)
     answers[wrong] = False
     return answers
 
 
-PRODUCTION = right(wrong=slice(0, 1000))
+PRODUCTION = is_correct(wrong=slice(0, 1000))
 LABELS = np.arange(NUM_IMAGES) % 10
 
 
-def evidence(right_n: np.ndarray = PRODUCTION, **others: object) -> Evidence:
+def evidence(correct_n: np.ndarray = PRODUCTION, **others: object) -> Evidence:
     known = Evidence(
         class_names=tuple("abcdefghij"),
         labels_n=LABELS,
-        right_n=right_n,
+        correct_n=correct_n,
         calibration_error=0.02,
         latency_ms=3.0,
         size_mib=1.0,
         lineage=LINEAGE,
-        incumbent=Incumbent(number=4, right_n=PRODUCTION),
+        incumbent=Incumbent(number=4, correct_n=PRODUCTION),
     )
     return replace(known, **others)  # type: ignore[arg-type]  # what a test changes
 
@@ -42,7 +42,7 @@ def rules(**values: object) -> Rules:
     return Rules.model_validate(values)
 
 
-def said(decision: Decision, rule: str) -> str:
+def outcome_of(decision: Decision, rule: str) -> str:
     [check] = [check for check in decision.checks if check.rule == rule]
     return f"{check.outcome}: {check.said}"
 
@@ -57,7 +57,7 @@ def test_the_committed_rules_promote_a_model_as_good_as_that_in_production():
 
 
 @pytest.mark.parametrize(
-    ("rule", "allowed", "forbidden", "told"),
+    ("rule", "allowed", "forbidden", "message"),
     [
         ("minimum_accuracy", 0.9, 0.901, "test accuracy 0.9000; the minimum is 0.901"),
         ("maximum_calibration_error", 0.02, 0.019, "calibration error 0.02; the maximum is 0.019"),
@@ -65,11 +65,11 @@ def test_the_committed_rules_promote_a_model_as_good_as_that_in_production():
         ("maximum_size_mib", 1, 0.5, "size 1 MiB; the maximum is 0.5 MiB"),
     ],
 )
-def test_a_limit_is_kept_to_the_number(rule: str, allowed: float, forbidden: float, told: str):
+def test_a_limit_is_kept_to_the_number(rule: str, allowed: float, forbidden: float, message: str):
     assert decide(rules(**{rule: allowed}), evidence()).verdict == PROMOTE
     decision = decide(rules(**{rule: forbidden}), evidence())
     assert decision.verdict == REFUSE
-    assert said(decision, rule) == f"failed: {told}"
+    assert outcome_of(decision, rule) == f"failed: {message}"
 
 
 @pytest.mark.parametrize(
@@ -92,9 +92,9 @@ def test_lineage_is_complete_by_setting(key: str, lineage: dict[str, str], passe
 
 
 def test_a_model_that_lost_more_than_the_margin_for_certain_is_refused():
-    decision = decide(rules(margin=0.005), evidence(right(wrong=slice(0, 1200))))
+    decision = decide(rules(margin=0.005), evidence(is_correct(wrong=slice(0, 1200))))
     assert decision.verdict == REFUSE
-    assert "-2.00 points of accuracy against version 4" in said(decision, "margin")
+    assert "-2.00 points of accuracy against version 4" in outcome_of(decision, "margin")
 
 
 def test_a_difference_that_may_or_may_not_be_the_margin_is_undecided_and_says_how_many_images_would_do():
@@ -103,7 +103,7 @@ def test_a_difference_that_may_or_may_not_be_the_margin_is_undecided_and_says_ho
     answers[worse_on], answers[better_on] = False, True
     decision = decide(rules(margin=0.005), evidence(answers))
     assert decision.verdict == INSUFFICIENT
-    assert "about 25,129 test images would show it, there are 10,000" in said(decision, "margin")
+    assert "about 25,129 test images would show it, there are 10,000" in outcome_of(decision, "margin")
     assert decide(rules(margin=0.02), evidence(answers)).verdict == PROMOTE
 
 
@@ -112,7 +112,7 @@ def test_where_more_images_would_not_help_that_is_said():
     answers[1000:1255], answers[:200] = False, True
     decision = decide(rules(margin=0.005), evidence(answers))
     assert decision.verdict == INSUFFICIENT
-    assert "more test images would only show that it is worse" in said(decision, "margin")
+    assert "more test images would only show that it is worse" in outcome_of(decision, "margin")
 
 
 def test_what_fails_counts_more_than_what_is_undecided():
@@ -126,8 +126,8 @@ def test_a_model_that_pays_for_the_others_with_one_class_is_refused():
     answers[np.flatnonzero((LABELS == 2) & PRODUCTION)[:100]] = False
     answers[np.flatnonzero((LABELS != 2) & ~PRODUCTION)[:200]] = True
     decision = decide(rules(margin=0.005, slice_margin=0.02), evidence(answers))
-    assert said(decision, "margin").startswith("passed: +1.00 points")
-    assert "class c -10.00 points on 1,000 images" in said(decision, "slice_margin")
+    assert outcome_of(decision, "margin").startswith("passed: +1.00 points")
+    assert "class c -10.00 points on 1,000 images" in outcome_of(decision, "slice_margin")
     assert decision.verdict == REFUSE
 
 
@@ -145,7 +145,7 @@ def test_a_slice_is_looked_at_as_a_whole():
     asked = {"slice_margin": 0.02}
     assert decide(rules(**asked), evidence(answers)).verdict == PROMOTE
     decision = decide(rules(**asked, slices={"vowels and b": ["a", "b", "c"]}), evidence(answers))
-    assert "slice vowels and b -3.10 points on 3,000 images" in said(decision, "slice_margin")
+    assert "slice vowels and b -3.10 points on 3,000 images" in outcome_of(decision, "slice_margin")
 
 
 def test_a_class_without_images_is_left_out():
@@ -163,14 +163,14 @@ def test_a_slice_of_unknown_classes_is_named():
 def test_the_first_promotion_has_nothing_to_compare_with_and_says_so():
     decision = decide(rules(margin=0.005, slice_margin=0.02), evidence(incumbent=None))
     assert decision.verdict == PROMOTE
-    assert said(decision, "margin") == "skipped: no version is in production to compare with"
+    assert outcome_of(decision, "margin") == "skipped: no version is in production to compare with"
 
 
 def test_a_model_that_cannot_take_the_place_of_the_other_is_refused():
-    incumbent = Incumbent(number=4, why_not="its classes are other ones")
+    incumbent = Incumbent(number=4, incompatibility="its classes are other ones")
     decision = decide(rules(margin=0.005), evidence(incumbent=incumbent))
     assert decision.verdict == REFUSE
-    assert said(decision, "signature") == "failed: cannot take the place of version 4: its classes are other ones"
+    assert outcome_of(decision, "signature") == "failed: cannot take the place of version 4: its classes are other ones"
 
 
 def test_every_fault_of_a_rules_file_is_told_at_once(tmp_path: Path):
@@ -190,7 +190,7 @@ def test_every_fault_of_a_rules_file_is_told_at_once(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("staging: {}", "has no rules for production; give it a section `production:`"),
         ("", "has no rules for production"),
@@ -200,10 +200,10 @@ def test_every_fault_of_a_rules_file_is_told_at_once(tmp_path: Path):
         (None, "No file "),
     ],
 )
-def test_a_file_without_rules_says_what_it_needs(tmp_path: Path, text: str | None, told: str):
+def test_a_file_without_rules_says_what_it_needs(tmp_path: Path, text: str | None, message: str):
     path = tmp_path / "rules.yaml"
     if text is not None:
         path.write_text(text)
     with pytest.raises(RegistryError) as caught:
         read_rules(path, "production")
-    assert told in str(caught.value)
+    assert message in str(caught.value)

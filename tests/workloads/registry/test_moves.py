@@ -129,18 +129,18 @@ def test_production_is_a_stack_from_which_a_rollback_takes():
 
 
 def test_before_is_the_nearest_other_version_that_exists():
-    standing = replay([move(1), move(2), move(3), move(2), move(3)])
-    assert standing.before([1, 2, 3]) == 2
-    assert standing.before([1, 3]) == 1
-    assert standing.before([3]) is None
+    state = replay([move(1), move(2), move(3), move(2), move(3)])
+    assert state.before([1, 2, 3]) == 2
+    assert state.before([1, 3]) == 1
+    assert state.before([3]) is None
     assert replay([move(1)]).before([1, 2]) is None
 
 
 def test_moves_of_staging_leave_production_alone():
-    standing = replay([move(1), move(2, alias=STAGING)])
-    assert (standing.production, standing.ever) == (1, frozenset({1}))
-    assert standing.staging is not None
-    assert standing.staging.to_version == 2
+    state = replay([move(1), move(2, alias=STAGING)])
+    assert (state.production, state.ever_served) == (1, frozenset({1}))
+    assert state.staging is not None
+    assert state.staging.to_version == 2
 
 
 def test_a_history_that_lost_a_move_is_not_guessed_at(tmp_path: Path):

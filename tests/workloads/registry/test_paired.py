@@ -132,6 +132,6 @@ def test_ten_classes_that_lost_exactly_the_margin_refuse_one_in_twenty_at_most()
     draws = np.random.default_rng(3).multinomial(1000, [0.02, 0.04, 0.94], size=(2000, 10))
     refused = 0
     for ten in draws:
-        p_values = [pairs(1000, int(b), int(c)).chance_of_this_little(-0.02) for b, c, _ in ten]
+        p_values = [pairs(1000, int(b), int(c)).p_value_of_loss(-0.02) for b, c, _ in ten]
         refused += min(holm(p_values)) < 0.05
     assert refused / len(draws) <= 0.05

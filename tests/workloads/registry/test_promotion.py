@@ -21,8 +21,8 @@ from workloads.environment import REGISTRY, PlatformEnvironment
 from workloads.errors import DataError, RegistryError, TrackingError, WorkloadError
 from workloads.models.build import ModelSpec
 from workloads.registry import promotion, verdict
-from workloads.registry.aliases import mend
-from workloads.registry.model_form import log_weights
+from workloads.registry.aliases import repair
+from workloads.registry.model_format import log_weights
 from workloads.registry.moves import PROMOTE, History, Move, open_history
 from workloads.tracking.tracker import MlflowTracker
 
@@ -38,7 +38,7 @@ def serve(client: MlflowClient, history: History, number: int) -> None:
     """Put a version into production without asking the gate."""
     move = Move(kind=PROMOTE, alias="production", from_version=None, to_version=number, by="ben")
     history.add(move, after=len(history.moves()))
-    mend(client, MODEL, history)
+    repair(client, MODEL, history)
 
 
 def registry(verb: str, *arguments: str, exit_code: int = 0) -> str:
@@ -57,9 +57,9 @@ def kept(client: MlflowClient, address: str) -> dict[str, Any]:
 
 
 def test_a_version_is_judged_promoted_and_its_verdict_kept(client: MlflowClient):
-    said = registry("promote", "1", *TO_PRODUCTION, "--force", "--why", "the first", "--by", "ada")  # without need
-    assert "vision-classifier version 1 is now production (move 1)" in said
-    assert "skipped    margin: no version is in production to compare with" in said
+    output = registry("promote", "1", *TO_PRODUCTION, "--force", "--why", "the first", "--by", "ada")  # without need
+    assert "vision-classifier version 1 is now production (move 1)" in output
+    assert "skipped    margin: no version is in production to compare with" in output
     assert aliases(client) == {"production": 1, "staging": 1}
     version = client.get_model_version(MODEL, "1")
     assert version.tags["gate.production.verdict"] == "promote"
@@ -89,8 +89,8 @@ def test_a_dry_run_tells_and_changes_nothing(client: MlflowClient, history: Hist
 
     before = state()
     assert "may be production; nothing was changed" in registry("promote", "1", *TO_PRODUCTION, "--dry-run")
-    told = registry("promote", "2", *TO_PRODUCTION, "--dry-run", exit_code=3)
-    assert "Version 2 of vision-classifier may not be production: refuse" in told
+    output = registry("promote", "2", *TO_PRODUCTION, "--dry-run", exit_code=3)
+    assert "Version 2 of vision-classifier may not be production: refuse" in output
     assert answer("promote", "2", *TO_PRODUCTION, "--dry-run", exit_code=3)["verdict"]["verdict"] == "refuse"
     assert state() == before
 
@@ -124,10 +124,10 @@ def test_where_told_so_a_refusal_leaves_the_alias_where_it_is(client: MlflowClie
 
 def test_the_gate_is_overruled_with_a_reason_and_rolled_back(client: MlflowClient, history: History):
     serve(client, history, 1)
-    with pytest.raises(WorkloadError, match="say why by --why"):
+    with pytest.raises(WorkloadError, match="give the reason by --why"):
         registry("promote", "2", *TO_PRODUCTION, "--force")
-    said = registry("promote", "2", *TO_PRODUCTION, "--force", "--why", "a drill")
-    assert "version 2 is now production, by force (move 2); version 1 was, and is now archived-1" in said
+    output = registry("promote", "2", *TO_PRODUCTION, "--force", "--why", "a drill")
+    assert "version 2 is now production, by force (move 2); version 1 was, and is now archived-1" in output
     assert aliases(client) == {"production": 2, "archived-1": 1, "staging": 1}
     evidence = history.moves()[-1].evidence or {}
     assert (evidence["forced"], evidence["verdict"]) == (True, "refuse")
@@ -149,9 +149,9 @@ def test_a_promotion_that_another_one_overtakes_is_told(
     def overtaken(*arguments: Any, **others: Any) -> Any:
         move = Move(kind=PROMOTE, alias="production", from_version=None, to_version=2, by="ben")
         open_history(environment, MODEL).add(move, after=0)
-        return verdict.ask_gate(*arguments, **others)
+        return verdict.evaluate_gate(*arguments, **others)
 
-    monkeypatch.setattr(promotion, "ask_gate", overtaken)
+    monkeypatch.setattr(promotion, "evaluate_gate", overtaken)
     with pytest.raises(
         RegistryError, match=r"move 1 \(promote, production none -> 2, by ben at .*run the command again"
     ):
@@ -159,7 +159,7 @@ def test_a_promotion_that_another_one_overtakes_is_told(
     monkeypatch.undo()
 
 
-def test_a_crash_before_the_alias_is_told_and_mended_by_the_next_promotion(
+def test_a_crash_before_the_alias_is_reported_and_repaired_by_the_next_promotion(
     client: MlflowClient, history: History, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     def fail(*arguments: object) -> None:
@@ -172,9 +172,9 @@ def test_a_crash_before_the_alias_is_told_and_mended_by_the_next_promotion(
     assert aliases(client) == {"staging": 1}
     assert len(history.moves()) == 1
     result = CliRunner().invoke(app, ["registry", "list", MODEL])
-    assert "production to version 1 would mend them" in result.stderr
+    assert "repairs them: production to version 1" in result.stderr
     result = CliRunner().invoke(app, ["registry", "promote", MODEL, "1", *TO_PRODUCTION])
-    assert "aliases brought to what the history says: production to version 1" in result.stderr
+    assert "aliases repaired from the history: production to version 1" in result.stderr
     assert "is production already" in result.stdout
     assert aliases(client) == {"production": 1, "staging": 1}
     assert len(history.moves()) == 1
@@ -184,8 +184,8 @@ def test_a_model_in_production_since_before_its_history_is_found_and_rolled_back
     client: MlflowClient, history: History
 ):
     client.set_registered_model_alias(MODEL, "production", "2")
-    said = registry("promote", "1", *TO_PRODUCTION)
-    assert "passed     margin: +" in said
+    output = registry("promote", "1", *TO_PRODUCTION)
+    assert "passed     margin: +" in output
     assert [(move.kind, move.from_version, move.to_version) for move in history.moves()] == [
         ("found", None, 2), ("promote", 2, 1),
     ]  # fmt: skip
@@ -312,12 +312,12 @@ def test_a_model_that_was_never_moved_has_no_history(client: MlflowClient):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("promote", "1", "--to", "shadow"), "--to is shadow; it must be one of production, staging"),
         (("promote", "1", *TO_PRODUCTION, "--dry-run", "--or-keep"), "--force and --or-keep do not go with it"),
     ],
 )
-def test_a_command_that_makes_no_sense_is_told(arguments: tuple[str, ...], told: str):
-    with pytest.raises(WorkloadError, match=told):
+def test_a_command_that_makes_no_sense_is_told(arguments: tuple[str, ...], message: str):
+    with pytest.raises(WorkloadError, match=message):
         registry(*arguments)

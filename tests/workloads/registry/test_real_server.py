@@ -16,7 +16,7 @@ from tests.workloads.real_servers import real_servers
 from tests.workloads.registry.builders import MODEL, aliases, invoke, run_of
 from workloads.environment import PlatformEnvironment
 from workloads.errors import RegistryError
-from workloads.registry.aliases import drift, mend
+from workloads.registry.aliases import drift, repair
 from workloads.registry.moves import PROMOTE, Move, open_history, replay
 from workloads.registry.promotion import roll_back
 from workloads.tracking.connection import connect
@@ -27,8 +27,8 @@ NUM_VERSIONS = 6
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PlatformEnvironment]:
-    with real_servers() as (told, _):
-        yield told
+    with real_servers() as (environment, _):
+        yield environment
 
 
 @pytest.fixture
@@ -55,27 +55,27 @@ def copy(client: MlflowClient, version: ModelVersion, model_name: str) -> None:
 
 def test_promote_and_roll_back_leave_what_the_history_says(client: MlflowClient, server: PlatformEnvironment):
     assert "is now production" in invoke("registry", "promote", MODEL, "1", "--to", "production")
-    history, draw = open_history(server, MODEL), random.Random(1)  # noqa: S311  a test's own draws
+    history, rng = open_history(server, MODEL), random.Random(1)  # noqa: S311  a test's own draws
     for _ in range(40):
         moves = history.moves()
-        standing = replay(moves)
-        if draw.random() < 0.4 and standing.before(range(1, NUM_VERSIONS + 1)):
-            before = standing.before(range(1, NUM_VERSIONS + 1))
+        state = replay(moves)
+        if rng.random() < 0.4 and state.before(range(1, NUM_VERSIONS + 1)):
+            before = state.before(range(1, NUM_VERSIONS + 1))
             assert roll_back(server, MODEL, by="ada").move.to_version == before
             continue
-        number = draw.choice([n for n in range(1, NUM_VERSIONS + 1) if n != standing.production])
-        move = Move(kind=PROMOTE, alias="production", from_version=standing.production, to_version=number, by="ada")
+        number = rng.choice([n for n in range(1, NUM_VERSIONS + 1) if n != state.production])
+        move = Move(kind=PROMOTE, alias="production", from_version=state.production, to_version=number, by="ada")
         history.add(move, after=len(moves))
-        if draw.random() < 0.7:  # else the process ends before it sets an alias
-            mend(client, MODEL, history)
-    mend(client, MODEL, history)
-    standing = replay(open_history(server, MODEL).moves())
+        if rng.random() < 0.7:  # else the process ends before it sets an alias
+            repair(client, MODEL, history)
+    repair(client, MODEL, history)
+    state = replay(open_history(server, MODEL).moves())
     assert drift(client, MODEL, history) == {}
     held = {alias: number for alias, number in aliases(client).items() if alias != "staging"}
-    assert held.pop("production") == standing.production
-    assert held == {f"archived-{n}": n for n in standing.ever - {standing.production}}
-    client.delete_model_version(MODEL, str(standing.before(range(1, NUM_VERSIONS + 1))))
-    mend(client, MODEL, history)  # what is gone is passed over
+    assert held.pop("production") == state.production
+    assert held == {f"archived-{n}": n for n in state.ever_served - {state.production}}
+    client.delete_model_version(MODEL, str(state.before(range(1, NUM_VERSIONS + 1))))
+    repair(client, MODEL, history)  # what is gone is passed over
     assert roll_back(server, MODEL, by="ada").move.to_version == aliases(client)["production"]
 
 
@@ -113,12 +113,12 @@ def test_of_two_promotions_at_once_the_loser_is_told(client: MlflowClient, serve
         subprocess.Popen([*command, number], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for number in ("1", "2")
     ]
-    told = [child.communicate(timeout=300)[1] for child in children]
+    errors = [child.communicate(timeout=300)[1] for child in children]
     codes = [child.returncode for child in children]
     moves = open_history(server, "both").moves()
-    # Who comes much later finds the other in production, which it cannot be told from on 359 images.
+    # Who comes much later finds the other in production, which it cannot be distinguished from on 359 images.
     assert sorted(codes) == [0, 1]
     assert len(moves) == 1
-    [lost] = [text for text, code in zip(told, codes, strict=True) if code]
+    [lost] = [text for text, code in zip(errors, codes, strict=True) if code]
     assert "came first" in lost or "insufficient evidence" in lost
     assert dict(client.get_registered_model("both").aliases) == {"production": str(moves[0].to_version)}

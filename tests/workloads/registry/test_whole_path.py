@@ -97,14 +97,14 @@ def test_versions_are_promoted_judged_and_asked(
     assert "version 1 is now production" in call("registry", "promote", MODEL, "1", "--to", "production")
     by_gate = client.get_run(first["run_id"]).data.metrics["test/accuracy"]
 
-    judged = json.loads(call("evaluate", "--model", MODEL, "--version", "1", "--json"))
-    assert judged["num_samples"] == 359
-    assert judged["test_accuracy"] > 0.85
-    assert client.get_run(first["run_id"]).data.metrics["test/accuracy"] == judged["test_accuracy"] == by_gate
-    assert client.get_model_version(MODEL, "1").tags["test_accuracy"] == f"{judged['test_accuracy']:.4f}"
+    evaluation = json.loads(call("evaluate", "--model", MODEL, "--version", "1", "--json"))
+    assert evaluation["num_samples"] == 359
+    assert evaluation["test_accuracy"] > 0.85
+    assert client.get_run(first["run_id"]).data.metrics["test/accuracy"] == evaluation["test_accuracy"] == by_gate
+    assert client.get_model_version(MODEL, "1").tags["test_accuracy"] == f"{evaluation['test_accuracy']:.4f}"
     kept = json.loads(Path(client.download_artifacts(first["run_id"], "evaluation/test.json")).read_text())
     assert [one["name"] for one in kept["classes"]] == [str(digit) for digit in range(10)]
-    assert kept["confusion"] == judged["confusion"]
+    assert kept["confusion"] == evaluation["confusion"]
     assert sum(sum(row) for row in kept["confusion"]) == 359
     assert [one["batch_size"] for one in kept["latencies"]] == [1, 64]
     assert kept["size"]["num_parameters"] > 1000
@@ -113,8 +113,8 @@ def test_versions_are_promoted_judged_and_asked(
     figures = {file.path for file in files(client, first, "evaluation")}
     assert {f"evaluation/{name}.png" for name in ("confusion", "reliability", "mistakes")} <= figures
     lines = call("evaluate", "--model", MODEL, "--version", "1").splitlines()
-    assert lines[-1] == f"test accuracy {judged['test_accuracy']:.4f}"
-    assert f"calibration error {judged['calibration_error']:.4f}" in lines[-2]
+    assert lines[-1] == f"test accuracy {evaluation['test_accuracy']:.4f}"
+    assert f"calibration error {evaluation['calibration_error']:.4f}" in lines[-2]
     assert len(client.get_metric_history(first["run_id"], "test/accuracy")) == 1
 
     listed = json.loads(call("registry", "list", MODEL, "--json"))["versions"]

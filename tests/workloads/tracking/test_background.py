@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 from tests.workloads.tracking.mlflow_front import DEAF, DOWN, UP, Front, mlflow_front
 from workloads.environment import PlatformEnvironment
 from workloads.errors import Preempted, TrackingError
-from workloads.tracking.background import BackgroundTracker, send_rest
+from workloads.tracking.background import BackgroundTracker, send_remaining
 from workloads.tracking.connection import connect
 from workloads.tracking.spool import FILE, Spool
 from workloads.tracking.tracker import MlflowTracker
@@ -47,7 +47,7 @@ def begun(environment: PlatformEnvironment) -> MlflowTracker:
 
 def background(tracker: MlflowTracker, folder: Path, every_s: float = SOON_S, wait_s: float = 60) -> BackgroundTracker:
     spool = Spool(folder / FILE, run_id=tracker.run_id, run_name="a")
-    return BackgroundTracker(tracker, spool, every_s=every_s, wait_s=wait_s, known_as="a")
+    return BackgroundTracker(tracker, spool, every_s=every_s, wait_s=wait_s, resend_name="a")
 
 
 def points(database: MlflowClient, run_id: str, key: str = "loss") -> list[tuple[int, float]]:
@@ -143,16 +143,16 @@ def test_what_could_not_be_sent_is_told_with_the_command_that_sends_it(
     assert status(database, tracker.run_id) == "RUNNING"
     assert end_time(database, tracker.run_id) is None
 
-    found = Spool.found(tmp_path / FILE)
+    found = Spool.open_existing(tmp_path / FILE)
     assert found
     with found as spool, pytest.raises(TrackingError, match="1501 of 1501 values are left; send them by the same comm"):
-        send_rest(MlflowClient(tracking_uri=front.uri), spool)
+        send_remaining(MlflowClient(tracking_uri=front.uri), spool)
     front.mode = UP
     for expected in (1501, 0):
-        found = Spool.found(tmp_path / FILE)
+        found = Spool.open_existing(tmp_path / FILE)
         assert found
         with found as spool:
-            assert send_rest(connect(behind), spool) == expected
+            assert send_remaining(connect(behind), spool) == expected
     assert [step for step, _ in points(database, tracker.run_id)] == list(range(1, 1501))
     assert status(database, tracker.run_id) == ended
     assert int(before_ms) <= (end_time(database, tracker.run_id) or 0) <= after_ms  # not when it was sent

@@ -58,17 +58,17 @@ def test_a_login_that_is_refused_is_told_with_server_and_user(serve: Serve, user
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "told"),
+    ("status", "body", "message"),
     [
         pytest.param(403, "Invalid Host header", "answered 403 to no user: Invalid Host header", id="plain text"),
         pytest.param(500, '{"message": "no database"}', "answered 500 to no user: no database", id="json"),
         pytest.param(404, "", "answered 404 to no user: Not Found; check MLFLOW_TRACKING_URI", id="not MLflow"),
     ],
 )
-def test_any_other_answer_is_told_in_the_servers_words(serve: Serve, status: int, body: str, told: str) -> None:
+def test_any_other_answer_is_told_in_the_servers_words(serve: Serve, status: int, body: str, message: str) -> None:
     with pytest.raises(TrackingError) as raised:
         check_server(PlatformEnvironment(tracking_uri=serve(status, body)))
-    assert told in str(raised.value)
+    assert message in str(raised.value)
 
 
 def test_a_server_that_is_down_is_told_with_the_ways_on() -> None:

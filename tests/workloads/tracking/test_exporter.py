@@ -16,10 +16,10 @@ from workloads.config import TrainConfig
 from workloads.data.datasets import load
 from workloads.environment import PlatformEnvironment
 from workloads.errors import TrainingDiverged, WorkloadError
+from workloads.ranks import Ranks
 from workloads.tracking import exporter
 from workloads.training.options import TrainOptions
-from workloads.training.ranks import Ranks
-from workloads.training.record import show_step
+from workloads.training.record import export_step
 from workloads.training.reports import EpochReport
 from workloads.training.run import preflight, run, train_model
 
@@ -105,7 +105,7 @@ def test_a_loss_that_is_not_finite_is_shown_before_the_run_ends(digits_config: C
             Ranks(),
             torch.device("cpu"),
             lambda report: None,
-            lambda report: show_step(metrics, report),
+            lambda report: export_step(metrics, report),
         )
     shown = {sample.name: sample.value for family in metrics.collect() for sample in family.samples}
     assert not torch.tensor(shown[exporter.LOSS]).isfinite()

@@ -101,4 +101,4 @@ def test_a_file_that_is_no_record_is_not_taken_for_one(path: Path, content: byte
     if content is not None:
         path.parent.mkdir()
         path.write_bytes(content)
-    assert Spool.found(path) is None
+    assert Spool.open_existing(path) is None

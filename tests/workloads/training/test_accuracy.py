@@ -8,8 +8,8 @@ import torch
 from workloads.config import load_config
 from workloads.data.datasets import load
 from workloads.environment import PlatformEnvironment
-from workloads.training.evaluation import evaluate
-from workloads.training.ranks import Ranks
+from workloads.evaluation.counts import evaluate
+from workloads.ranks import Ranks
 from workloads.training.run import train_model
 
 

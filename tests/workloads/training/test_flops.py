@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from workloads.models.build import ModelSpec
-from workloads.training.flops import PASSES, measured, peak_flop_per_s, peak_of
+from workloads.training.flops import PASSES, gpu_peak_flop_per_s, measure_training, peak_flop_per_s
 
 SPEC = ModelSpec(
     name="small_cnn",
@@ -38,7 +38,7 @@ def test_flops_are_two_for_each_product_of_every_layer_forward_and_twice_backwar
     for module in model.modules():
         module.register_forward_hook(count)
     model(torch.zeros(3, 1, 28, 28, dtype=torch.uint8))
-    num_parameters, flops, _ = measured(SPEC, (1, 28, 28), 3)
+    num_parameters, flops, _ = measure_training(SPEC, (1, 28, 28), 3)
     assert flops == PASSES * 2 * products
     assert num_parameters == sum(parameter.numel() for parameter in model.parameters())
 
@@ -57,7 +57,7 @@ def test_flops_are_two_for_each_product_of_every_layer_forward_and_twice_backwar
     ],
 )
 def test_a_gpus_peak_is_known_by_its_name(name: str, tflop_per_s: float | None) -> None:
-    assert peak_of(name) == (None if tflop_per_s is None else tflop_per_s * 1e12)
+    assert gpu_peak_flop_per_s(name) == (None if tflop_per_s is None else tflop_per_s * 1e12)
 
 
 def test_nothing_is_said_of_a_processor() -> None:

@@ -10,7 +10,7 @@ import torch
 from workloads.config import TrainConfig
 from workloads.data.datasets import load
 from workloads.environment import PlatformEnvironment
-from workloads.training.ranks import Ranks
+from workloads.ranks import Ranks
 from workloads.training.run import TrainedModel, train_model
 
 pytestmark = pytest.mark.gpu

@@ -34,7 +34,7 @@ CONFIG = {
 
 @pytest.fixture
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The place for checkpoints, which the processes started here are told of."""
+    """The folder of checkpoints, set in the environment of the processes started here."""
     monkeypatch.setenv(CHECKPOINTS, str(tmp_path / "runs"))
     return tmp_path / "runs"
 
@@ -86,12 +86,12 @@ def test_two_ranks_of_which_one_is_killed_again_and_again_give_the_weights_of_th
     runs: Path, num_kills: int
 ) -> None:
     finish(start("digits", "--run-name", "whole", "--ranks", "2", changes=CONFIG))
-    chance = random.Random(num_kills)  # noqa: S311  which step is killed is no secret
+    rng = random.Random(num_kills)  # noqa: S311  which step is killed is no secret
     launcher = start("digits", "--run-name", "killed", "--ranks", "2", "--max-restarts", str(num_kills), changes=CONFIG)
-    steps = sorted(chance.sample(range(1, NUM_STEPS - 2), num_kills))
+    steps = sorted(rng.sample(range(1, NUM_STEPS - 2), num_kills))
     for step in steps:
         wait_for_step(runs / "killed", step, launcher)
-        victim = chance.choice(ranks_of(launcher))
+        victim = rng.choice(ranks_of(launcher))
         victim.send_signal(signal.SIGKILL)
         victim.wait(TIMEOUT_S)
     finish(launcher)
@@ -121,12 +121,12 @@ def test_a_process_that_is_killed_goes_on_by_its_name_with_more_ranks_or_fewer(r
 @pytest.mark.parametrize("ranks", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_sigterm_saves_the_step_and_ends_with_the_restart_code(runs: Path, ranks: str) -> None:
     config = CONFIG | {"checkpoint.every_steps": "null", "epochs": 100_000}
-    process = start("digits", "--run-name", "told", "--ranks", ranks, changes=config)
-    wait_for_step(runs / "told", 6, process)  # the first epoch; epochs are shorter than the time between two looks
+    process = start("digits", "--run-name", "stopped", "--ranks", ranks, changes=config)
+    wait_for_step(runs / "stopped", 6, process)  # the first epoch; epochs are shorter than the time between two looks
     process.send_signal(signal.SIGTERM)
-    told = [line for line in finish(process, exit_code=75).splitlines() if not line.startswith("epoch")]
-    state = Checkpoints(FolderStore(runs / "told")).newest()
+    messages = [line for line in finish(process, exit_code=75).splitlines() if not line.startswith("epoch")]
+    state = Checkpoints(FolderStore(runs / "stopped")).newest()
     assert state is not None
     step = state["step"]
-    go_on = "go on with it by: python -m workloads train --resume told"
-    assert told == [f"workloads: The run was asked to end and did so after step {step} of 600000; {go_on}"]
+    next_step = "resume it with: python -m workloads train --resume stopped"
+    assert messages == [f"workloads: The run was asked to stop and did so after step {step} of 600000; {next_step}"]

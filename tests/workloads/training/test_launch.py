@@ -20,9 +20,9 @@ from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 from mlp.local.processes import alive
 from workloads.environment import PlatformEnvironment
 from workloads.errors import RankLost, TrainingDiverged
+from workloads.ranks import STORE_FILE
 from workloads.tracking.connection import connect
-from workloads.training.launch import ERROR_FILE, LAUNCHER, explain, report_to_agent
-from workloads.training.ranks import STORE_FILE
+from workloads.training.launch import ERROR_FILE, LAUNCHER, failure_message, report_to_agent
 
 TIMEOUT_S = 90
 
@@ -53,7 +53,7 @@ def test_two_ranks_train_bit_for_bit_the_model_that_one_process_does_in_the_same
         stdout, stderr = process.communicate(timeout=TIMEOUT_S)
         assert process.returncode == 0, stderr
         assert re.fullmatch(r"test accuracy 0\.\d{4}", stdout.splitlines()[-1])
-        assert len(re.findall("^epoch ", stderr, re.MULTILINE)) == 3  # told once, not by every rank
+        assert len(re.findall("^epoch ", stderr, re.MULTILINE)) == 3  # printed once, not by every rank
     client = connect(environment)
     one, two = final_weights(client, "one"), final_weights(client, "two")
     assert one.keys() == two.keys()
@@ -74,14 +74,14 @@ def test_when_a_process_of_the_run_is_ended_all_end_and_the_record_says_so(
     os.kill(*((rank_1.pid, signal.SIGKILL) if victim == "rank 1" else (launcher.pid, signal.SIGTERM)))
     _, stderr = launcher.communicate(timeout=TIMEOUT_S)
 
-    told = [line for line in stderr.splitlines() if not line.startswith("epoch")]
+    messages = [line for line in stderr.splitlines() if not line.startswith("epoch")]
     if victim == "rank 1":
         assert launcher.returncode == 1
-        assert len(told) == 1
-        assert told[0].startswith(f"workloads: Rank 1 (process {rank_1.pid}) was killed by SIGKILL")
+        assert len(messages) == 1
+        assert messages[0].startswith(f"workloads: Rank 1 (process {rank_1.pid}) was killed by SIGKILL")
     else:
         assert launcher.returncode == 128 + signal.SIGTERM
-        assert told == ["workloads: ended by SIGTERM"]
+        assert messages == ["workloads: ended by SIGTERM"]
     assert not [rank for rank in ranks if alive(rank)]
     client = connect(environment)
     experiment = client.get_experiment_by_name("digits")
@@ -157,17 +157,19 @@ def test_the_rank_to_blame_is_not_one_that_only_lost_another(tmp_path: Path) -> 
     lost = failure(tmp_path, 0, exitcode=1, error=RankLost("Rank 0 lost another"))
     time.sleep(1.1)  # the agent's time stamps are whole seconds
     killed = failure(tmp_path, 1, exitcode=-signal.SIGKILL)
-    assert explain({0: lost, 1: killed}).startswith("Rank 1 (process 101) was killed by SIGKILL")
+    assert failure_message({0: lost, 1: killed}).startswith("Rank 1 (process 101) was killed by SIGKILL")
 
 
 def test_an_error_of_the_users_is_told_in_its_own_words(tmp_path: Path) -> None:
     ended = failure(tmp_path, 0, exitcode=-signal.SIGTERM)
     diverged = failure(tmp_path, 1, exitcode=1, error=TrainingDiverged("The loss is not finite"))
-    assert explain({0: ended, 1: diverged}) == "The loss is not finite"
+    assert failure_message({0: ended, 1: diverged}) == "The loss is not finite"
 
 
 def test_a_fault_without_a_report_points_at_the_output_above(tmp_path: Path) -> None:
-    assert explain({0: failure(tmp_path, 0, exitcode=3)}) == "Rank 0 ended with exit code 3; what it said is above"
+    assert (
+        failure_message({0: failure(tmp_path, 0, exitcode=3)}) == "Rank 0 ended with exit code 3; its output is above"
+    )
 
 
 def test_a_process_that_no_agent_watches_has_nobody_to_report_to() -> None:

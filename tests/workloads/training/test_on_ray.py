@@ -18,7 +18,7 @@ from tests.workloads.training.test_kills import CONFIG, final_weights, finish, s
 from workloads.config import load_config
 from workloads.environment import CHECKPOINTS, PlatformEnvironment
 from workloads.errors import ClusterError, RankLost, TrainingDiverged, WorkloadError
-from workloads.training.on_ray import explain, train_on_ray
+from workloads.training.on_ray import root_failure, train_on_ray
 from workloads.training.options import TrainOptions
 from workloads.training.progress import Lines
 from workloads.training.reports import StepReport
@@ -97,15 +97,15 @@ def test_a_node_that_is_drained_is_left_in_order_and_the_run_goes_on_elsewhere(
         deadline_ms = int((time.time() + 60) * 1000)
         reason = vars(autoscaler_pb2)["DrainNodeReason"].Value("DRAIN_NODE_REASON_PREEMPTION")
         gcs: Any = vars(_raylet)["GcsClient"](address=cluster.address)  # what `ray drain-node` uses
-        taken, said = gcs.drain_node(node, reason, "spot", deadline_ms)
-        assert taken, said
+        taken, message = gcs.drain_node(node, reason, "spot", deadline_ms)
+        assert taken, message
         seen.append(1)
 
     progress = Then(STEP, drain)
     train(cluster, runs, progress)
     progress.thread.join()
     assert seen
-    assert "a node of the run is going; its ranks are placed anew" in caplog.text
+    assert "a node of the run is being terminated; its ranks are placed again" in caplog.text
     assert final_weights(runs / "moved").equal(final_weights(whole))
 
 
@@ -135,7 +135,7 @@ def test_a_driver_that_is_asked_to_end_has_the_step_saved_and_goes_on_later_unde
     wait_for_step(runs / "moved", STEP, process)
     process.send_signal(signal.SIGTERM)
     stderr = finish(process, exit_code=75)
-    assert "go on with it by: python -m workloads train --resume moved" in stderr
+    assert "resume it with: python -m workloads train --resume moved" in stderr
     finish(start("--resume", "moved", "--ranks", "2"))
     assert final_weights(runs / "moved").equal(final_weights(whole))
 
@@ -151,19 +151,19 @@ def test_a_fault_of_a_rank_is_one_message_and_nothing_is_left_running(runs: Path
 
 def test_the_fault_that_a_rank_had_of_itself_is_told_and_not_that_others_lost_it() -> None:
     diverged = TrainingDiverged("not finite")
-    assert explain({0: RankLost("Rank 0 lost another"), 1: diverged}) is diverged
+    assert root_failure({0: RankLost("Rank 0 lost another"), 1: diverged}) is diverged
 
 
 def test_a_rank_whose_process_is_gone_can_be_placed_anew() -> None:
-    told = explain({0: RankLost("Rank 0 lost another rank"), 1: RayActorError()})
-    assert isinstance(told, RankLost)
-    assert str(told).startswith("Rank 1 is gone: ")
+    error = root_failure({0: RankLost("Rank 0 lost another rank"), 1: RayActorError()})
+    assert isinstance(error, RankLost)
+    assert str(error).startswith("Rank 1 is gone: ")
 
 
 def test_an_error_that_nobody_foresaw_is_named_with_its_rank() -> None:
-    told = explain({1: ZeroDivisionError("division by zero")})
-    assert type(told) is WorkloadError
-    assert str(told) == "Rank 1 failed with ZeroDivisionError: division by zero"
+    error = root_failure({1: ZeroDivisionError("division by zero")})
+    assert type(error) is WorkloadError
+    assert str(error) == "Rank 1 failed with ZeroDivisionError: division by zero"
 
 
 def test_without_a_head_at_its_address_the_run_does_not_start() -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from workloads.environment import PlatformEnvironment
 from workloads.errors import WorkloadError
-from workloads.logs import IN_KUBERNETES, is_json, set_up
-from workloads.training.evaluation import Evaluation
+from workloads.evaluation.counts import Evaluation
+from workloads.logs import IN_KUBERNETES, configure_logging, is_json
 from workloads.training.progress import JsonLines, progress
 from workloads.training.reports import EpochReport, StepReport
 
@@ -41,14 +41,14 @@ class Terminal(io.StringIO):
 
 
 @contextmanager
-def told_to(written: io.StringIO, *, as_json: bool) -> Iterator[None]:
+def stderr_to(written: io.StringIO, *, as_json: bool) -> Iterator[None]:
     """Within it stderr is `written`, and logging is set up as by a command; pytest has both to itself otherwise."""
     root, ours = logging.getLogger(), logging.getLogger("workloads")
     handlers, level = root.handlers[:], ours.level
     root.handlers.clear()
     try:
         with redirect_stderr(written):
-            set_up(as_json=as_json)
+            configure_logging(as_json=as_json)
             yield
     finally:
         root.handlers[:] = handlers
@@ -62,11 +62,11 @@ def entries(written: io.StringIO) -> list[dict[str, Any]]:
 def test_who_looks_at_a_terminal_sees_a_bar_below_the_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     terminal = Terminal()
-    with told_to(terminal, as_json=False), progress("a", as_json=False) as told:
-        told.on_step(step(5))
-        told.on_epoch(EPOCH)
+    with stderr_to(terminal, as_json=False), progress("a", as_json=False) as reporter:
+        reporter.on_step(step(5))
+        reporter.on_epoch(EPOCH)
         logging.getLogger("workloads.x").warning("a warning")
-        told.on_step(step(15))
+        reporter.on_step(step(15))
     written = terminal.getvalue()
     assert LINE in written
     assert "a warning\n" in written
@@ -76,18 +76,18 @@ def test_who_looks_at_a_terminal_sees_a_bar_below_the_lines(monkeypatch: pytest.
 
 def test_elsewhere_there_is_a_line_an_epoch() -> None:
     written = io.StringIO()
-    with told_to(written, as_json=False), progress("a", as_json=False) as told:
-        told.on_step(step(5))
-        told.on_epoch(EPOCH)
+    with stderr_to(written, as_json=False), progress("a", as_json=False) as reporter:
+        reporter.on_step(step(5))
+        reporter.on_epoch(EPOCH)
     assert written.getvalue() == LINE
 
 
 def test_a_pods_log_has_an_object_an_interval_and_an_epoch() -> None:
     written = io.StringIO()
-    with told_to(written, as_json=True), progress("a", as_json=True) as told:
+    with stderr_to(written, as_json=True), progress("a", as_json=True) as reporter:
         for number in range(1, 6):
-            told.on_step(step(number))
-        told.on_epoch(EPOCH)
+            reporter.on_step(step(number))
+        reporter.on_epoch(EPOCH)
     lines = entries(written)
     assert [(line["message"], line["run"], line["step"]) for line in lines] == [("step", "a", 1), ("epoch", "a", 10)]
     assert lines[0] | {"num_steps": 20, "loss": 0.25, "lr": 0.1} == lines[0]
@@ -96,23 +96,23 @@ def test_a_pods_log_has_an_object_an_interval_and_an_epoch() -> None:
 
 def test_each_interval_has_its_object() -> None:
     written = io.StringIO()
-    with told_to(written, as_json=True), JsonLines("a", every_s=0) as told:
+    with stderr_to(written, as_json=True), JsonLines("a", every_s=0) as reporter:
         for number in (1, 2, 3):
-            told.on_step(step(number))
+            reporter.on_step(step(number))
     assert [entry["step"] for entry in entries(written)] == [1, 2, 3]
 
 
 def test_a_loss_that_is_not_a_number_is_json_all_the_same() -> None:
     written = io.StringIO()
-    with told_to(written, as_json=True), JsonLines("a") as told:
-        told.on_step(replace(step(1), loss=float("nan")))
+    with stderr_to(written, as_json=True), JsonLines("a") as reporter:
+        reporter.on_step(replace(step(1), loss=float("nan")))
     assert "NaN" not in written.getvalue()
     assert [entry["loss"] for entry in entries(written)] == ["nan"]
 
 
 def test_an_exception_in_a_pods_log_is_one_object_too() -> None:
     written = io.StringIO()
-    with told_to(written, as_json=True):
+    with stderr_to(written, as_json=True):
         try:
             int("wrong")
         except ValueError:

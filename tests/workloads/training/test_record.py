@@ -26,12 +26,12 @@ from workloads.cli import app
 from workloads.config import TrainConfig
 from workloads.environment import CHECKPOINTS, TRACKING_URI, PlatformEnvironment
 from workloads.errors import Preempted, TrackingError, WorkloadError
+from workloads.ranks import Ranks
 from workloads.tracking.code_version import code_version
 from workloads.tracking.connection import check_server
 from workloads.tracking.spool import Point
 from workloads.training.options import TrainOptions
-from workloads.training.ranks import Ranks
-from workloads.training.record import done_again_s
+from workloads.training.record import repeated_s
 from workloads.training.reports import EpochReport
 from workloads.training.run import preflight, run
 
@@ -157,7 +157,7 @@ def test_seconds_that_are_done_again_are_counted_apart(
 
 def test_what_began_nobody_knows_when_counts_nothing() -> None:
     point = Point(key="lr", value=0.0, step=20, time_ms=500_000)
-    assert done_again_s(point, step=0, saved_at=0, began_at=0) == 0
+    assert repeated_s(point, step=0, saved_at=0, began_at=0) == 0
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_what_was_done_after_the_checkpoint_is_done_again(
     newest: tuple[int, int] | None, began_at: float, expected: float
 ) -> None:
     point = Point(key="lr", value=0.0, step=newest[0], time_ms=newest[1] * 1000) if newest else None
-    assert done_again_s(point, step=10, saved_at=450, began_at=began_at) == expected
+    assert repeated_s(point, step=10, saved_at=450, began_at=began_at) == expected
 
 
 def test_who_is_asked_to_end_wastes_nothing(
@@ -182,7 +182,7 @@ def test_who_is_asked_to_end_wastes_nothing(
 ) -> None:
     config = digits_config(SMALL)
     with pytest.MonkeyPatch.context() as asked:
-        asked.setattr("workloads.stop_request.StopRequest.is_made", True)
+        asked.setattr("workloads.stop_request.StopRequest.is_requested", True)
         with pytest.raises(Preempted):
             train(config, kept_in)
     assert the_run(database).info.status == "KILLED"
@@ -249,8 +249,8 @@ def test_a_server_that_stays_away_leaves_a_trained_run_whose_record_is_sent_by_a
     front.mode = UP
     monkeypatch.setenv(TRACKING_URI, front.uri)
     monkeypatch.setenv(CHECKPOINTS, str(kept_in.checkpoints))
-    said = CliRunner().invoke(app, ["tracking", "send", "a"], catch_exceptions=False).stdout
-    assert said.startswith("sent ")
+    output = CliRunner().invoke(app, ["tracking", "send", "a"], catch_exceptions=False).stdout
+    assert output.startswith("sent ")
     assert steps_of(database, "val/accuracy") == STEPS
     assert the_run(database).info.status == "FINISHED"
     assert "test/accuracy" in the_run(database).data.metrics
@@ -262,7 +262,9 @@ def test_a_model_that_could_not_be_registered_is_by_a_resume_and_not_trained_aga
 ) -> None:
     config = digits_config(SMALL | {"tracking.wait_s": 0.1})
     behind = replace(kept_in, tracking_uri=front.uri)
-    with pytest.raises(TrackingError, match=r"a is trained .* not be registered: .*by: python -m workloads train --re"):
+    with pytest.raises(
+        TrackingError, match=r"a is trained .* not be registered: .*with: python -m workloads train --re"
+    ):
         train(config, behind, lambda report: front.shut(DOWN), register=True)
     front.mode = UP
     epochs: list[EpochReport] = []
@@ -306,18 +308,18 @@ def test_what_a_run_in_s3_could_not_send_waits_there(
 
 
 @pytest.mark.parametrize(
-    ("run_name", "told"),
+    ("run_name", "message"),
     [
         pytest.param("b", "There is no run b in ", id="name"),
         pytest.param("config.yaml", r"config.yaml is not the record of a run", id="file"),
     ],
 )
 def test_a_record_that_is_not_there_is_named(
-    kept_in: PlatformEnvironment, monkeypatch: pytest.MonkeyPatch, run_name: str, told: str
+    kept_in: PlatformEnvironment, monkeypatch: pytest.MonkeyPatch, run_name: str, message: str
 ) -> None:
     Path("config.yaml").write_text("seed: 0")
     monkeypatch.setenv(CHECKPOINTS, str(kept_in.checkpoints))
-    with pytest.raises(WorkloadError, match=told):
+    with pytest.raises(WorkloadError, match=message):
         CliRunner().invoke(app, ["tracking", "send", run_name], catch_exceptions=False)
 
 

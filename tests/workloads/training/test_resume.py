@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 import torch
 
-from workloads.checkpoints.checkpoints import Checkpoints, copied
+from workloads.checkpoints.checkpoints import Checkpoints, copy_to_cpu
 from workloads.checkpoints.store import FolderStore
 from workloads.config import TrainConfig
 from workloads.data.dataset import Dataset
 from workloads.data.datasets import load
 from workloads.environment import PlatformEnvironment
 from workloads.errors import CheckpointError, Preempted, Stopped, TrainingDiverged, WorkloadError
+from workloads.ranks import Ranks
 from workloads.tracking.connection import connect
 from workloads.training.options import TrainOptions
-from workloads.training.ranks import Ranks
 from workloads.training.reports import EpochReport
 from workloads.training.run import TrainedModel, preflight, run, train_model
 from workloads.training.trainer import step_seed
@@ -46,7 +46,7 @@ class Kept:
         self.states: dict[int, dict[str, Any]] = {}
 
     def save(self, step: int, state: Mapping[str, Any], *, score: float | None = None) -> None:
-        self.states[step] = copied(state)
+        self.states[step] = copy_to_cpu(state)
 
 
 def train(config: TrainConfig, dataset: Dataset, **arguments: Any) -> TrainedModel:
@@ -192,7 +192,7 @@ def test_a_run_that_reached_its_end_leaves_its_result_and_cannot_go_on(
 ) -> None:
     run_alone(digits_config(SMALL), options(), kept_in)
     assert (tmp_path / "runs" / "a" / "result.json").is_file()
-    with pytest.raises(CheckpointError, match="Run a exists already; go on with it by --resume a"):
+    with pytest.raises(CheckpointError, match="Run a exists already; resume it with --resume a"):
         preflight(digits_config(SMALL), options(), kept_in, num_ranks=1)
 
 
@@ -243,7 +243,7 @@ def test_a_disk_that_is_full_ends_the_run_and_keeps_the_checkpoint_before(
 def test_without_a_place_for_checkpoints_a_signal_ends_the_run_as_ever(
     digits_config: ConfigBuilder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workloads.stop_request.StopRequest.is_made", True)
+    monkeypatch.setattr("workloads.stop_request.StopRequest.is_requested", True)
     with pytest.raises(Stopped):
         run_alone(digits_config(SMALL), options(tracking=False), PlatformEnvironment())
 
@@ -251,5 +251,5 @@ def test_without_a_place_for_checkpoints_a_signal_ends_the_run_as_ever(
 def test_a_run_without_a_record_goes_on_without_one(digits_config: ConfigBuilder, kept_in: PlatformEnvironment) -> None:
     with pytest.raises(Killed):
         run_alone(digits_config(SMALL), options(tracking=False), kept_in, die_after(2))
-    with pytest.raises(WorkloadError, match=r"Run a began without a record .* by --no-tracking"):
+    with pytest.raises(WorkloadError, match=r"Run a began without a record .* with --no-tracking"):
         run_alone(digits_config(SMALL), options(resume=True), kept_in)

@@ -13,8 +13,8 @@ import pytest
 from workloads.config import TrainConfig
 from workloads.environment import PlatformEnvironment
 from workloads.errors import Preempted, WorkloadError
+from workloads.ranks import Ranks
 from workloads.training.options import TrainOptions
-from workloads.training.ranks import Ranks
 from workloads.training.run import run
 from workloads.training.spot_notice import SpotNotice, spot_notice
 
@@ -64,7 +64,7 @@ def test_a_run_on_a_spot_machine_that_is_going_is_saved_and_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     port, service = metadata
-    monkeypatch.setattr("workloads.training.spot_notice.ASK_EVERY_S", 0.01)
+    monkeypatch.setattr("workloads.training.spot_notice.POLL_EVERY_S", 0.01)
     config = digits_config({"epochs": 100_000, "data.num_train": 50, "model.width": 4})
     here = PlatformEnvironment(checkpoints=str(tmp_path), instance_metadata=f"http://127.0.0.1:{port}")
     quiet = TrainOptions(run_name="a", tracking=False, register=False, test=False)
@@ -80,16 +80,16 @@ def test_a_run_on_a_spot_machine_that_is_going_is_saved_and_ends(
 def test_without_a_notice_nothing_ends(metadata: tuple[int, type[Metadata]]) -> None:
     port, service = metadata
     with SpotNotice("127.0.0.1", port, every_s=0.01) as notice:
-        assert not notice._ask()
+        assert not notice._poll()
         service.is_going = True
-        assert notice._ask()
+        assert notice._poll()
 
 
 def test_a_service_that_does_not_answer_is_told_once_and_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
     with SpotNotice("127.0.0.1", 1, every_s=0.01) as notice:
         while not caplog.messages:
-            notice._over.wait(0.01)
-        notice._over.wait(0.1)
+            notice._stopped.wait(0.01)
+        notice._stopped.wait(0.1)
     assert not notice.is_given
     assert len(caplog.messages) == 1
     assert "MLP_INSTANCE_METADATA does not answer at 127.0.0.1:1" in caplog.text

@@ -12,8 +12,8 @@ from workloads.data.datasets import load
 from workloads.data.splits import stratified_sample, stratified_split
 from workloads.environment import PlatformEnvironment
 from workloads.errors import TrainingDiverged
-from workloads.training.evaluation import evaluate
-from workloads.training.ranks import Ranks
+from workloads.evaluation.counts import evaluate
+from workloads.ranks import Ranks
 from workloads.training.reports import EpochReport
 from workloads.training.run import TrainedModel, train_model
 
@@ -61,11 +61,11 @@ def test_a_run_ends_at_its_last_step_with_the_rate_near_zero(digits_config: Conf
 
 
 def test_each_epoch_is_told_as_it_ends(digits_config: ConfigBuilder, digits: Dataset) -> None:
-    told: list[EpochReport] = []
-    trained = train(digits_config(), digits, told.append)
-    assert told == trained.reports
-    assert [report.epoch for report in told] == [1, 2]
-    assert all(report.validation.num_samples == 143 for report in told)
+    reports: list[EpochReport] = []
+    trained = train(digits_config(), digits, reports.append)
+    assert reports == trained.reports
+    assert [report.epoch for report in reports] == [1, 2]
+    assert all(report.validation.num_samples == 143 for report in reports)
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_with_step_and_rate(
@@ -105,8 +105,8 @@ def test_the_averaged_weights_are_the_ones_that_are_judged_and_kept(
     assert [one.train_loss for one in plain.reports] == [one.train_loss for one in averaged.reports]
     assert not torch.equal(weights(plain), weights(averaged))
     _, validation = stratified_split(digits.train, 0.1, seed=0)
-    judged = evaluate(averaged.module, validation, num_classes=10)
-    assert judged.loss == averaged.reports[-1].validation.loss != plain.reports[-1].validation.loss
+    evaluation = evaluate(averaged.module, validation, num_classes=10)
+    assert evaluation.loss == averaged.reports[-1].validation.loss != plain.reports[-1].validation.loss
 
 
 @pytest.mark.parametrize(

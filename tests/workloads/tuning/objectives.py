@@ -12,9 +12,9 @@ from pathlib import Path
 from workloads.config import TrainConfig, read_config
 from workloads.environment import PlatformEnvironment
 from workloads.errors import RankLost
-from workloads.tuning.draws import Draws
 from workloads.tuning.folder import SearchFolder
-from workloads.tuning.study import Follower, Limits, Study
+from workloads.tuning.samplers import TrialSampler
+from workloads.tuning.study import Limits, Study, TrialObserver
 from workloads.tuning.trial import Job, Report, Training
 from workloads.tuning.trials import EpochResult
 
@@ -32,16 +32,16 @@ def study(
     num_trials: int,
     folder: SearchFolder | None = None,
     limits: Limits | None = None,
-    followers: Sequence[Follower] = (),
+    observers: Sequence[TrialObserver] = (),
 ) -> Study:
     """Of trials that were drawn before, where the folder has some."""
     return Study(
         searched,
         num_trials=num_trials,
-        draws=Draws(searched.search.space, sampler="random", seed=0),
+        sampler=TrialSampler(searched.search.space, kind="random", seed=0),
         limits=limits or Limits(),
         folder=folder,
-        followers=followers,
+        observers=observers,
         trials=folder.trials() if folder else [],
     )
 
@@ -67,7 +67,7 @@ def result(epoch: int, value: float, *, seconds: float = 2.0, is_told_again: boo
 
 @dataclass(frozen=True)
 class Pretended:
-    """As accurate as its learning rate; tells a file of each epoch; goes on from its state, a file too."""
+    """As accurate as its learning rate; logs each epoch to a file; resumes from its state, a file too."""
 
     num_epochs: int
     log: Path
@@ -79,7 +79,7 @@ class Pretended:
 
     def __call__(self, job: Job, report: Report) -> None:
         """Run the trial."""
-        state = Path(job.state_place) / "checkpoints" / "epoch" if job.state_place else None
+        state = Path(job.state_location) / "checkpoints" / "epoch" if job.state_location else None
         done = int(state.read_text()) if state and state.exists() else 0
         if job.number in self.fails:
             raise ValueError("no luck")
@@ -137,7 +137,7 @@ class Deserted(Pretended):
 
 @dataclass(frozen=True, kw_only=True)
 class Held(Training):
-    """Trains for real; a trial waits at an epoch until `place` has the file `go`, and tells of its process there."""
+    """Trains for real; a trial waits at an epoch until `place` has the file `go`, and writes its process id there."""
 
     place: Path
     at_epoch: int
@@ -145,15 +145,15 @@ class Held(Training):
     def __call__(self, job: Job, report: Report) -> None:
         """Run the trial."""
 
-        def hold_and_report(told: EpochResult) -> bool:
-            if not told.is_told_again:
+        def hold_and_report(result_: EpochResult) -> bool:
+            if not result_.is_told_again:
                 with (self.place / f"epochs-{job.number}").open("a") as log:
-                    log.write(f"{told.epoch}\n")
-            if told.epoch == self.at_epoch:
+                    log.write(f"{result_.epoch}\n")
+            if result_.epoch == self.at_epoch:
                 (self.place / f"held-{job.number}").write_text(str(os.getpid()))
                 while not (self.place / "go").exists():
                     time.sleep(0.01)
-            return report(told)
+            return report(result_)
 
         super().__call__(job, hold_and_report)
 
@@ -182,12 +182,12 @@ class LosesRank(Training):
         """Run the trial."""
         if job.ranks.is_first:
 
-            def kill_and_report(told: EpochResult) -> bool:
+            def kill_and_report(result_: EpochResult) -> bool:
                 pid = self.place / f"pid-{self.rank}"
-                if told.epoch == self.at_epoch and pid.exists():
+                if result_.epoch == self.at_epoch and pid.exists():
                     os.kill(int(pid.read_text()), signal.SIGKILL)
                     pid.unlink()
-                return report(told)
+                return report(result_)
 
             super().__call__(job, kill_and_report)
             return

@@ -13,7 +13,7 @@ from workloads.tuning.halving import Halving, expected_epochs
 
 @pytest.mark.parametrize(("num_epochs", "grace", "factor"), [(16, 1, 4), (9, 1, 3), (20, 2, 3), (5, 1, 3), (3, 3, 2)])
 def test_trials_are_ended_where_ray_tunes_scheduler_ends_them(num_epochs: int, grace: int, factor: int) -> None:
-    chance = random.Random(num_epochs)  # noqa: S311  no secret
+    rng = random.Random(num_epochs)  # noqa: S311  no secret
     ours = Halving(num_epochs=num_epochs, grace=grace, factor=factor)
     rays = ASHAScheduler(
         time_attr="epoch", metric="value", mode="max", max_t=num_epochs, grace_period=grace, reduction_factor=factor
@@ -23,14 +23,14 @@ def test_trials_are_ended_where_ray_tunes_scheduler_ends_them(num_epochs: int, g
         rays.on_trial_add(controller(), trial(number))
     ended = set()
     while running:
-        number = chance.choice([*running][:8])  # eight at once
+        number = rng.choice([*running][:8])  # eight at once
         running[number] += 1
-        epoch, value = running[number], chance.random()
+        epoch, value = running[number], rng.random()
         answer = rays.on_trial_result(controller(), trial(number), {"epoch": epoch, "value": value})
         if epoch == num_epochs:
             del running[number]
             continue
-        assert ours.goes_on(epoch, value) == (answer == TrialScheduler.CONTINUE), (number, epoch)
+        assert ours.should_continue(epoch, value) == (answer == TrialScheduler.CONTINUE), (number, epoch)
         if answer == TrialScheduler.STOP:
             del running[number]
             ended.add(number)
@@ -51,10 +51,10 @@ def trial(number: int) -> Trial:
 def test_results_from_before_count_among_those_that_a_trial_is_compared_with() -> None:
     halving = Halving(num_epochs=9, grace=1, factor=3)
     for value in (0.5, 0.6, 0.7):
-        halving.note(1, value)
-    assert not halving.goes_on(1, 0.55)
-    assert halving.goes_on(1, 0.69)
-    assert halving.goes_on(2, 0.0)  # no rung
+        halving.record(1, value)
+    assert not halving.should_continue(1, 0.55)
+    assert halving.should_continue(1, 0.69)
+    assert halving.should_continue(2, 0.0)  # no rung
 
 
 def test_fewer_epochs_are_expected_of_more_trials_each_and_all_of_them_of_one() -> None:

@@ -33,13 +33,13 @@ CONFIG = {
     "search.reduction_factor": 2,
 }
 LOG = Path("search.log")
-"""What the searches of a test tell; the working directory is the test's own."""
+"""Log of the searches of a test; the working directory is the test's own."""
 EPOCH_LINE = re.compile(rf"(trial-\d+)  epoch (\d+)/{NUM_EPOCHS} ")
 
 
 @pytest.fixture
 def searches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The place for searches, which the processes started here are told of."""
+    """The folder of searches, set in the environment of the processes started here."""
     monkeypatch.setenv(CHECKPOINTS, str(tmp_path / "runs"))
     return tmp_path / "runs"
 
@@ -56,10 +56,10 @@ def begin(engine: str, name: str) -> subprocess.Popen[str]:
     return start(engine, *search, *settings)
 
 
-def finish(process: subprocess.Popen[str]) -> dict[str, Any]:
-    told, _ = process.communicate(timeout=TIMEOUT_S)
+def mark_finished(process: subprocess.Popen[str]) -> dict[str, Any]:
+    stdout, _ = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0
-    answer: dict[str, Any] = json.loads(told)
+    answer: dict[str, Any] = json.loads(stdout)
     return answer
 
 
@@ -100,7 +100,7 @@ def test_a_search_whose_driver_is_killed_twice_runs_no_trial_again_and_loses_an_
         kill(process)
         ended |= {path: path.stat().st_mtime_ns for path in searches.glob("killed/trials/*/result.json")}
         process = start(engine, "--resume", "killed")
-    result = finish(process)
+    result = mark_finished(process)
     assert {path: path.stat().st_mtime_ns for path in ended} == ended
     assert len(result["trials"]) == NUM_TRIALS
     assert {trial["state"] for trial in result["trials"]} <= {"complete", "pruned"}
@@ -117,10 +117,10 @@ def test_a_search_whose_driver_is_killed_twice_runs_no_trial_again_and_loses_an_
     assert parent.data.metrics["search/seconds"] == pytest.approx(trained)
 
     # Each kill costs two trials an epoch at most: one in the midst, or one reported whose state was not yet kept.
-    told = EPOCH_LINE.findall(LOG.read_text())
+    epochs_logged = EPOCH_LINE.findall(LOG.read_text())
     num_epochs = sum(trial["epochs"] for trial in result["trials"])
-    assert len(set(told)) == num_epochs
-    assert len(told) - len(set(told)) <= 2 * 2
+    assert len(set(epochs_logged)) == num_epochs
+    assert len(epochs_logged) - len(set(epochs_logged)) <= 2 * 2
     assert num_epochs + 2 * 2 <= 1.05 * num_epochs
 
 
@@ -138,7 +138,7 @@ def test_trials_that_train_in_processes_go_on_from_their_state_when_their_worker
     wait_for(searches / "workers", 0, process)
     workers = [child for child in psutil.Process(process.pid).children() if "spawn_main" in " ".join(child.cmdline())]
     os.kill(workers[0].pid, signal.SIGKILL)
-    result = finish(process)
+    result = mark_finished(process)
     assert {trial["state"] for trial in result["trials"]} <= {"complete", "pruned"}
     again = [json.loads(path.read_text()) for path in searches.glob("workers/trials/*/result.json")]
     assert sum(trial["times_lost"] for trial in again) == 1

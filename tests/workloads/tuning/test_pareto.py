@@ -13,8 +13,12 @@ from workloads.tuning.trials import Trial
 
 
 def test_on_the_front_is_what_nothing_beats_at_its_cost() -> None:
-    assert pareto.front([(2, 0.8), (1, 0.7), (3, 0.75), (1, 0.6), (4, 0.9), (5, 0.9)]) == [(1, 0.7), (2, 0.8), (4, 0.9)]
-    assert pareto.front([]) == []
+    assert pareto.pareto_front([(2, 0.8), (1, 0.7), (3, 0.75), (1, 0.6), (4, 0.9), (5, 0.9)]) == [
+        (1, 0.7),
+        (2, 0.8),
+        (4, 0.9),
+    ]
+    assert pareto.pareto_front([]) == []
 
 
 def test_a_trial_that_failed_or_has_no_result_yet_is_not_among_those_compared(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,13 +27,13 @@ def test_a_trial_that_failed_or_has_no_result_yet_is_not_among_those_compared(mo
     split = Split(images=torch.randint(0, 256, (4, 1, 28, 28), dtype=torch.uint8), labels=torch.arange(4))
     dataset = Dataset(name="few", train=split, test=split, class_names=("a", "b", "c", "d"))
     searched = study(config(4), num_trials=3)
-    assert pareto.pareto(searched, dataset) is None
+    assert pareto.pareto_figure(searched, dataset) is None
     for number, accuracy in enumerate((0.5, 0.9)):
         assert searched.next()
         searched.report(number, result(1, accuracy))
     searched.end(1, "broke after an epoch")
     assert searched.next()
-    figure = pareto.pareto(searched, dataset)
+    figure = pareto.pareto_figure(searched, dataset)
     assert figure
     for axes in figure.axes:
         trials, front = axes.lines

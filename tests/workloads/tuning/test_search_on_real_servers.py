@@ -50,10 +50,10 @@ def test_a_search_is_recorded_whole(
             "3",
         )
         small = ("--set", "data.num_train=600", "--set", "num_threads=1", "--set", space)
-        told = CliRunner().invoke(
+        outcome = CliRunner().invoke(
             app, ["tune", *search, *small, "--storage", storage, "--retrain", "--json"], catch_exceptions=False
         )
-        result = json.loads(told.stdout)
+        result = json.loads(outcome.stdout)
 
         client = connect(servers)
         parent = client.get_run(result["run_id"])

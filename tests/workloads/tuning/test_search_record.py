@@ -19,9 +19,9 @@ def record_of(parent: MlflowTracker) -> SearchRecord:
     return record
 
 
-def trial(number: int, epochs: int, state: str, error: str | None = None, *, tells_again_at: float = 0) -> Trial:
+def trial(number: int, epochs: int, state: str, error: str | None = None, *, repeated_at: float = 0) -> Trial:
     results = [result(epoch, 0.1 * epoch) for epoch in range(1, epochs + 1)]
-    results = [replace(one, ended_at=one.ended_at + tells_again_at) for one in results]
+    results = [replace(one, ended_at=one.ended_at + repeated_at) for one in results]
     return Trial(number=number, params={"optim.lr": 0.1}, state=state, results=results, error=error, wasted_s=1.0)
 
 
@@ -29,20 +29,20 @@ def test_a_trial_has_one_run_with_one_point_an_epoch_however_many_processes_reco
     environment: PlatformEnvironment,
 ) -> None:
     parent = MlflowTracker.start(environment, experiment="e", run_name="search", params={}, tags={})
-    for told in (
+    for changes in (
         [trial(0, 1, RUNNING), trial(0, 3, INTERRUPTED), trial(1, 2, COMPLETE)],
-        [trial(0, 0, RUNNING)],  # killed before it told more; the run stays open
+        [trial(0, 0, RUNNING)],  # killed before it reported more; the run stays open
         [
             trial(0, 0, RUNNING),
-            trial(0, 4, COMPLETE, tells_again_at=60),
+            trial(0, 4, COMPLETE, repeated_at=60),
             trial(1, 2, COMPLETE),
             trial(2, 0, FAILED, "no luck"),
         ],
     ):
         with record_of(parent) as record:
-            for one in told:
+            for one in changes:
                 record.changed(one)
-                while not record.is_whole:
+                while not record.is_sent:
                     time.sleep(0.001)
     within = f"tags.`{PARENT_TAG}` = '{parent.run_id}'"
     runs = parent.client.search_runs([parent.experiment_id], within, order_by=["attributes.run_name"])

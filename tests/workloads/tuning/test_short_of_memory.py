@@ -22,7 +22,7 @@ def test_workers_that_ray_kills_for_memory_are_asked_for_again_before_the_search
 ) -> None:
     monkeypatch.setenv("RAY_memory_usage_threshold", "0.001")  # of the machine's: less than what runs anyway
     monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "100")
-    monkeypatch.setattr(on_ray, "GIVE_UP_S", 5.0)
+    monkeypatch.setattr(on_ray, "START_TIMEOUT_S", 5.0)
     started = 0
 
     def worker(*arguments: Any) -> Any:

@@ -4,7 +4,7 @@ import pytest
 
 from workloads.config import TrainConfig, load_config, read_config
 from workloads.errors import ConfigError
-from workloads.tuning.draws import Draws
+from workloads.tuning.samplers import TrialSampler
 from workloads.tuning.space import Dimension
 from workloads.tuning.states import COMPLETE, FAILED, PRUNED
 from workloads.tuning.trials import EpochResult, Trial
@@ -23,9 +23,9 @@ def config(space: dict[str, object]) -> TrainConfig:
 
 
 def test_each_kind_draws_within_its_bounds_and_a_key_only_where_its_condition_holds() -> None:
-    draws = Draws(config(SPACE).search.space, sampler="random", seed=0)
+    sampler = TrialSampler(config(SPACE).search.space, kind="random", seed=0)
     for number in range(60):
-        params = draws.ask(number)
+        params = sampler.ask(number)
         assert params["optim.name"] in ("sgd", "adamw")
         assert ("optim.momentum" in params) == (params["optim.name"] == "sgd")
         assert isinstance(params["model.width"], int)
@@ -41,22 +41,22 @@ def test_each_kind_draws_within_its_bounds_and_a_key_only_where_its_condition_ho
 
 def test_what_is_drawn_at_random_for_a_trial_depends_on_seed_and_number_alone() -> None:
     space = config(SPACE).search.space
-    whole = Draws(space, sampler="random", seed=7)
+    whole = TrialSampler(space, kind="random", seed=7)
     first = [whole.ask(number) for number in range(6)]
-    later = Draws(space, sampler="random", seed=7)
+    later = TrialSampler(space, kind="random", seed=7)
     assert [later.ask(number) for number in (3, 4, 5)] == first[3:]
     assert len({str(params) for params in first}) == 6
-    assert Draws(space, sampler="random", seed=8).ask(3) != first[3]
+    assert TrialSampler(space, kind="random", seed=8).ask(3) != first[3]
 
 
 def test_tpe_draws_near_the_best_of_the_trials_that_ended_those_of_another_process_too() -> None:
     space = {"optim.lr": Dimension.parse({"uniform": [0.0, 1.0]})}
-    draws = Draws(space, sampler="tpe", seed=0)
+    sampler = TrialSampler(space, kind="tpe", seed=0)
     for number in range(40):
         lr = number / 40
         state = FAILED if number % 9 == 8 else PRUNED if number % 3 else COMPLETE
-        draws.tell(ended(number, {"optim.lr": lr}, 1 - abs(lr - 0.7), state))
-    drawn = [float(str(draws.ask(number)["optim.lr"])) for number in range(40, 60)]
+        sampler.tell(ended(number, {"optim.lr": lr}, 1 - abs(lr - 0.7), state))
+    drawn = [float(str(sampler.ask(number)["optim.lr"])) for number in range(40, 60)]
     assert sum(abs(lr - 0.7) < 0.2 for lr in drawn) >= 15
 
 
@@ -66,7 +66,7 @@ def ended(number: int, params: dict[str, object], value: float, state: str) -> T
 
 
 @pytest.mark.parametrize(
-    ("key", "found", "told"),
+    ("key", "found", "message"),
     [
         ("optim.lr", {"loguniform": [0, 1]}, "loguniform takes two numbers, 0 < low < high"),
         ("optim.lr", {"uniform": [1, 0.5]}, "uniform takes two numbers, low < high"),
@@ -84,11 +84,11 @@ def ended(number: int, params: dict[str, object], value: float, state: str) -> T
         ("optim.lr", {"uniform": [0.1, 0.2], "when": {"model.norm": ["sgd"]}}, "must be one of batch, group"),
     ],
 )
-def test_a_fault_in_a_space_names_its_key_and_what_is_allowed(key: str, found: object, told: str) -> None:
+def test_a_fault_in_a_space_names_its_key_and_what_is_allowed(key: str, found: object, message: str) -> None:
     with pytest.raises(ConfigError) as raised:
         config({"model.norm": {"choice": ["batch", "group"]}, key: found})
     assert f"search.space.{key}" in str(raised.value)
-    assert told in str(raised.value)
+    assert message in str(raised.value)
 
 
 def test_all_faults_of_a_space_are_told_at_once() -> None:

@@ -102,7 +102,7 @@ def test_a_trial_whose_worker_is_lost_again_and_again_is_failed() -> None:
     assert searched.trials[0].error == "its worker was lost 4 times: gone"
 
 
-class Told:
+class RecordingObserver:
     def __init__(self) -> None:
         self.states: list[str] = []
 
@@ -122,8 +122,8 @@ def pruned_and_not_ended(searched: Study) -> Trial:
 def test_a_trial_that_is_to_end_early_is_told_of_and_kept_once_and_the_search_is_not_over_before(
     tmp_path: Path,
 ) -> None:
-    told = Told()
-    searched = study(config(3), num_trials=2, folder=folder(tmp_path), followers=[told])
+    observer = RecordingObserver()
+    searched = study(config(3), num_trials=2, folder=folder(tmp_path), observers=[observer])
     trial = pruned_and_not_ended(searched)
     assert trial.state == PRUNED
     assert not searched.is_over
@@ -131,7 +131,7 @@ def test_a_trial_that_is_to_end_early_is_told_of_and_kept_once_and_the_search_is
     searched.end(1)
     assert searched.is_over
     assert folder(tmp_path).trials()[1] == trial
-    assert told.states == [RUNNING, RUNNING, COMPLETE, PRUNED]
+    assert observer.states == [RUNNING, RUNNING, COMPLETE, PRUNED]
 
 
 def test_a_trial_that_was_to_end_early_when_the_search_was_ended_is_kept(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_a_trial_that_was_to_end_early_when_the_search_was_ended_is_kept(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("limits", "told"),
+    ("limits", "message"),
     [
         (Limits(max_hours=1, earlier_s=3600), "--max-hours 1"),
         (Limits(budget_usd=3, price_per_hour=2, earlier_s=5400), "--budget-usd 3"),
@@ -152,7 +152,7 @@ def test_a_trial_that_was_to_end_early_when_the_search_was_ended_is_kept(tmp_pat
     ids=["hours", "dollars"],
 )
 def test_at_a_limit_running_trials_end_after_their_epoch_and_can_go_on(
-    tmp_path: Path, limits: Limits, told: str
+    tmp_path: Path, limits: Limits, message: str
 ) -> None:
     searched = study(config(4), num_trials=3, folder=folder(tmp_path), limits=Limits())
     assert searched.next()
@@ -163,7 +163,7 @@ def test_at_a_limit_running_trials_end_after_their_epoch_and_can_go_on(
     assert searched.next() is None
     assert searched.is_over
     assert not searched.is_complete
-    assert searched.ended_by == told
+    assert searched.ended_by == message
     assert searched.trials[0].state == INTERRUPTED
     assert best_of(searched.trials)[1] == 0.5
     assert [trial.state for trial in folder(tmp_path).trials()] == [WAITING]
@@ -201,7 +201,7 @@ def test_a_folder_has_one_search_and_one_process_that_works_on_it(tmp_path: Path
     one = folder(tmp_path)
     identity = SearchIdentity(name="search", config={}, options={})
     one.claim(identity)
-    with pytest.raises(SearchError, match="Search search exists already; go on with it by --resume search"):
+    with pytest.raises(SearchError, match="Search search exists already; resume it with --resume search"):
         folder(tmp_path).claim(identity)
     assert one.begin_attempt() == 1
     parent = psutil.Process().parent()
@@ -215,7 +215,7 @@ def test_a_folder_has_one_search_and_one_process_that_works_on_it(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (None, "There is no search search in"),
         (b"{", "cannot be read"),
@@ -225,17 +225,19 @@ def test_a_folder_has_one_search_and_one_process_that_works_on_it(tmp_path: Path
     ],
     ids=["none", "half", "list", "newer", "other"],
 )
-def test_a_search_that_is_not_there_or_damaged_cannot_go_on(tmp_path: Path, content: bytes | None, told: str) -> None:
+def test_a_search_that_is_not_there_or_damaged_cannot_go_on(
+    tmp_path: Path, content: bytes | None, message: str
+) -> None:
     if content is not None:
         folder(tmp_path).store.write("search.json", content)
-    with pytest.raises(SearchError, match=told):
+    with pytest.raises(SearchError, match=message):
         unfinished(PlatformEnvironment(checkpoints=str(tmp_path)), "search")
 
 
 def test_a_search_that_reached_its_end_or_has_no_place_does_not_go_on(tmp_path: Path) -> None:
     folder(tmp_path).claim(SearchIdentity(name="search", config={}, options={}))
     folder(tmp_path).finish({})
-    with pytest.raises(SearchError, match="Search search reached its end"):
+    with pytest.raises(SearchError, match="Search search is finished"):
         unfinished(PlatformEnvironment(checkpoints=str(tmp_path)), "search")
     with pytest.raises(SearchError, match="MLP_CHECKPOINTS is not set"):
         unfinished(PlatformEnvironment(), "search")

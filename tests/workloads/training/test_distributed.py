@@ -14,14 +14,14 @@ from torch import Tensor, nn
 from torch._C._distributed_c10d import FileStore
 from torch.nn.functional import cross_entropy
 
-from workloads.checkpoints.checkpoints import copied
+from workloads.checkpoints.checkpoints import copy_to_cpu
 from workloads.config import DistributedConfig, ModelConfig, TrainConfig
 from workloads.data.dataset import Split
 from workloads.errors import WorkloadError
 from workloads.models.build import ModelSpec
-from workloads.training.distributed import Exchange
+from workloads.ranks import Ranks
+from workloads.training.distributed import DistributedModel
 from workloads.training.gradients import Gradients
-from workloads.training.ranks import Ranks
 from workloads.training.trainer import Trainer
 
 CPU = torch.device("cpu")
@@ -55,11 +55,11 @@ def net(name: str = "resnet9", width: int = 8) -> nn.Module:
     return ModelSpec.of(ModelConfig(name=name, width=width, norm="group"), split_of(2), 10).build(seed=0)
 
 
-def exchange_of(module: nn.Module, compression: str) -> Exchange:
-    return Exchange(module, DistributedConfig(compression=compression, power_sgd_start_step=START), CPU)
+def exchange_of(module: nn.Module, compression: str) -> DistributedModel:
+    return DistributedModel(module, DistributedConfig(compression=compression, power_sgd_start_step=START), CPU)
 
 
-def step(exchange: Exchange, split: Split, sent: list[int], micro_batch_size: int | None = None) -> int:
+def step(exchange: DistributedModel, split: Split, sent: list[int], micro_batch_size: int | None = None) -> int:
     """Bytes of one optimizer step."""
     before = sum(sent)
     gradients = Gradients(
@@ -117,9 +117,9 @@ def test_a_rehearsal_leaves_no_trace_in_what_power_sgd_remembers(sent: list[int]
         modules.append(net())
         exchanges.append(exchange_of(modules[-1], "power_sgd"))
         if rehearses:
-            exchanges[-1].is_rehearsal = True
+            exchanges[-1].is_warm_up = True
             step(exchanges[-1], split, sent)
-            exchanges[-1].is_rehearsal = False
+            exchanges[-1].is_warm_up = False
         for _ in range(START + 2):
             step(exchanges[-1], split, sent)
     assert torch.equal(gradient(modules[0]), gradient(modules[1]))
@@ -131,10 +131,10 @@ def test_what_power_sgd_remembers_goes_on(sent: list[int]) -> None:
     whole, again = (exchange_of(module, "power_sgd") for module in modules)
     for _ in range(START + 2):
         step(whole, split, sent)
-    state = copied(whole.state())
-    again.is_rehearsal = True
+    state = copy_to_cpu(whole.state())
+    again.is_warm_up = True
     step(again, split, sent)
-    again.is_rehearsal = False
+    again.is_warm_up = False
     again.restore(state, CPU)
     for _ in range(2):
         step(whole, split, sent)
@@ -166,5 +166,5 @@ def test_the_model_that_ranks_hand_on_is_the_one_that_was_built_without_wrappers
         ranks=Ranks(world_size=2),
         on_epoch=lambda report: None,
     )
-    assert type(trainer.judged) is type(module)
-    assert trainer.judged.state_dict().keys() == net().state_dict().keys()
+    assert type(trainer.evaluated_module) is type(module)
+    assert trainer.evaluated_module.state_dict().keys() == net().state_dict().keys()

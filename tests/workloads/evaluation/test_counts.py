@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from workloads.data.dataset import Split
-from workloads.training.evaluation import BATCH_SIZE, evaluate
+from workloads.evaluation.counts import BATCH_SIZE, evaluate
 
 
 def constant(label: int) -> torch.Tensor:

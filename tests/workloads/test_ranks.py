@@ -5,8 +5,8 @@ import torch
 import torch.distributed as dist
 
 from workloads.errors import RankLost, WorkloadError
-from workloads.training.devices import default_threads, found, resolve_device, resolve_precision
-from workloads.training.ranks import STORE_FILE, Ranks, num_cores, telling_of_lost_ranks
+from workloads.ranks import STORE_FILE, Ranks, detect_lost_ranks, num_cores
+from workloads.training.devices import default_threads, detect_hardware, resolve_device, resolve_precision
 
 TORCHRUN = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
 
@@ -35,7 +35,7 @@ OUT_OF_MEMORY = "DefaultCPUAllocator: can't allocate memory: you tried to alloca
 @pytest.mark.parametrize("error", [RuntimeError(GONE), dist.DistBackendError("a collective timed out")], ids=str)
 def test_a_collective_that_fails_is_a_lost_rank_told_in_one_line(error: RuntimeError) -> None:
     ranks = Ranks(rank=1, world_size=2)
-    with pytest.raises(RankLost, match=r"^Rank 1 lost another rank of 2: .*$") as raised, telling_of_lost_ranks(ranks):
+    with pytest.raises(RankLost, match=r"^Rank 1 lost another rank of 2: .*$") as raised, detect_lost_ranks(ranks):
         raise error
     assert raised.value.__cause__ is error
     assert "\n" not in str(raised.value)
@@ -51,7 +51,7 @@ def test_a_collective_that_fails_is_a_lost_rank_told_in_one_line(error: RuntimeE
 )
 def test_any_other_fault_of_a_rank_stays_what_it_is(world_size: int, text: str) -> None:
     error = RuntimeError(text)
-    with pytest.raises(RuntimeError) as raised, telling_of_lost_ranks(Ranks(world_size=world_size)):
+    with pytest.raises(RuntimeError) as raised, detect_lost_ranks(Ranks(world_size=world_size)):
         raise error
     assert raised.value is error
 
@@ -92,7 +92,7 @@ def test_a_cpu_computes_in_float32_unless_told_otherwise() -> None:
 
 
 def test_what_is_found_here_is_what_a_run_would_take() -> None:
-    here = found()
+    here = detect_hardware()
     assert here.device == resolve_device("auto", Ranks()).type
     assert here.num_cores == num_cores()
     assert len(here.gpus) == torch.cuda.device_count()

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.workloads.data.test_datasets import put_fashion_mnist
-from workloads.data.arrays import kept
+from workloads.data.array_cache import load_cached
 from workloads.data.dataset import Dataset
 from workloads.data.datasets import load
 from workloads.data.idx_datasets import FASHION_MNIST
@@ -29,7 +29,7 @@ def files(here: PlatformEnvironment) -> list[Path]:
 
 def test_what_was_unpacked_once_is_not_unpacked_again(here: PlatformEnvironment, cache: Path) -> None:
     first = load("fashion_mnist", here)
-    again = kept("fashion_mnist", files(here), no_build, cache / "arrays")
+    again = load_cached("fashion_mnist", files(here), no_build, cache / "arrays")
     assert again.version == first.version
     assert torch.equal(again.test.labels, first.test.labels)
     assert again.class_names == first.class_names
@@ -57,7 +57,7 @@ def test_a_damaged_copy_is_built_again_and_said_so(
     path.write_bytes({"cut": content[:-1], "changed": content[:-1] + b"\xff", "empty": b""}[damage])
     assert load("fashion_mnist", here).version == first.version
     assert f"{path} is damaged" in caplog.text
-    assert kept("fashion_mnist", files(here), no_build, cache / "arrays").version == first.version
+    assert load_cached("fashion_mnist", files(here), no_build, cache / "arrays").version == first.version
 
 
 def test_a_folder_that_cannot_be_written_costs_time_alone(here: PlatformEnvironment, cache: Path) -> None:

@@ -1,4 +1,4 @@
-"""Draws the parameters of trials, by Optuna: at random, or by TPE, which learns from the trials that ended."""
+"""Sampling of trials' parameters by Optuna: at random, or by TPE, which learns from finished trials."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ MAX_SEED = 2**32 - 1
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-class Draws:
-    """What is drawn for a trial depends on seed, number and, for TPE, on the trials that ended before."""
+class TrialSampler:
+    """Samples trials' parameters: a function of seed, trial number and, for TPE, the trials that finished before."""
 
-    def __init__(self, space: Mapping[str, Dimension], *, sampler: str, seed: int) -> None:
-        self.space, self.sampler, self.seed = space, sampler, seed
+    def __init__(self, space: Mapping[str, Dimension], *, kind: str, seed: int) -> None:
+        self.space, self.kind, self.seed = space, kind, seed
         self.study = optuna.create_study(direction="maximize")  # in memory
         self.asked: dict[int, optuna.Trial] = {}
 
     def ask(self, number: int) -> dict[str, object]:
-        """The parameters of a new trial."""
+        """Sample the parameters of a new trial."""
         self.study.sampler = self._sampler(number)
         trial = self.asked[number] = self.study.ask()
         params: dict[str, object] = {}
         for key, dimension in in_order(self.space):
             if is_active(dimension, params):
-                params[key] = _suggested(trial, key, distribution(dimension))
+                params[key] = _suggest(trial, key, distribution(dimension))
         return params
 
     def tell(self, trial: Trial) -> None:
-        """Take up a trial that ended, also one that was asked for in another process."""
+        """Add a finished trial, also one that was sampled in another process."""
         asked = self.asked.pop(trial.number, None)
         if asked is None:
-            self.study.add_trial(frozen(trial, self.space))
+            self.study.add_trial(frozen_trial(trial, self.space))
             return
         for result in trial.results:
             asked.report(result.val_accuracy, result.epoch)
@@ -54,15 +54,15 @@ class Draws:
         self.study.tell(asked, trial.val_accuracy if state is TrialState.COMPLETE else None, state)
 
     def _sampler(self, number: int) -> BaseSampler:
-        # One of its own for each trial: a search that goes on draws as if it had never ended.
+        # A sampler for each trial: a resumed search samples as if it had never stopped.
         seed = random.Random(f"{self.seed} {number}").randint(0, MAX_SEED)  # noqa: S311  no secret
-        if self.sampler == RANDOM:
+        if self.kind == RANDOM:
             return RandomSampler(seed=seed)
         return TPESampler(seed=seed)
 
 
 def distribution(dimension: Dimension) -> BaseDistribution:
-    """Optuna's word for it."""
+    """Return Optuna's distribution for the dimension."""
     match dimension.kind:
         case "choice":
             return CategoricalDistribution(dimension.ends)  # type: ignore[arg-type]  # scalars, as parsed
@@ -74,8 +74,8 @@ def distribution(dimension: Dimension) -> BaseDistribution:
             return FloatDistribution(lowest, highest, log=dimension.kind == "loguniform")
 
 
-def frozen(trial: Trial, space: Mapping[str, Dimension]) -> FrozenTrial:
-    """An ended trial as a study keeps it."""
+def frozen_trial(trial: Trial, space: Mapping[str, Dimension]) -> FrozenTrial:
+    """Return a finished trial as Optuna's study stores it."""
     state = STATES[trial.state]
     values = {result.epoch: result.val_accuracy for result in trial.results}
     attributes: dict[str, object] = {"trial": trial.name, "seconds": trial.seconds}
@@ -92,13 +92,13 @@ def frozen(trial: Trial, space: Mapping[str, Dimension]) -> FrozenTrial:
     )
 
 
-def _suggested(trial: optuna.Trial, key: str, found: BaseDistribution) -> object:
-    match found:
+def _suggest(trial: optuna.Trial, key: str, distribution_: BaseDistribution) -> object:
+    match distribution_:
         case CategoricalDistribution():
-            return trial.suggest_categorical(key, found.choices)
+            return trial.suggest_categorical(key, distribution_.choices)
         case IntDistribution():
-            return trial.suggest_int(key, found.low, found.high, log=found.log)
+            return trial.suggest_int(key, distribution_.low, distribution_.high, log=distribution_.log)
         case FloatDistribution():
-            return trial.suggest_float(key, found.low, found.high, log=found.log)
+            return trial.suggest_float(key, distribution_.low, distribution_.high, log=distribution_.log)
         case _:
-            raise TypeError(f"no way to draw from {found}")
+            raise TypeError(f"cannot sample from {distribution_}")

@@ -1,4 +1,4 @@
-"""How the commands of the registry tell what they found and did."""
+"""Output of the registry commands: tables and lines for people, plain values for JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def print_promotion(done: Promotion) -> None:
-    """Each rule, and what was done."""
+    """Print the outcome of each rule, and what was done."""
     from workloads.registry.aliases import archived
 
     name, number = done.version.model_name, done.version.number
@@ -37,7 +37,7 @@ def print_promotion(done: Promotion) -> None:
 
 
 def promotion_data(done: Promotion) -> dict[str, Any]:
-    """As plain values."""
+    """Return the promotion as plain values."""
     verdict, move = done.verdict, done.move
     return identity(done.version) | {
         "alias": done.alias,
@@ -51,7 +51,7 @@ def promotion_data(done: Promotion) -> dict[str, Any]:
 
 
 def print_moves(moves: list[Move]) -> None:
-    """A row a move."""
+    """Print a table with a row per move."""
     rows = [
         [str(move.seq), move.time, move.by, move.kind, move.alias,
          f"{move.from_version or '-'} -> {move.to_version}", _evidence(move), move.why or "-"]
@@ -68,12 +68,12 @@ def _evidence(move: Move) -> str:
 
 
 def move_data(move: Move) -> dict[str, Any]:
-    """As plain values."""
+    """Return the move as plain values, without its token."""
     return {key: value for key, value in asdict(move).items() if key != "token"}
 
 
 def comparison_data(done: Comparison) -> dict[str, Any]:
-    """As plain values."""
+    """Return the comparison as plain values."""
     pairs = done.pairs
     lower, upper = pairs.interval()
     sides = [
@@ -99,7 +99,7 @@ def comparison_data(done: Comparison) -> dict[str, Any]:
 
 
 def print_comparison(done: Comparison) -> None:
-    """A row a class; the last lines say what follows."""
+    """Print a table with a row per class, then the difference and its confidence bounds."""
     from workloads.registry.gate import points
 
     a, b = done.first.number, done.second.number
@@ -123,8 +123,8 @@ def print_comparison(done: Comparison) -> None:
     )
 
 
-def listed(version: Version) -> dict[str, Any]:
-    """What a list says of a version, as plain values."""
+def version_data(version: Version) -> dict[str, Any]:
+    """Return the fields that a list shows of a version, as plain values."""
     return {
         "version": version.number,
         "aliases": list(version.aliases),

@@ -1,4 +1,4 @@
-"""Which of the run's processes this is, and how they reach each other."""
+"""The ranks of a run, and how they communicate."""
 
 from __future__ import annotations
 
@@ -10,34 +10,35 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from workloads.errors import RankLost, WorkloadError
+from workloads.errors import RankLost, WorkloadError, first_line
 
 if TYPE_CHECKING:
     import torch
     from torch._C._distributed_c10d import Store
 
 STORE_FILE = "MLP_RENDEZVOUS_FILE"
-"""Set by our own launcher: a file through which the ranks of one machine meet, so that no port is opened for it."""
+"""Variable set by our own launcher: a file that is the ranks' rendezvous on one machine, so that no port is opened."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ranks:
-    """This process among those of the run."""
+    """This process's rank among those of the run."""
 
     rank: int = 0
     world_size: int = 1
     local_rank: int = 0
     local_world_size: int = 1
     store_file: str | None = None
+    """Path of the rendezvous file of ranks on one machine."""
     store_address: str | None = None
-    """`host:port` of the TCPStore through which ranks on several machines meet."""
+    """`host:port` of the TCPStore that is the rendezvous of ranks on several machines."""
     started_by_torchrun: bool = False
     restarts: int = 0
-    """How often torchrun started the ranks anew."""
+    """Number of times that the ranks were restarted."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Ranks:
-        """What torchrun told this process; a process that it did not start is the only one."""
+        """Read the ranks from torchrun's variables; a process that it did not start is the only rank."""
         if "RANK" not in environ:
             return cls()
         names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
@@ -66,17 +67,17 @@ class Ranks:
 
 @contextmanager
 def process_group(ranks: Ranks, device: torch.device, timeout_s: float) -> Iterator[None]:
-    """The ranks joined (gloo on CPU, NCCL on CUDA) for as long as the context lasts; nothing to join for one rank."""
+    """Join the ranks (gloo on CPU, NCCL on CUDA) for as long as the context lasts; do nothing for one rank."""
     if ranks.world_size == 1:
         yield
         return
     import torch.distributed as dist
 
-    if dist.is_initialized():  # by Ray Train, which parts them too
+    if dist.is_initialized():  # by Ray Train, which destroys it too
         yield
         gc.collect()
         return
-    join(ranks, device, timeout_s)
+    join_process_group(ranks, device, timeout_s)
     try:
         yield
     finally:
@@ -87,8 +88,11 @@ def process_group(ranks: Ranks, device: torch.device, timeout_s: float) -> Itera
 
 
 @contextmanager
-def telling_of_lost_ranks(ranks: Ranks) -> Iterator[None]:
-    """Within it a collective that fails because another rank is gone raises RankLost; other errors stay as they are."""
+def detect_lost_ranks(ranks: Ranks) -> Iterator[None]:
+    """Raise RankLost within the context where a collective fails because another rank is gone.
+
+    Other errors are raised unchanged.
+    """
     try:
         yield
     except RuntimeError as error:
@@ -97,12 +101,11 @@ def telling_of_lost_ranks(ranks: Ranks) -> Iterator[None]:
         names_transport = any(word in str(error) for word in ("gloo", "NCCL", "closed by peer", "Connection reset"))
         if ranks.world_size == 1 or not (isinstance(error, dist.DistError) or names_transport):
             raise
-        first_line = str(error).partition("\n")[0]
-        raise RankLost(f"Rank {ranks.rank} lost another rank of {ranks.world_size}: {first_line}") from error
+        raise RankLost(f"Rank {ranks.rank} lost another rank of {ranks.world_size}: {first_line(error)}") from error
 
 
-def join(ranks: Ranks, device: torch.device, timeout_s: float) -> None:
-    """Join the ranks, by gloo on CPU and NCCL on CUDA; who calls this parts them, or ends their processes."""
+def join_process_group(ranks: Ranks, device: torch.device, timeout_s: float) -> None:
+    """Join the ranks, by gloo on CPU and NCCL on CUDA; the caller destroys the group or ends the process."""
     import torch.distributed as dist
 
     store = _store(ranks, timeout_s)
@@ -116,11 +119,11 @@ def join(ranks: Ranks, device: torch.device, timeout_s: float) -> None:
 
 
 def _store(ranks: Ranks, timeout_s: float) -> Store | None:
-    """Where they meet; None where torchrun told torch."""
+    """Return the rendezvous store; None where torch reads torchrun's variables."""
     from torch._C._distributed_c10d import FileStore, TCPStore
 
     if ranks.store_file:
-        # A file of their own each time they are started: the last one's may hold what was left in it.
+        # A new file for each restart: the previous one may hold stale keys.
         return FileStore(f"{ranks.store_file}-{ranks.restarts}", ranks.world_size)
     if ranks.store_address:
         host, _, port = ranks.store_address.rpartition(":")
@@ -129,5 +132,5 @@ def _store(ranks: Ranks, timeout_s: float) -> Store | None:
 
 
 def num_cores() -> int:
-    """CPU cores that this process may use."""
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -13,7 +13,7 @@ from workloads.data.dataset import Dataset, Split
 from workloads.environment import PlatformEnvironment
 from workloads.models.build import ModelSpec
 from workloads.models.classifier import ImageClassifier
-from workloads.registry.model_form import load_program, register
+from workloads.registry.model_format import load_program, register
 from workloads.tracking.tracker import MlflowTracker
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -38,7 +38,7 @@ def test_one_module_alone_exports_models() -> None:
         for path in (REPOSITORY / part).rglob("*.py")
         if any(name == export or name.startswith(f"{export}.") for name in names_used(path) for export in EXPORTS)
     }
-    assert exporters == {"workloads/registry/model_form.py"}
+    assert exporters == {"workloads/registry/model_format.py"}
 
 
 class Far(ImageClassifier):

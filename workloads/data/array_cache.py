@@ -1,4 +1,4 @@
-"""Data sets unpacked once: a file of plain bytes that is mapped into memory, so that ranks and runs share its pages."""
+"""A cache of decoded data sets: files of plain bytes that are memory-mapped, so ranks and runs share the pages."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ logger = logging.getLogger(__name__)
 FORMAT = 1
 
 
-def kept(name: str, files: Sequence[Path], build: Callable[[], Dataset], folder: Path) -> Dataset:
-    """What `build` makes of `files`: from `folder` if it was kept there and is as it was, else built and kept.
+def load_cached(name: str, files: Sequence[Path], build: Callable[[], Dataset], folder: Path) -> Dataset:
+    """Load the data set from its cache in `folder`, or `build` it from `files` and cache it.
 
-    A folder that cannot be written costs time alone. Raises DataError where `build` does.
+    A folder that cannot be written only costs time. Raises DataError where `build` does.
     """
     path = folder / f"{name}-{_key(files)}.safetensors"
     dataset = _read(path, name) if path.is_file() else None
@@ -32,13 +32,13 @@ def kept(name: str, files: Sequence[Path], build: Callable[[], Dataset], folder:
 
 
 def _key(files: Sequence[Path]) -> str:
-    """Changes with the files."""
+    """Return a hash of the files' paths, sizes and modification times."""
     stats = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     return hashlib.sha256(repr((FORMAT, stats)).encode()).hexdigest()[:16]
 
 
 def _write(path: Path, dataset: Dataset) -> None:
-    """Beside its place, then renamed."""
+    """Write a temporary file, then rename it."""
     from safetensors.torch import save_file
 
     tensors = {
@@ -48,17 +48,17 @@ def _write(path: Path, dataset: Dataset) -> None:
     }
     metadata = {"version": dataset.version, "class_names": json.dumps(dataset.class_names)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        save_file(tensors, beside, metadata)
-        beside.replace(path)
+        save_file(tensors, temporary, metadata)
+        temporary.replace(path)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
 def _read(path: Path, name: str) -> Dataset | None:
-    """The data set, mapped; None if it is not the one that was written."""
+    """Return the memory-mapped data set, or None if the file is damaged."""
     from safetensors import SafetensorError, safe_open
 
     try:

@@ -1,4 +1,8 @@
-"""How well a classifier does on a split: sums and counts, reduced across ranks, divided once."""
+"""Evaluation of a classifier on a split: sums and counts, reduced across ranks, divided once.
+
+Shapes: b images of a batch, k classes; of `bins_3b`, b confidence bins and 3 rows: images, sums of confidence, correct
+images.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +17,11 @@ from torch.nn.functional import cross_entropy
 
 from workloads.data.dataset import Split
 from workloads.data.order import share
-from workloads.training.ranks import Ranks
+from workloads.ranks import Ranks
 
 BATCH_SIZE = 1000
 NUM_BINS = 15
-"""Of confidence, in the calibration error of Guo et al. 2017, https://arxiv.org/abs/1706.04599."""
+"""Number of confidence bins in the calibration error of Guo et al. 2017, https://arxiv.org/abs/1706.04599."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,30 +29,34 @@ class Counts:
     """Sums over images, in float64, which counts without error."""
 
     confusion_kk: Tensor
-    """Images by their class (row) and the answer (column)."""
+    """float64 [K, K]: images by label (row) and prediction (column)."""
     bins_3b: Tensor
-    """By confidence, the probability of the answer, in equal parts of (0, 1]: images, their confidence, right ones."""
+    """float64 [3, NUM_BINS]: images, sum of confidence, and correct images, by confidence (the probability of the
+    prediction) in equal parts of (0, 1]."""
     loss: Tensor
-    """Cross-entropy."""
+    """float64 []: summed cross-entropy, in nats."""
 
     @classmethod
     def of(cls, logits_bk: Tensor, labels_b: Tensor) -> Self:
-        """Those of some images."""
+        """Count a batch of float logits [B, K] and int64 labels [B]."""
         num_classes = logits_bk.shape[1]
-        probabilities_b, answers_b = logits_bk.double().softmax(1).max(1)
-        right_b = (answers_b == labels_b).double()
+        probabilities_b, predicted_b = logits_bk.double().softmax(1).max(1)
+        correct_b = (predicted_b == labels_b).double()
         bins_b = ((probabilities_b * NUM_BINS).ceil().long() - 1).clamp(0, NUM_BINS - 1)
-        confusion = torch.bincount(labels_b * num_classes + answers_b, minlength=num_classes**2)
+        confusion = torch.bincount(labels_b * num_classes + predicted_b, minlength=num_classes**2)
         return cls(
             confusion_kk=confusion.view(num_classes, num_classes).double(),
             bins_3b=torch.stack(
-                [torch.bincount(bins_b, weights, NUM_BINS) for weights in (right_b * 0 + 1, probabilities_b, right_b)]
+                [
+                    torch.bincount(bins_b, weights, NUM_BINS)
+                    for weights in (correct_b * 0 + 1, probabilities_b, correct_b)
+                ]
             ),
             loss=cross_entropy(logits_bk.double(), labels_b, reduction="sum"),
         )
 
     def plus(self, other: Counts) -> Counts:
-        """Those of both."""
+        """Return the sum of both counts."""
         return Counts(
             confusion_kk=self.confusion_kk + other.confusion_kk,
             bins_3b=self.bins_3b + other.bins_3b,
@@ -56,15 +64,15 @@ class Counts:
         )
 
     def of_all_ranks(self, device: torch.device | str) -> Counts:
-        """Their sum over the ranks, each of which must call this; they talk on `device`."""
+        """Return the sum over the ranks, each of which must call this; the all-reduce runs on `device`."""
         num_classes = len(self.confusion_kk)
-        told = torch.cat([self.confusion_kk.flatten(), self.bins_3b.flatten(), self.loss.view(1)]).to(device)
-        dist.all_reduce(told)
-        told = told.cpu()
+        sums = torch.cat([self.confusion_kk.flatten(), self.bins_3b.flatten(), self.loss.view(1)]).to(device)
+        dist.all_reduce(sums)
+        sums = sums.cpu()
         return Counts(
-            confusion_kk=told[: num_classes**2].view(num_classes, num_classes),
-            bins_3b=told[num_classes**2 : -1].view(3, NUM_BINS),
-            loss=told[-1],
+            confusion_kk=sums[: num_classes**2].view(num_classes, num_classes),
+            bins_3b=sums[num_classes**2 : -1].view(3, NUM_BINS),
+            loss=sums[-1],
         )
 
 
@@ -73,23 +81,24 @@ class Evaluation:
     """Results over the `num_samples` images of a split."""
 
     loss: float
-    """Mean cross-entropy."""
+    """Mean cross-entropy, in nats."""
     accuracy: float
+    """Share of correct predictions, 0 to 1."""
     per_class_accuracy: tuple[float | None, ...]
-    """None for a class without images."""
+    """Accuracy by class, 0 to 1; None for a class without images."""
     num_samples: int
 
     @classmethod
     def of(cls, counts: Counts) -> Self:
-        """What the counts come to."""
-        rights_k, counts_k = counts.confusion_kk.diagonal(), counts.confusion_kk.sum(1)
+        """Compute the results from counts."""
+        correct_k, counts_k = counts.confusion_kk.diagonal(), counts.confusion_kk.sum(1)
         num_samples = float(counts_k.sum())
         return cls(
             loss=float(counts.loss) / num_samples,
-            accuracy=float(rights_k.sum()) / num_samples,
+            accuracy=float(correct_k.sum()) / num_samples,
             per_class_accuracy=tuple(
-                right / count if count else None
-                for right, count in zip(rights_k.tolist(), counts_k.tolist(), strict=True)
+                correct / count if count else None
+                for correct, count in zip(correct_k.tolist(), counts_k.tolist(), strict=True)
             ),
             num_samples=int(num_samples),
         )
@@ -104,9 +113,9 @@ def count(
     device: torch.device | str = "cpu",
     ranks: Ranks | None = None,
 ) -> Counts:
-    """The counts of `classify` (uint8 [N, C, H, W] to logits [N, num_classes]) on `split`, on the CPU.
+    """Return the counts of `classify` (uint8 [N, C, H, W] to logits [N, num_classes]) on `split`, on the CPU.
 
-    With several ranks each looks at its share and all return the same; every rank must call it.
+    With several ranks each evaluates its share and all return the same; every rank must call it.
     """
     ranks = ranks or Ranks()
     mine = split.take(share(torch.arange(len(split)), ranks.rank, ranks.world_size))
@@ -126,5 +135,5 @@ def evaluate(
     device: torch.device | str = "cpu",
     ranks: Ranks | None = None,
 ) -> Evaluation:
-    """The results of `count`."""
+    """Return the results of `classify` on `split`; the arguments are those of `count`."""
     return Evaluation.of(count(classify, split, num_classes=num_classes, device=device, ranks=ranks))

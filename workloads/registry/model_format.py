@@ -1,7 +1,7 @@
-"""The form in which a trained model is kept: an exported program to serve, and its bare weights to train on from.
+"""The format in which a trained model is stored: an exported program to serve, and bare weights to fine-tune.
 
-The program (torch.export, `pt2`) takes uint8 [N, C, H, W] for any N and gives float32 logits [N, classes]; it
-normalises the images itself and needs no code of ours. Beside it lie `weights/model.safetensors` and `model.json`.
+The program (torch.export, `pt2`) takes uint8 [N, C, H, W] for any N and returns float32 logits [N, classes]; it
+normalises the images itself and needs no code of ours. Beside it are `weights/model.safetensors` and `model.json`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXAMPLE_BATCH = 2
-"""torch.export takes a dimension of size 1 for a constant, so the example has more images than one."""
+"""Images of the example batch; torch.export takes a dimension of size 1 for a constant."""
 REQUIREMENTS = ("torch", "numpy", "mlflow")
 ARTIFACT = "model"
 WEIGHTS = "weights"
@@ -38,7 +38,7 @@ SHOWN_CLASSES = 10
 
 
 def register(tracker: MlflowTracker, module: nn.Module, spec: ModelSpec, dataset: Dataset, model_name: str) -> str:
-    """Keep the model with its run and as a new version of `model_name`, whose number is returned.
+    """Log the model with its run, register it as a new version of `model_name`, and return the version number.
 
     Raises TrackingError.
     """
@@ -68,7 +68,7 @@ def register(tracker: MlflowTracker, module: nn.Module, spec: ModelSpec, dataset
 
 
 def log_weights(tracker: MlflowTracker, module: nn.Module, spec: ModelSpec, dataset: Dataset) -> None:
-    """Keep the weights, and all that builds the network again and names its classes."""
+    """Log the weights with the run, and the metadata that builds the network again and names its classes."""
     from safetensors.torch import save_file
 
     description = {
@@ -85,15 +85,15 @@ def log_weights(tracker: MlflowTracker, module: nn.Module, spec: ModelSpec, data
 
 
 @dataclass(frozen=True, kw_only=True)
-class Form:
-    """What a model takes and gives."""
+class Signature:
+    """The classes and the image shape of a model."""
 
     class_names: tuple[str, ...]
     image_shape: tuple[int, ...]
-    """Channels, height, width."""
+    """Channels, height and width of an image."""
 
-    def why_not_as(self, other: Form) -> str | None:
-        """What would break for those who ask the other model if this one took its place; None if nothing would."""
+    def incompatibility_with(self, other: Signature) -> str | None:
+        """Return why clients of the other model could not use this one, or None if they could."""
         if self.class_names != other.class_names:
             return f"its classes are {_shortened(self.class_names)}, not {_shortened(other.class_names)}"
         if self.image_shape != other.image_shape:
@@ -101,15 +101,15 @@ class Form:
         return None
 
 
-def form_of(client: MlflowClient, run_id: str) -> Form:
-    """The form of the model that a run left; raises RegistryError where it does not say, or TrackingError."""
+def signature_of(client: MlflowClient, run_id: str) -> Signature:
+    """Return the signature of a run's model; raise RegistryError where it is not recorded, or TrackingError."""
     with requests_to(client.tracking_uri):
         if DESCRIPTION_FILE not in [file.path for file in client.list_artifacts(run_id, WEIGHTS)]:
-            raise RegistryError(f"its run {run_id} has no {DESCRIPTION_FILE}, which tells classes and image shape")
+            raise RegistryError(f"its run {run_id} has no {DESCRIPTION_FILE}, which names classes and image shape")
     with requests_to(client.tracking_uri), tempfile.TemporaryDirectory() as folder:
         path = Path(client.download_artifacts(run_id, DESCRIPTION_FILE, folder))
         description = json.loads(path.read_text(encoding="utf-8"))
-    return Form(
+    return Signature(
         class_names=tuple(description["class_names"]),
         image_shape=tuple(description["input"]["shape"][1:]),
     )
@@ -121,7 +121,7 @@ def _shortened(names: tuple[str, ...]) -> str:
 
 
 def load_program(uri: str, tracking_uri: str) -> nn.Module:
-    """The exported program of `models:/NAME/VERSION`; raises TrackingError."""
+    """Load the exported program of `models:/NAME/VERSION`; raise TrackingError."""
     import mlflow
 
     with requests_to(tracking_uri), warnings.catch_warnings(), torch.no_grad():
