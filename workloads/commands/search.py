@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from workloads.commands.options import Assignments, Json, NoTracking, accuracy, print_table
-from workloads.config import TrainConfig, config_names, load_config, parse_assignments
 from workloads.environment import PlatformEnvironment
 from workloads.errors import SearchError
-from workloads.tuning.folder import has_begun
 from workloads.tuning.options import PRESETS, SearchOptions
 
 if TYPE_CHECKING:
+    from workloads.config import TrainConfig
     from workloads.tuning.search import SearchResult
 
 NUM_TRIALS = 10
@@ -69,6 +68,8 @@ def tune(
 
     Draw from the config's search space, end poor trials early, record all.
     """
+    from workloads.config import parse_assignments
+
     environment = PlatformEnvironment.read()
     given: dict[str, Any] = {
         "engine": engine,
@@ -100,6 +101,7 @@ def tune(
             _show_forecast(resolved, options, environment, as_json=as_json)
             return
         from workloads.tuning import search
+        from workloads.tuning.folder import has_begun
 
         if environment.job and run_name is None:
             run_name = environment.job
@@ -121,6 +123,8 @@ def _preset(name: str | None) -> tuple[int, int | None]:
 
 
 def _config(name: str | None, values: dict[str, object]) -> TrainConfig:
+    from workloads.config import config_names, load_config
+
     if name is None:
         raise SearchError(f"Name a CONFIG, one of {', '.join(config_names())}, or a search by --resume")
     return load_config(name, values)
