@@ -222,7 +222,7 @@ def main() -> None:
         os.chdir(folder)
         blocks(config, dataset, environment, Path(folder), arguments.pairs)
         known = replace(environment, data=PlatformEnvironment.read().data)
-        whole_run(replace(config, max_steps=None), known, process, arguments.seconds)
+        whole_run(config.with_values({"max_steps": None}), known, process, arguments.seconds)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -18,7 +19,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_help_loads_neither_torch_nor_ray_nor_mlflow() -> None:
+def test_help_loads_no_library_that_takes_its_time() -> None:
     program = """
 import sys
 from workloads.cli import main
@@ -26,7 +27,7 @@ sys.argv = ["workloads", "--help"]
 try:
     main()
 finally:
-    print(sorted({"torch", "ray", "mlflow", "sklearn", "numpy"} & set(sys.modules)))
+    print(sorted({"torch", "ray", "mlflow", "sklearn", "numpy", "pydantic"} & set(sys.modules)))
 """
     done = run("-c", program)
     assert done.returncode == 0
@@ -47,6 +48,20 @@ def test_a_fault_of_the_users_is_one_line_and_exit_code_1(arguments: list[str]) 
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("workloads: ")
+
+
+def test_a_file_with_faults_is_one_message_with_all_of_them_and_exit_code_1(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("epochs: [1]\noptim: {lr: .nan, lrr: {x: 1}}\n1: 2\n")
+    done = run("-m", "workloads", "validate", str(path))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"workloads: Config {path} cannot be used until 4 keys are corrected:\n"
+        "  epochs: must be a whole number at least 1 and at most 2147483647 (got [1])\n"
+        "  optim.lr: must be a number above 0 (got nan)\n"
+        "  optim.lrr: no such key; did you mean optim.lr? (got {'x': 1})\n"
+        "  1: keys must be text (got 1)\n"
+    )
 
 
 def test_to_go_on_with_a_run_where_no_place_for_runs_is_named_is_one_line(environment: PlatformEnvironment) -> None:

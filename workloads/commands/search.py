@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from workloads.commands.options import Assignments, Json, NoTracking, accuracy, print_table
-from workloads.config import TrainConfig, config_names, load_config, parse_assignments
 from workloads.environment import PlatformEnvironment
 from workloads.errors import SearchError
 from workloads.price import SECONDS_PER_HOUR
-from workloads.tuning.folder import can_resume
 from workloads.tuning.options import PRESETS, SearchOptions
 
 if TYPE_CHECKING:
+    from workloads.config import TrainConfig
     from workloads.tuning.search import SearchResult
 
 NUM_TRIALS = 10
@@ -71,6 +70,8 @@ def tune(
 
     Sample from the config's search space, stop poor trials early, record all.
     """
+    from workloads.config import parse_assignments
+
     environment = PlatformEnvironment.read()
     given: dict[str, Any] = {
         "engine": engine,
@@ -102,6 +103,7 @@ def tune(
             _show_forecast(resolved, options, environment, as_json=as_json)
             return
         from workloads.tuning import search
+        from workloads.tuning.folder import can_resume
 
         if environment.job and run_name is None:
             run_name = environment.job
@@ -123,6 +125,8 @@ def _preset(name: str | None) -> tuple[int, int | None]:
 
 
 def _config(name: str | None, values: dict[str, object]) -> TrainConfig:
+    from workloads.config import config_names, load_config
+
     if name is None:
         raise SearchError(f"Name a CONFIG, one of {', '.join(config_names())}, or a search by --resume")
     return load_config(name, values)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from workloads.commands.options import Assignments, Config, Json, NoTracking, print_table
-from workloads.config import TrainConfig, config_names, load_config, parse_assignments
 from workloads.environment import PlatformEnvironment
 from workloads.errors import WorkloadError
 from workloads.logs import is_json
+
+if TYPE_CHECKING:
+    from workloads.config import TrainConfig
 
 LAUNCHERS = ("local", "torchrun", "ray")
 
@@ -39,6 +41,8 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a model, record it and register it as a version."""
+    from workloads.config import parse_assignments
+
     environment = PlatformEnvironment.read()
     values = parse_assignments(assignments or []) | ({} if max_steps is None else {"max_steps": max_steps})
     resolved = _train_config(config, values, run_name, resume, environment)
@@ -119,6 +123,8 @@ def validate(
 
     Uses its data, its network and a few steps; nothing is kept.
     """
+    from workloads.config import load_config, parse_assignments
+
     resolved = load_config(config, parse_assignments(assignments or []))
     from workloads.training.validate import validate as forecast_of
 
@@ -157,6 +163,8 @@ def _train_config(
     environment: PlatformEnvironment,
 ) -> TrainConfig:
     """Return the config that CONFIG names, or the one with which the run to resume began."""
+    from workloads.config import config_names, load_config
+
     if resume is None:
         if config is None:
             raise WorkloadError(f"Name a CONFIG, one of {', '.join(config_names())}, or a run by --resume")

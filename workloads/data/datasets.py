@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 from workloads.environment import DATA, PlatformEnvironment
 from workloads.errors import DataError
@@ -14,7 +14,8 @@ from workloads.errors import DataError
 if TYPE_CHECKING:
     from workloads.data.dataset import Dataset
 
-DATASETS = ("fashion_mnist", "mnist", "cifar10", "cifar100", "digits", "image_folder")
+DatasetName = Literal["fashion_mnist", "mnist", "cifar10", "cifar100", "digits", "image_folder"]
+DATASETS: tuple[str, ...] = get_args(DatasetName)
 
 
 class Source(Protocol):

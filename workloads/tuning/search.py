@@ -59,7 +59,7 @@ def search(
 ) -> SearchResult:
     """Run the trials and return them with the best; raise SearchError if none succeeded, or WorkloadError."""
     check(config, options, environment)
-    name = name or new_run_name(replace(config, name=f"{config.name}-search"))
+    name = name or new_run_name(config.with_values({"name": f"{config.name}-search"}))
     folder = SearchFolder.of(environment, name)
     if folder and folder.identity():
         raise name_taken(name)
@@ -264,7 +264,7 @@ class _Search:
             usd_per_s = None if price is None else price / SECONDS_PER_HOUR / engine.num_slots
             record = None
             if self.parent:
-                tags = {"dataset": self.config.data.name}
+                tags: dict[str, str] = {"dataset": self.config.data.name}
                 record = SearchRecord(self.parent, self.config, name=self.name, tags=tags, usd_per_s=usd_per_s)
                 if self.earlier:
                     record.find_runs()

@@ -130,7 +130,8 @@ def test_what_runs_in_the_cluster_goes_before_its_volumes_nodes_and_ways_out(dev
     running = [
         urn
         for urn, one in platform.resources.items()
-        if one.wanted.type.startswith("kubernetes:") and not one.wanted.type.endswith((":PriorityClass", ":ClusterRole"))
+        if one.wanted.type.startswith("kubernetes:")
+        and not one.wanted.type.endswith((":PriorityClass", ":ClusterRole"))  # nothing of theirs runs on a node
     ]
     assert len(running) >= 20
     assert [urn for urn in running if not outlive <= ancestors(platform, urn)] == []

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from workloads.config import MODELS, ModelConfig
+from workloads.config import MODELS, ModelConfig, ModelName, Norm
 from workloads.data.dataset import Split
 from workloads.models.build import ModelSpec
 
@@ -34,7 +34,9 @@ def build(config: ModelConfig, split: Split, num_classes: int = 10) -> nn.Module
         pytest.param("mobilenet_v3_large", 224, 1000, 5_483_032, id="mobilenet_v3_large"),
     ],
 )
-def test_a_net_has_as_many_weights_as_are_published(name: str, size: int, num_classes: int, published: int) -> None:
+def test_a_net_has_as_many_weights_as_are_published(
+    name: ModelName, size: int, num_classes: int, published: int
+) -> None:
     model = build(ModelConfig(name=name), split_of(size, 3), num_classes)
     assert sum(parameter.numel() for parameter in model.parameters()) == published
 
@@ -42,7 +44,7 @@ def test_a_net_has_as_many_weights_as_are_published(name: str, size: int, num_cl
 @pytest.mark.parametrize("norm", ["batch", "group"])
 @pytest.mark.parametrize(("size", "channels"), [(28, 1), (32, 3)], ids=["grey", "colour"])
 @pytest.mark.parametrize("name", MODELS)
-def test_bytes_become_float32_logits(name: str, size: int, channels: int, norm: str) -> None:
+def test_bytes_become_float32_logits(name: ModelName, size: int, channels: int, norm: Norm) -> None:
     split = split_of(size, channels)
     logits = build(ModelConfig(name=name, width=8, norm=norm), split)(split.images)
     assert logits.shape == (3, 10)
@@ -51,7 +53,7 @@ def test_bytes_become_float32_logits(name: str, size: int, channels: int, norm: 
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_weight_of_a_net_is_learned(name: str) -> None:
+def test_every_weight_of_a_net_is_learned(name: ModelName) -> None:
     split = split_of(32, 3)
     model = build(ModelConfig(name=name, width=8), split).train()
     model(split.images).square().sum().backward()
@@ -60,7 +62,7 @@ def test_every_weight_of_a_net_is_learned(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LARGE_NETS)
-def test_a_net_with_group_norm_answers_for_each_image_alone(name: str) -> None:
+def test_a_net_with_group_norm_answers_for_each_image_alone(name: ModelName) -> None:
     split = split_of(32, 3)
     model = build(ModelConfig(name=name, width=8, norm="group"), split).train()
     assert torch.allclose(model(split.images)[:1], model(split.images[:1]), atol=1e-5)
@@ -80,7 +82,7 @@ def test_a_mobile_net_halves_small_images_less_often(size: int, last_side: int) 
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_net_is_exported_for_any_number_of_images(name: str) -> None:
+def test_a_net_is_exported_for_any_number_of_images(name: ModelName) -> None:
     split = split_of(32, 3, num_samples=5)
     model = build(ModelConfig(name=name, width=8), split)
     with warnings.catch_warnings(), torch.no_grad():

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from workloads.config import ModelConfig
+from workloads.config import ModelConfig, Norm
 from workloads.data.dataset import Split
 from workloads.models.build import ModelSpec
 
@@ -16,7 +16,7 @@ def split_of(size: int, channels: int = 1) -> Split:
 
 @pytest.mark.parametrize("norm", ["batch", "group"])
 @pytest.mark.parametrize("size", [8, 28])
-def test_bytes_of_either_data_set_become_logits(size: int, norm: str) -> None:
+def test_bytes_of_either_data_set_become_logits(size: int, norm: Norm) -> None:
     split = split_of(size)
     model = ModelSpec.of(ModelConfig(width=6, norm=norm), split, num_classes=10).build(seed=0)
     logits = model(split.images)

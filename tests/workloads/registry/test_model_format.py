@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from workloads.config import MODELS, ModelConfig
+from workloads.config import MODELS, ModelConfig, ModelName
 from workloads.data.dataset import Dataset, Split
 from workloads.environment import PlatformEnvironment
 from workloads.models.build import ModelSpec
@@ -84,7 +84,7 @@ def test_what_is_registered_takes_bytes_and_answers_as_in_evaluation_wherever_an
 @pytest.mark.parametrize(("channels", "size"), [(1, 28), (3, 32)], ids=["grey", "colour"])
 @pytest.mark.parametrize("name", MODELS)
 def test_every_net_answers_from_the_registry_as_it_did(
-    name: str, channels: int, size: int, environment: PlatformEnvironment
+    name: ModelName, channels: int, size: int, environment: PlatformEnvironment
 ) -> None:
     draw = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (7, channels, size, size), generator=draw, dtype=torch.uint8)

@@ -15,7 +15,7 @@ from torch._C._distributed_c10d import FileStore
 from torch.nn.functional import cross_entropy
 
 from workloads.checkpoints.checkpoints import copy_to_cpu
-from workloads.config import DistributedConfig, ModelConfig, TrainConfig
+from workloads.config import Compression, DistributedConfig, ModelConfig, ModelName, TrainConfig
 from workloads.data.dataset import Split
 from workloads.errors import WorkloadError
 from workloads.models.build import ModelSpec
@@ -51,11 +51,11 @@ def split_of(num_images: int) -> Split:
     return Split(images=images, labels=torch.arange(num_images) % 10)
 
 
-def net(name: str = "resnet9", width: int = 8) -> nn.Module:
+def net(name: ModelName = "resnet9", width: int = 8) -> nn.Module:
     return ModelSpec.of(ModelConfig(name=name, width=width, norm="group"), split_of(2), 10).build(seed=0)
 
 
-def exchange_of(module: nn.Module, compression: str) -> DistributedModel:
+def exchange_of(module: nn.Module, compression: Compression) -> DistributedModel:
     return DistributedModel(module, DistributedConfig(compression=compression, power_sgd_start_step=START), CPU)
 
 

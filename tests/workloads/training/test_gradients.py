@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from workloads.config import ModelConfig
+from workloads.config import ModelConfig, Norm
 from workloads.data.dataset import Split
 from workloads.errors import WorkloadError
 from workloads.models.build import ModelSpec
@@ -44,7 +44,7 @@ class Limited(nn.Module):
         return logits
 
 
-def model_of(split: Split, norm: str = "group", dropout: float = 0.0) -> nn.Module:
+def model_of(split: Split, norm: Norm = "group", dropout: float = 0.0) -> nn.Module:
     return ModelSpec.of(ModelConfig(width=8, norm=norm, dropout=dropout), split, 10).build(seed=0).train()
 
 
@@ -89,7 +89,7 @@ def test_a_full_memory_halves_the_pieces_until_they_fit_and_the_gradient_stays(s
 
 
 @pytest.mark.parametrize(("norm", "dropout"), [("batch", 0.0), ("batch", 0.3)])
-def test_what_ran_out_of_memory_leaves_no_trace(split: Split, norm: str, dropout: float) -> None:
+def test_what_ran_out_of_memory_leaves_no_trace(split: Split, norm: Norm, dropout: float) -> None:
     limited, small = Limited(model_of(split, norm, dropout), limit=7), model_of(split, norm, dropout)
     backward(gradients_of(limited), split)
     backward(gradients_of(small, 6), split)
