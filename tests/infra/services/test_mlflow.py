@@ -27,7 +27,6 @@ def deploy_mlflow(*, domain=None, generation=1, **settings):
                 repository_url="registry/mlflow",
                 context=REPOSITORY,
                 dockerfile="images/mlflow/Dockerfile",
-                sources=("images/mlflow",),
             ),
         )
         args = MlflowArgs(
