@@ -39,6 +39,10 @@ check: .venv/installed ## Style and types
 	$(BIN)/mypy stacks/platform/__main__.py
 	$(BIN)/mypy stacks/workloads/__main__.py
 
+.PHONY: locks
+locks: .venv/installed ## Write the images' locks anew, from their requirements.in and constraints.txt
+	$(BIN)/python images/lock.py
+
 .PHONY: train train-ddp tune tune-quick tune-extensive evaluate
 train: .venv/installed ## Train CONFIG in one process and register the model
 	$(ON_PLATFORM) train $(CONFIG)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,18 +16,16 @@ import pulumi_docker_build as docker_build
 class ImageArgs:
     """Inputs of `Image`.
 
-    `context` is the build context and `dockerfile` lies in it; `sources` are the files and folders, relative to the
-    context, that go into the image: the tag is a hash of their content.
+    `context` is the build context, and `dockerfile` a path in it.
     """
 
     repository_url: pulumi.Input[str]
     context: Path
     dockerfile: str
-    sources: tuple[str, ...]
 
 
 class Image(pulumi.ComponentResource):
-    """An image, built when its sources change and pushed; `reference` names it by digest."""
+    """An image, built and pushed when what goes into it changes; `reference` names it by digest."""
 
     repository_url: pulumi.Output[str]
     tag: str
@@ -40,7 +38,7 @@ class Image(pulumi.ComponentResource):
         super().__init__("mlplatform:image:Image", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         login = aws.ecr.get_authorization_token_output(opts=pulumi.InvokeOutputOptions(parent=self))
-        self.tag = content_tag(args.context, args.sources)
+        self.tag = content_tag(args.context, args.dockerfile)
         cache = pulumi.Output.format("{0}:cache", args.repository_url)
         image = docker_build.Image(
             f"{name}-build",
@@ -74,21 +72,50 @@ class Image(pulumi.ComponentResource):
         self.register_outputs({"reference": self.reference})
 
 
-def content_tag(context: Path, sources: Sequence[str]) -> str:
-    """16 hex digits that stand for the names and contents of all files in `sources`, relative to `context`.
+def content_tag(context: Path, dockerfile: str) -> str:
+    """Return 16 hex digits that stand for the names and contents of `dockerfile` and of all that it copies.
 
-    Raises FileNotFoundError for a source that is not there.
+    Raises what `copied_files` raises.
     """
     digest = hashlib.sha256()
-    for source in sources:
-        top = context / source
-        if not top.exists():
-            raise FileNotFoundError(f"{top} is a source of the image and does not exist")
-        files = [top] if top.is_file() else sorted(path for path in top.rglob("*") if path.is_file())
-        for path in files:
-            if "__pycache__" in path.parts:
-                continue
-            content = path.read_bytes()
-            digest.update(f"{path.relative_to(context).as_posix()}\0{len(content)}\0".encode())
-            digest.update(content)
+    for path in [context / dockerfile, *copied_files(context, dockerfile)]:
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(context).as_posix()}\0{len(content)}\0".encode())
+        digest.update(content)
     return digest.hexdigest()[:16]
+
+
+def copied_files(context: Path, dockerfile: str) -> list[Path]:
+    """Return the files of `context` that the COPY instructions of `dockerfile` name, in the order of their names.
+
+    Compiled Python is left out, as in the ignore files. A pattern may match nothing.
+
+    Raises ValueError for an instruction whose files cannot be told from its text, FileNotFoundError for one that names
+    what is not there.
+    """
+    files: set[Path] = set()
+    for source in _copied_sources((context / dockerfile).read_text()):
+        tops = list(context.glob(source))
+        if not tops and not _PATTERN.search(source):
+            raise FileNotFoundError(f"{dockerfile} copies {source}, which does not exist in {context}")
+        for top in tops:
+            files.update(path for path in (top, *top.rglob("*")) if path.is_file())
+    return sorted(path for path in files if "__pycache__" not in path.parts)
+
+
+_PATTERN = re.compile(r"[*?\[]")
+
+
+def _copied_sources(dockerfile: str) -> list[str]:
+    """Return what the text of a Dockerfile copies from its context, as it is written there."""
+    without_comments = re.sub(r"^[ \t]*#.*\n", "", dockerfile, flags=re.MULTILINE)
+    sources = []
+    for line in without_comments.replace("\\\n", " ").splitlines():
+        instruction, *words = line.split() or [""]
+        options = [word for word in words if word.startswith("--")]
+        if instruction.upper() not in ("ADD", "COPY") or any(option.startswith("--from=") for option in options):
+            continue
+        if instruction.upper() == "ADD" or re.search(r"^\[|[$\"]|<<", " ".join(words[len(options) :])):
+            raise ValueError(f"`{line.strip()}` does not tell which files it takes: write COPY with paths or patterns")
+        sources += words[len(options) : -1]
+    return sources

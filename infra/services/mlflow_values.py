@@ -11,6 +11,9 @@ from infra.data.database import POSTGRES_PORT
 from infra.data.image import Image
 from infra.settings.service_settings import MlflowSettings
 
+DRIVER = "psycopg2"
+"""What SQLAlchemy reaches the databases by; without a name it takes another one, which the image does not have."""
+
 
 def mlflow_values(
     settings: MlflowSettings,
@@ -36,7 +39,7 @@ def mlflow_values(
     with a `domain`, to its public name.
     """
     login = {"usernameKey": "username", "passwordKey": "password"}
-    server = {"enabled": True, "host": host, "port": POSTGRES_PORT}
+    server = {"enabled": True, "host": host, "port": POSTGRES_PORT, "driver": DRIVER}
     public = [f"mlflow.{domain}"] if domain else []
     return {
         "image": {"repository": image.repository_url, "digest": image.digest},

@@ -149,7 +149,7 @@ class Services(pulumi.ComponentResource):
                 environment=args.environment,
                 settings=args.settings.mlflow,
                 region=args.region,
-                image=self._image("mlflow", sources=("images/mlflow", "constraints.txt")),
+                image=self._image("mlflow"),
                 database_host=args.database.host,
                 database_secret_arn=args.database.owner_secret_arns["mlflow"],
                 auth_secret_arn=args.database.owner_secret_arns["mlflow_auth"],
@@ -175,7 +175,7 @@ class Services(pulumi.ComponentResource):
                 environment=args.environment,
                 settings=args.settings.airflow,
                 region=args.region,
-                image=self._image("airflow", sources=("images/airflow",)),
+                image=self._image("airflow"),
                 database_secret_arn=args.database.owner_secret_arns["airflow"],
                 password_generation=args.password_generation,
                 databases=self._databases.done,
@@ -221,9 +221,9 @@ class Services(pulumi.ComponentResource):
             self._child,
         )
 
-    def _image(self, name: str, *, sources: tuple[str, ...]) -> Image:
+    def _image(self, name: str) -> Image:
         url, dockerfile = self._args.repository_urls[name], f"images/{name}/Dockerfile"
-        args = ImageArgs(repository_url=url, context=_REPOSITORY, dockerfile=dockerfile, sources=sources)
+        args = ImageArgs(repository_url=url, context=_REPOSITORY, dockerfile=dockerfile)
         return Image(f"{name}-image", args, self._child)
 
     def _ways_in(self, backends: Sequence[Backend]) -> dict[str, str]:

@@ -30,7 +30,6 @@ training_image = Image(
         repository_url=pulumi.Output.from_input(platform.repository_urls)["training"],
         context=REPOSITORY,
         dockerfile="images/training/Dockerfile",
-        sources=("images/training", "constraints.txt", "pyproject.toml", "README.md", "workloads"),
     ),
     pulumi.ResourceOptions(provider=provider),
 )

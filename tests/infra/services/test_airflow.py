@@ -35,7 +35,6 @@ def deploy_airflow(*, domain="example.com", load_balancer=(LOAD_BALANCER,), pass
                 repository_url="registry.example.com/airflow",
                 context=REPOSITORY,
                 dockerfile="images/airflow/Dockerfile",
-                sources=("images/airflow",),
             ),
         )
         airflow.Airflow(

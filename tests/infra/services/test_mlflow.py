@@ -8,8 +8,10 @@ import pulumi_kubernetes as kubernetes
 import pytest
 
 from infra.cluster.namespaces import Peer
+from infra.data.database import POSTGRES_PORT
 from infra.data.image import Image, ImageArgs
 from infra.services.mlflow import SERVICE_ACCOUNT, Mlflow, MlflowArgs
+from infra.services.mlflow_values import DRIVER
 from infra.settings.service_settings import MlflowSettings
 from tests.builders import deploy, inputs_of, wanted
 
@@ -27,7 +29,6 @@ def deploy_mlflow(*, domain=None, generation=1, **settings):
                 repository_url="registry/mlflow",
                 context=REPOSITORY,
                 dockerfile="images/mlflow/Dockerfile",
-                sources=("images/mlflow",),
             ),
         )
         args = MlflowArgs(
@@ -61,13 +62,10 @@ def values_of(deployment):
 
 def test_records_logins_and_artifacts_lie_outside_the_pods():
     values = values_of(deploy_mlflow())
-    assert values["backendStore"]["postgres"] | {"port": 0} == {
-        "enabled": True,
-        "host": "db.example",
-        "port": 0,
-        "database": "mlflow",
-    }
-    assert values["auth"]["postgres"]["database"] == "mlflow_auth"
+    server = {"enabled": True, "host": "db.example", "port": POSTGRES_PORT, "driver": DRIVER}
+    assert values["backendStore"]["postgres"] == {**server, "database": "mlflow"}
+    logins = values["auth"]["postgres"]
+    assert {key: logins[key] for key in (*server, "database")} == {**server, "database": "mlflow_auth"}
     assert values["artifactRoot"] == {
         "proxiedArtifactStorage": True,
         "s3": {"enabled": True, "bucket": "artifacts", "path": "mlflow"},

@@ -63,9 +63,10 @@ def image_and_job(folder, content):
     """A program that builds an image from `content`, and runs it in a Job that is named after its tag."""
     (folder / "src").mkdir(parents=True)
     (folder / "src" / "main.py").write_text(content)
+    (folder / "src" / "Dockerfile").write_text("FROM scratch\nCOPY src /src\n")
 
     def declare():
-        args = ImageArgs(repository_url="registry/x", context=folder, dockerfile="src/Dockerfile", sources=("src",))
+        args = ImageArgs(repository_url="registry/x", context=folder, dockerfile="src/Dockerfile")
         image = Image("tool", args)
         kubernetes.batch.v1.Job(
             "run",
@@ -108,7 +109,7 @@ def test_plans_are_the_same_in_another_place_after_what_runs_in_the_images_was_e
         "workloads/environment.py",
         "images/airflow/Dockerfile",
         "images/mlflow/Dockerfile",
-        "constraints.txt",
+        "images/training/requirements.lock",
     ):
         with (place / edited).open("a") as file:
             file.write("\n# edited\n")
