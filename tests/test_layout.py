@@ -154,7 +154,7 @@ def test_the_help_of_mlp_loads_no_provider_no_training_library_and_nothing_that_
 
 
 def test_a_plan_loads_no_training_library():
-    assert not modules_loaded_by("mlp.cli", "plan", "prod", "--json", "-") & (HEAVY | {"moto", "boto3"})
+    assert not modules_loaded_by("mlp.cli", "plan", "prod", "--json", "-") & (HEAVY | {"moto", "boto3", "botocore"})
 
 
 def test_the_help_of_the_workloads_loads_no_training_library():

@@ -56,17 +56,17 @@ class Cloud(Protocol):
     """Creates resources and answers lookups. Called from several threads."""
 
     def create(self, wanted: Registration, inputs: Mapping[str, Any], place: Place) -> Created:
-        """Make `wanted`; `inputs` are its inputs with secrets opened. Raises `UnknownToCloudError`, `PlatformError`."""
+        """Make `wanted`; `inputs` are its inputs with secrets opened. Raises PlatformError, also for unknown types."""
 
     def invoke(self, token: str, args: Mapping[str, Any], place: Place) -> Mapping[str, Any]:
-        """Answer a lookup, a provider function. Raises `UnknownToCloudError`."""
+        """Answer a lookup, a provider function. Raises `UnknownLookupError`."""
 
 
-class UnknownToCloudError(PlatformError):
-    """A resource type or a lookup that the cloud has no entry for."""
+class UnknownLookupError(PlatformError):
+    """A lookup that the cloud has no answer for."""
 
-    def __init__(self, token: str, cloud: str, module: str) -> None:
-        super().__init__(f"{token} is not known to the {cloud} cloud; add it to {module}")
+    def __init__(self, token: str, module: str) -> None:
+        super().__init__(f"{token} is no known lookup; add its answer to {module}")
 
 
 def physical_name(wanted: Registration) -> str:

@@ -6,7 +6,7 @@ import http.client
 from typing import Any
 from urllib.parse import urlsplit
 
-from mlp.engine.clouds.moto import EmulatedCloud
+from mlp.engine.clouds.emulated import EmulatedCloud
 from mlp.engine.deployment import run_program
 from mlp.engine.programs import PLATFORM
 from mlp.engine.values import revealed

@@ -63,6 +63,6 @@ def apply_local_stack(endpoint_url: str) -> dict[str, Any]:
 
 def emulator_environment() -> Mapping[str, str]:
     """The variables that the emulator must be started with."""
-    from mlp.engine.clouds.moto import EMULATOR_ENVIRONMENT  # slow to import: it brings boto3
+    from mlp.engine.clouds.emulated import EMULATOR_ENVIRONMENT  # slow to import: it brings boto3
 
     return EMULATOR_ENVIRONMENT

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from mlp.engine.types import facts_of
+from mlp.engine.types.facts import KubernetesType, Pods
 from mlp.plan.planned import Entry, ProgramPlan
 from mlp.review.capacity.addon_pods import addon_manifests
 from mlp.review.capacity.chart_pods import release_manifests
@@ -14,7 +16,6 @@ from mlp.review.capacity.pods import Workload, manifest_workloads
 from mlp.shared.errors import PlatformError
 
 ADDON = "aws:eks/addon:Addon"
-RELEASE = "kubernetes:helm.sh/v3:Release"
 _COUNTED = ("containers", "initContainers", "nodeSelector", "tolerations", "affinity", "topologySpreadConstraints")
 
 
@@ -47,17 +48,22 @@ def _of_entry(entry: Entry) -> list[Workload]:
     if entry.type == ADDON:
         settings = json.loads(inputs.get("configurationValues") or "{}")
         return _of_manifests(addon_manifests(inputs["addonName"], settings), entry.name)
-    if entry.type == RELEASE:
-        manifests = release_manifests(
-            name=inputs["name"],
-            namespace=inputs.get("namespace") or "default",
-            chart=inputs["chart"],
-            values=inputs.get("values") or {},
-        )
-        return _of_manifests(manifests, entry.name)
-    if entry.type.endswith("Patch"):
-        return _of_patch(inputs)
-    return _of_manifests([inputs], entry.name)
+    facts = facts_of(entry.type)
+    match facts.pods if isinstance(facts, KubernetesType) else Pods.NONE:
+        case Pods.CHART:
+            manifests = release_manifests(
+                name=inputs["name"],
+                namespace=inputs.get("namespace") or "default",
+                chart=inputs["chart"],
+                values=inputs.get("values") or {},
+            )
+            return _of_manifests(manifests, entry.name)
+        case Pods.PATCHED:
+            return _of_patch(inputs)
+        case Pods.MANIFEST:
+            return _of_manifests([inputs], entry.name)
+        case Pods.NONE:
+            return []
 
 
 def _of_manifests(manifests: Iterable[Mapping[str, Any]], source: str, *, busy: bool = False) -> list[Workload]:
@@ -66,8 +72,8 @@ def _of_manifests(manifests: Iterable[Mapping[str, Any]], source: str, *, busy: 
         workloads = manifest_workloads(manifest, source=source, busy=busy)
         if workloads is None:
             raise ValueError(
-                f"kind {manifest.get('kind')} of {manifest.get('apiVersion')} is not known; say in "
-                "mlp/review/capacity/pods.py which pods it makes, or that it makes none"
+                f"the pods of kind {manifest.get('kind')} of {manifest.get('apiVersion')} are not known; say in "
+                "mlp/review/capacity/pods.py which it makes"
             )
         found += workloads
     return found

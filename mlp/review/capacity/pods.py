@@ -184,10 +184,7 @@ def manifest_workloads(manifest: Mapping[str, Any], *, source: str, busy: bool =
 
     With `busy` they are there only at times. Raises ValueError as `read_pod` does.
     """
-    kind = str(manifest.get("kind"))
-    if kind in WITHOUT_PODS:
-        return []
-    maker = _MAKERS.get(kind)
+    maker = _MAKERS.get(str(manifest.get("kind")))
     if maker is None:
         return None
     made = [replace(one, source=source) for one in maker(manifest)]
@@ -265,15 +262,4 @@ _MAKERS = {
     "RayJob": _ray_job,
     "RayCluster": _ray_cluster,
 }
-WITHOUT_PODS = frozenset(
-    {
-        *("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "ServiceAccount"),
-        *("ConfigMap", "Secret", "Namespace", "LimitRange", "ResourceQuota", "PriorityClass", "StorageClass"),
-        *("CustomResourceDefinition", "HorizontalPodAutoscaler", "Ingress", "IngressClass", "NetworkPolicy"),
-        *("PersistentVolumeClaim", "PodDisruptionBudget", "Service", "Lease"),
-        *("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"),
-        *("ClusterSecretStore", "ExternalSecret", "SecretStore"),
-        *("PodMonitor", "PrometheusRule", "ServiceMonitor"),
-    }
-)
-"""Kinds known to start nothing; a kind that is in neither table is refused, so that none passes unnoticed."""
+"""How the pods of a kind are read, whether an object, a chart, an add-on or an output brings it."""

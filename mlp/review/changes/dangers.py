@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from mlp.engine.types import precious
 from mlp.plan.planned import Entry, ProgramPlan
 from mlp.review.changes.differences import ProgramChanges, ResourceChange
 from mlp.review.changes.doors import doors, within
@@ -14,19 +15,6 @@ from mlp.review.changes.moves import Moves
 from mlp.review.changes.structure import structured
 
 DangerKind = Literal["lost", "unprotected", "access", "network", "public"]
-
-_PRECIOUS = {
-    "aws:ec2/vpc:Vpc": "the network that everything is in",
-    "aws:ecr/repository:Repository": "an image registry",
-    "aws:eks/cluster:Cluster": "the cluster that runs everything",
-    "aws:kms/key:Key": "the key that data can be read with",
-    "aws:rds/instance:Instance": "a database",
-    "aws:s3/bucket:Bucket": "a bucket with its objects",
-    "aws:secretsmanager/secret:Secret": "a secret that logins are kept in",
-    "kubernetes:core/v1:Namespace": "a namespace with its volumes",
-    "kubernetes:core/v1:PersistentVolumeClaim": "a volume",
-}
-"""What holds data or carries everything."""
 
 _MEMBERSHIPS = {
     "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": ("clusterName", "policyArn"),
@@ -142,7 +130,7 @@ def _found(program: ProgramChanges) -> Found:
 
 
 def _lost(change: ResourceChange) -> Found:
-    one, what = change.entry, _PRECIOUS.get(change.entry.type)
+    one, what = change.entry, precious(change.entry.type)
     guarded = one.protect if change.kind == "deleted" else bool(change.old and change.old.protect)
     refused = "; it is protected, so Pulumi refuses until it is unprotected" if guarded else ""
     if change.kind == "replaced" and (what or guarded):

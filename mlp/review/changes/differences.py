@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from mlp.engine.types import forcing
 from mlp.engine.values import SECRET_SHOWN
 from mlp.plan.planned import Entry, ProgramPlan
 from mlp.review.changes.moves import Moves
-from mlp.review.changes.replacement import forcing
 from mlp.review.changes.structure import ABSENT, FieldChange, differences, structured
 
 Kind = Literal["created", "replaced", "changed", "deleted"]

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from infra.facts.instance_types import INSTANCE_TYPES
+from mlp.engine.types.facts import PriceRule
 from mlp.plan.planned import Entry, ProgramPlan
 from mlp.review.capacity.quantities import GPU
 from mlp.review.cost.prices import Price, Prices
-from mlp.review.cost.rules import HOURS, NODE_GROUP, Found, Landscape, Need, Unpriced
+from mlp.review.cost.rules import HOURS, Found, Landscape, Need, Unpriced
 
 _TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 _FREE_IOPS, _FREE_MIBPS = 3000, 125
@@ -69,7 +70,7 @@ class JobPrice:
 def node_pools(landscape: Landscape) -> Iterator[NodePool | Unpriced]:
     """The node groups, and what of them cannot be priced."""
     templates = {entry.urn: entry for entry in landscape.of_type(_TEMPLATE)}
-    for entry in landscape.of_type(NODE_GROUP):
+    for entry in landscape.counted_by(PriceRule.NODE_GROUP):
         given = entry.inputs
         name = str((given.get("labels") or {}).get("ml-platform/pool", entry.name))
         template = next((templates[urn] for urn in entry.dependencies if urn in templates), None)

@@ -1,7 +1,7 @@
 """What a plan's resources have to be paid for: how much of which item, before any price is known.
 
-A rule a resource type. A type with neither a rule nor a reason to be free is told as unpriced, so that a new one cannot
-pass unnoticed.
+The row of a resource type in `mlp.engine.types` names its rule or why it is free. A type without a row is told as
+unpriced, so that one of an older plan cannot pass unnoticed.
 """
 
 from __future__ import annotations
@@ -11,18 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from infra.facts.kubernetes_versions import STANDARD_SUPPORT_ENDS, TABLE_DATE
+from mlp.engine.types import TYPES, how_to_add
+from mlp.engine.types.facts import PriceRule
 from mlp.plan.planned import Entry, ProgramPlan
 from mlp.review.cost.assumptions import FREE_INTERNET_GB, Assumptions
-from mlp.review.cost.free import free_reason
 from mlp.review.cost.volumes import PlannedVolume, volumes
 
 HOURS = 730
 """Hours in a month, as AWS's own calculator counts them."""
-CLUSTER = "aws:eks/cluster:Cluster"
-NODE_GROUP = "aws:eks/nodeGroup:NodeGroup"
-_KEY = "aws:kms/key:Key"
-_STORED = "aws:secretsmanager/secret:Secret"
-_INGRESS = "kubernetes:networking.k8s.io/v1:Ingress"
 _ALB = "alb.ingress.kubernetes.io/"
 _PUBLIC_SUBNET = "kubernetes.io/role/elb"
 """The tag of the subnets that a public load balancer stands in, with an address in each."""
@@ -62,6 +58,10 @@ class Landscape:
         """The resources of one type."""
         return [entry for plan in self.plans for entry in plan.of_type(type_)]
 
+    def counted_by(self, rule: PriceRule) -> list[Entry]:
+        """The resources of the types that `rule` counts."""
+        return [entry for type_, facts in TYPES.items() if facts.price is rule for entry in self.of_type(type_)]
+
     def types(self) -> list[str]:
         """The types of all that a provider makes, in order."""
         return sorted({entry.type for plan in self.plans for entry in plan.resources.values() if entry.custom})
@@ -73,11 +73,12 @@ Found = Need | Unpriced
 def needs(landscape: Landscape) -> Iterator[Found]:
     """What everything but the nodes needs in a month."""
     for type_ in landscape.types():
-        if rule := _RULES.get(type_):
+        facts = TYPES.get(type_)
+        if facts is None:
+            yield Unpriced(type_, f"no rule says what it costs; {how_to_add(type_)}")
+        elif isinstance(facts.price, PriceRule) and (rule := _EACH.get(facts.price)):
             for entry in landscape.of_type(type_):
                 yield from rule(entry, landscape)
-        elif type_ not in _TOGETHER and not free_reason(type_):
-            yield Unpriced(type_, "no rule says what it costs (mlp/review/cost/rules.py)")
     yield from _used(landscape)
     yield from _load_balancers(landscape)
     for volume in volumes(landscape.plans):
@@ -86,8 +87,8 @@ def needs(landscape: Landscape) -> Iterator[Found]:
 
 def free_types(landscape: Landscape) -> dict[str, str]:
     """The planned types that cost nothing by themselves, and why."""
-    counted = _RULES.keys() | _TOGETHER
-    return {type_: why for type_ in landscape.types() if type_ not in counted and (why := free_reason(type_))}
+    prices = {type_: TYPES[type_].price for type_ in landscape.types() if type_ in TYPES}
+    return {type_: price for type_, price in prices.items() if isinstance(price, str)}
 
 
 def _cluster(entry: Entry, _: Landscape) -> Iterator[Found]:
@@ -148,7 +149,7 @@ def _log_group(entry: Entry, landscape: Landscape) -> Iterator[Found]:
     name, days = str(entry.inputs.get("name", entry.name)), entry.inputs.get("retentionInDays", 0)
     assumed = "log_group_gb"
     if name.startswith("/aws/eks/"):
-        if not any(cluster.inputs.get("enabledClusterLogTypes") for cluster in landscape.of_type(CLUSTER)):
+        if not any(cluster.inputs.get("enabledClusterLogTypes") for cluster in landscape.counted_by(PriceRule.CLUSTER)):
             return  # nothing is written to it
         assumed = "control_plane_log_gb"
     gb = getattr(landscape.assumed, assumed)
@@ -182,55 +183,48 @@ def _web_acl(entry: Entry, landscape: Landscape) -> Iterator[Found]:
     yield Need("Entrance", "web firewall requests", "waf/requests", requests, assumed="web_requests_million")
 
 
-def _service(entry: Entry, _: Landscape) -> Iterator[Found]:
-    if (entry.inputs.get("spec") or {}).get("type") == "LoadBalancer":
-        yield Unpriced(f"service {entry.name}", "load balancers of services are not in the table")
-
-
-_RULES: Mapping[str, Callable[[Entry, Landscape], Iterator[Found]]] = {
-    CLUSTER: _cluster,
-    "aws:cloudwatch/logGroup:LogGroup": _log_group,
-    "aws:cloudwatch/metricAlarm:MetricAlarm": _alarm,
-    "aws:ec2/eip:Eip": _address,
-    "aws:ec2/flowLog:FlowLog": _flow_log,
-    "aws:ec2/natGateway:NatGateway": _nat,
-    "aws:ec2/vpcEndpoint:VpcEndpoint": _endpoint,
-    _KEY: _key,
-    "aws:rds/instance:Instance": _database,
-    _STORED: _secret,
-    "aws:wafv2/webAcl:WebAcl": _web_acl,
-    "kubernetes:core/v1:Service": _service,
+_EACH: Mapping[PriceRule, Callable[[Entry, Landscape], Iterator[Found]]] = {
+    PriceRule.ADDRESS: _address,
+    PriceRule.ALARM: _alarm,
+    PriceRule.CLUSTER: _cluster,
+    PriceRule.DATABASE: _database,
+    PriceRule.FLOW_LOG: _flow_log,
+    PriceRule.KEY: _key,
+    PriceRule.LOG_GROUP: _log_group,
+    PriceRule.NAT_GATEWAY: _nat,
+    PriceRule.SECRET: _secret,
+    PriceRule.VPC_ENDPOINT: _endpoint,
+    PriceRule.WEB_ACL: _web_acl,
 }
-_USED: Sequence[tuple[str, str, str, str, str, float]] = (
+"""What each resource needs by itself; what stands nowhere here is counted by use, as load balancers, or in `nodes`."""
+_USED: Sequence[tuple[PriceRule, str, str, str, str, float]] = (
     # if there is one of these: area, name, item, what is assumed, how many units one of that is
-    ("aws:ec2/natGateway:NatGateway", "Network", "NAT traffic", "nat/traffic", "nat_gb", 1),
-    (CLUSTER, "Network", "traffic between zones", "transfer/zones", "zone_gb", 2),
-    ("aws:s3/bucket:Bucket", "Storage", "buckets", "s3/standard", "s3_gb", 1),
-    ("aws:s3/bucket:Bucket", "Storage", "requests that write", "s3/writes", "s3_writes_thousand", 1),
-    ("aws:s3/bucket:Bucket", "Storage", "requests that read", "s3/reads", "s3_reads_thousand", 1),
-    ("aws:ecr/repository:Repository", "Storage", "images", "ecr/storage", "ecr_gb", 1),
-    (_KEY, "Security", "requests to keys", "kms/requests", "kms_requests", 1e-4),
-    (_STORED, "Security", "requests for secrets", "secrets/requests", "secret_requests", 1e-4),
-    ("aws:route53/record:Record", "Entrance", "DNS queries", "route53/queries", "dns_queries_million", 1),
+    (PriceRule.NAT_GATEWAY, "Network", "NAT traffic", "nat/traffic", "nat_gb", 1),
+    (PriceRule.CLUSTER, "Network", "traffic between zones", "transfer/zones", "zone_gb", 2),
+    (PriceRule.BUCKET, "Storage", "buckets", "s3/standard", "s3_gb", 1),
+    (PriceRule.BUCKET, "Storage", "requests that write", "s3/writes", "s3_writes_thousand", 1),
+    (PriceRule.BUCKET, "Storage", "requests that read", "s3/reads", "s3_reads_thousand", 1),
+    (PriceRule.REPOSITORY, "Storage", "images", "ecr/storage", "ecr_gb", 1),
+    (PriceRule.KEY, "Security", "requests to keys", "kms/requests", "kms_requests", 1e-4),
+    (PriceRule.SECRET, "Security", "requests for secrets", "secrets/requests", "secret_requests", 1e-4),
+    (PriceRule.DNS_RECORD, "Entrance", "DNS queries", "route53/queries", "dns_queries_million", 1),
 )
-_TOGETHER = {row[0] for row in _USED} | {NODE_GROUP, _INGRESS}
-"""Types that are counted all at once, not one by one."""
 
 
 def _used(landscape: Landscape) -> Iterator[Found]:
     """What is paid for by use, whatever the number of resources."""
-    for type_, area, name, item, assumed, units in _USED:
-        if landscape.of_type(type_):
+    for rule, area, name, item, assumed, units in _USED:
+        if landscape.counted_by(rule):
             quantity = getattr(landscape.assumed, assumed) * units
             yield Need(area, name, item, quantity, assumed=assumed)
     if landscape.of_type("aws:ec2/internetGateway:InternetGateway"):
         gb, free = max(0.0, landscape.assumed.internet_gb - FREE_INTERNET_GB), f"{FREE_INTERNET_GB} GB are free"
         yield Need("Network", "traffic to the internet", "transfer/internet", gb, assumed="internet_gb", detail=free)
-    endpoints = landscape.of_type("aws:ec2/vpcEndpoint:VpcEndpoint")
+    endpoints = landscape.counted_by(PriceRule.VPC_ENDPOINT)
     if any(one.inputs.get("vpcEndpointType") == "Interface" for one in endpoints):
         gb, item = landscape.assumed.interface_endpoint_gb, "vpc/interface-endpoint-traffic"
         yield Need("Network", "traffic of interface endpoints", item, gb, assumed="interface_endpoint_gb")
-    for zone in sorted({str(one.inputs.get("zoneId")) for one in landscape.of_type("aws:route53/record:Record")}):
+    for zone in sorted({str(one.inputs.get("zoneId")) for one in landscape.counted_by(PriceRule.DNS_RECORD)}):
         yield Need("Entrance", "DNS zone", "route53/zone", 1, detail=zone)
 
 
@@ -238,7 +232,7 @@ def _load_balancers(landscape: Landscape) -> Iterator[Found]:
     """The load balancers that the cluster's controller makes for ingresses: one a group."""
     subnets = landscape.of_type("aws:ec2/subnet:Subnet")
     schemes: dict[str, str] = {}
-    for ingress in landscape.of_type(_INGRESS):
+    for ingress in landscape.counted_by(PriceRule.INGRESS):
         annotations: Mapping[str, Any] = (ingress.inputs.get("metadata") or {}).get("annotations") or {}
         if (ingress.inputs.get("spec") or {}).get("ingressClassName") != "alb":
             yield Unpriced(f"ingress {ingress.name}", "only ingresses of class alb are in the table")

@@ -1,4 +1,4 @@
-"""The disks that pods ask for: claims in Kubernetes objects and in the values of Helm releases."""
+"""The disks that pods ask for: claims in the values of Helm releases."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlp.plan.planned import Entry, ProgramPlan
+from mlp.plan.planned import ProgramPlan
 from mlp.review.capacity.quantities import quantity
 
 _RELEASE = "kubernetes:helm.sh/v3:Release"
-_CLAIM = "kubernetes:core/v1:PersistentVolumeClaim"
-_STATEFUL_SET = "kubernetes:apps/v1:StatefulSet"
 _CLASS = "kubernetes:storage.k8s.io/v1:StorageClass"
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 _GIB = 2**30
@@ -32,19 +30,10 @@ def volumes(plans: Sequence[ProgramPlan]) -> Iterator[PlannedVolume]:
     """The disks that are asked for. What a chart asks for by default, without a word in our values, is not seen."""
     classes = _volume_types(plans)
     for plan in plans:
-        for entry in plan.resources.values():
-            for owner, count, claim, named in _claims(entry):
+        for release in plan.of_type(_RELEASE):
+            for owner, count, claim, named in _in_values(release.inputs.get("values") or {}, (release.name,), 1):
                 type_ = classes.get(named or "")
                 yield PlannedVolume(owner=owner, count=count, size=str(claim), gib=_gib(claim), volume_type=type_)
-
-
-def _claims(entry: Entry) -> Iterator[tuple[str, int, Any, str | None]]:
-    if entry.type == _RELEASE:
-        yield from _in_values(entry.inputs.get("values") or {}, (entry.name,), 1)
-    elif entry.type == _CLAIM:
-        yield from _of_claim(entry.inputs.get("spec"), entry.name, 1)
-    elif entry.type == _STATEFUL_SET:
-        yield from _in_values(entry.inputs.get("spec") or {}, (entry.name,), 1)
 
 
 def _in_values(values: Any, path: tuple[str, ...], replicas: int) -> Iterator[tuple[str, int, Any, str | None]]:

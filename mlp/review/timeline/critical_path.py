@@ -11,8 +11,8 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from typing import Any
 
+from mlp.engine.types import facts_of
 from mlp.plan.planned import Entry, ProgramPlan
-from mlp.review.timeline.durations import typical
 from mlp.shared.errors import PlatformError
 
 FORMAT = 1
@@ -91,10 +91,12 @@ class Timeline:
 
 
 def timeline(plan: ProgramPlan) -> Timeline:
-    """When each resource of a plan would be there. Raises PlatformError where dependencies run in a circle."""
+    """When each resource of a plan would be there. Raises PlatformError where dependencies run in a circle, and for a
+    type without a row.
+    """
     entries = {urn: one for urn, one in plan.resources.items() if one.custom}
     needs = _needs(plan)
-    seconds = {urn: typical(one.type, one.inputs).seconds for urn, one in entries.items()}
+    seconds = {urn: facts_of(one.type).duration(one.inputs).seconds for urn, one in entries.items()}
     order = _ordered(needs)
     ends = _ends(order, needs, seconds)
     total = max(ends.values(), default=0)

@@ -63,12 +63,17 @@ def test_a_secret_stays_secret_through_the_engine():
 
 
 def test_an_unknown_type_is_named_with_the_file_that_should_know_it():
-    with pytest.raises(PlatformError, match=r"aws:sqs/queue:Queue is not known to the recording cloud; add it to"):
+    with pytest.raises(
+        PlatformError, match=r"aws:sqs/queue:Queue is no known resource type; add its row to mlp/engine/types/sqs\.py"
+    ):
         deploy(lambda: aws.sqs.Queue("queue"))
 
 
 def test_an_unknown_lookup_is_named():
-    with pytest.raises(PlatformError, match="aws:ec2/getAmi:getAmi is not known to the recording cloud"):
+    with pytest.raises(
+        PlatformError,
+        match=r"aws:ec2/getAmi:getAmi is no known lookup; add its answer to mlp/engine/clouds/recording\.py",
+    ):
         deploy(lambda: pulumi.export("ami", aws.ec2.get_ami_output(owners=["amazon"]).id))
 
 

@@ -15,7 +15,7 @@ from moto.route53.models import HostedZoneIdentifier
 from moto.utilities.id_generator import moto_id_manager
 
 from mlp.engine.cloud import ACCOUNT
-from mlp.engine.clouds.moto import EMULATOR_ENVIRONMENT, EmulatedCloud
+from mlp.engine.clouds.emulated import EMULATOR_ENVIRONMENT, EmulatedCloud
 from mlp.engine.deployment import Deployment, Resource, run_program
 from mlp.engine.programs import PLATFORM
 from mlp.engine.values import revealed

@@ -9,7 +9,7 @@ import pytest
 from moto import mock_aws
 from moto.server import ThreadedMotoServer
 
-from mlp.engine.clouds.moto import EmulatedCloud
+from mlp.engine.clouds.emulated import EmulatedCloud
 from tests.mlp.engine.moto.applied import emulator_settings
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,21 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from mlp.engine.cloud import Created, Place, Registration, UnknownToCloudError
-from mlp.engine.clouds.moto import HANDLERS, EmulatedCloud
+from mlp.engine.cloud import Created, Place, Registration
+from mlp.engine.clouds.emulated import EmulatedCloud
 from mlp.engine.deployment import run_program
 from mlp.engine.programs import PLATFORM
+from mlp.engine.types import TYPES, UnknownTypeError
+from mlp.engine.types.facts import AwsType
 from mlp.shared.errors import PlatformError
 from tests.mlp.engine.moto.applied import make_zone
 
 PLACE = Place(region="us-east-1")
 NOBODY = "http://127.0.0.1:9"
 """Nothing listens there."""
+EMULATED = sorted(
+    type_ for type_, facts in TYPES.items() if isinstance(facts, AwsType) and not isinstance(facts.emulator, str)
+)
 VPC, SUBNET = "aws:ec2/vpc:Vpc", "aws:ec2/subnet:Subnet"
 RECORD, CERTIFICATE = "aws:route53/record:Record", "aws:acm/certificate:Certificate"
 # The emulator's models of EC2 and RDS have no shape for a few of the faults that both raise.
@@ -48,11 +54,11 @@ def point_to(cloud: EmulatedCloud, host: str, *, overwrite: bool = False) -> Cre
 
 
 def test_an_unknown_type_is_named(cloud: EmulatedCloud) -> None:
-    with pytest.raises(UnknownToCloudError, match="aws:sqs/queue:Queue is not known to the emulated cloud"):
+    with pytest.raises(UnknownTypeError, match="aws:sqs/queue:Queue is no known resource type"):
         create(cloud, "aws:sqs/queue:Queue")
 
 
-@pytest.mark.parametrize("type_", sorted(HANDLERS))
+@pytest.mark.parametrize("type_", EMULATED)
 def test_an_unknown_input_is_named_before_anything_is_asked_of_aws(type_: str) -> None:
     with pytest.raises(PlatformError, match=f"{type_} thing: input surprise is not known"):
         create(EmulatedCloud(NOBODY), type_, surprise=True)
@@ -74,7 +80,9 @@ def test_a_rule_of_another_kind_is_named_and_not_left_out() -> None:
 
 
 def test_an_input_that_a_handler_leaves_over_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(HANDLERS, VPC, lambda request: Created(id=request.take("cidrBlock")))
+    facts = TYPES[VPC]
+    assert isinstance(facts, AwsType)
+    monkeypatch.setitem(TYPES, VPC, replace(facts, emulator=lambda request: Created(id=request.take("cidrBlock"))))
 
     with pytest.raises(PlatformError, match=f"{VPC} thing: input forgotten is not known"):
         create(EmulatedCloud(NOBODY), VPC, cidrBlock="10.0.0.0/16", forgotten=1)

@@ -12,6 +12,9 @@ from infra.cluster.node_pools import node_user_data
 from mlp.plan.planned import Entry, ProgramPlan, program_plan
 from tests.builders import planned
 
+OBJECT = "kubernetes:batch/v1:Job"
+"""A type whose pods are told in the object itself; by its `kind` they are read, whatever it is."""
+
 
 @cache
 def plans(stack: str) -> tuple[ProgramPlan, ...]:
@@ -101,7 +104,7 @@ def deployment(
         "metadata": {"name": name, "namespace": "test"},
         "spec": {"replicas": replicas, "template": template},
     }
-    return entry(f"kubernetes:apps/v1:{kind}", name, manifest)
+    return entry(OBJECT, name, manifest)
 
 
 def apart(name: str, topology: str = "kubernetes.io/hostname") -> dict[str, Any]:

@@ -10,7 +10,17 @@ from typer.testing import CliRunner
 from mlp.cli import app
 from mlp.review.capacity.fit import capacity
 from mlp.review.capacity.report import as_markdown, rendered, section
-from tests.mlp.review.capacity.builders import apart, changed, deployment, entry, plans, pool, program, with_inputs
+from tests.mlp.review.capacity.builders import (
+    OBJECT,
+    apart,
+    changed,
+    deployment,
+    entry,
+    plans,
+    pool,
+    program,
+    with_inputs,
+)
 
 GUIDE = Path(__file__).parents[4] / "docs" / "capacity.md"
 
@@ -240,7 +250,7 @@ def test_a_job_that_comes_adds_nodes_for_what_it_must_stand_apart_from():
         spec = {**job.inputs["spec"], "parallelism": replicas}
         cron = {"schedule": "@daily", "jobTemplate": {"spec": spec}}
         kind = {"apiVersion": "batch/v1", "kind": "CronJob", "spec": cron}
-        return entry("kubernetes:batch/v1:CronJob", "web", {**job.inputs, **kind})
+        return entry(OBJECT, "web", {**job.inputs, **kind})
 
     report = verdict(pool(size=(1, 3)), with_jobs(3))
     assert (report.faults, [dict(one.added) for one in report.busy]) == ([], [{"core": 2}])

@@ -152,7 +152,7 @@ def addon(name, configuration=None):
         (addon("coredns", '{"replicaCount": 5}'), "its setting replicaCount may change what its pods ask for"),
         (
             entry("kubernetes:kafka.io/v1:Kafka", "queue", {"apiVersion": "kafka.io/v1", "kind": "Kafka"}),
-            "queue: kind Kafka of kafka.io/v1 is not known; say in mlp/review/capacity/pods.py which pods it makes",
+            "queue: kubernetes:kafka.io/v1:Kafka is no known resource type; add its row to mlp/engine/types/kub",
         ),
         (
             entry("kubernetes:apps/v1:DeploymentPatch", "more", {"kind": "Deployment", "spec": {"replicas": 3}}),

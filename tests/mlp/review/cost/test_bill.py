@@ -2,6 +2,8 @@ from dataclasses import replace
 
 import pytest
 
+from mlp.engine.types import TYPES
+from mlp.engine.types.facts import PriceRule
 from mlp.plan.planned import ProgramPlan
 from mlp.review.cost.assumptions import Assumptions, assume
 from mlp.review.cost.bill import bill, budget_limit
@@ -267,13 +269,20 @@ def test_the_disks_that_releases_ask_for_are_priced(values, usd):
     assert sum(costs(release, STORAGE_CLASS).values()) == pytest.approx(usd)
 
 
-def test_a_claim_of_its_own_is_priced_and_one_whose_disk_is_not_known_is_told():
-    kind = "kubernetes:core/v1:PersistentVolumeClaim"
-    assert costs(entry(kind, "data", **claim("100Gi")), STORAGE_CLASS) == {("Storage", "volume of data"): 8.00}
-    assert unpriced(entry(kind, "data", **claim("100Gi"))) == {"volume of data": "its storage class is not planned"}
-    assert unpriced(entry(kind, "data", **claim("many")), STORAGE_CLASS) == {
-        "volume of data": "size 'many' is not understood"
-    }
+@pytest.mark.parametrize("rule", PriceRule)
+def test_what_names_a_way_of_counting_is_counted_or_told(rule):
+    type_ = next(type_ for type_, facts in TYPES.items() if facts.price is rule)
+    priced = bill([program(entry(type_, vpcEndpointType="Interface", subnetIds=["subnet-1"]))], LIST)
+    assert priced.items or priced.unpriced
+    assert priced.free == bill([program()], LIST).free
+
+
+def test_a_disk_that_is_not_known_is_told():
+    def release(size):
+        return entry("kubernetes:helm.sh/v3:Release", "data", values={"redis": {"volumeClaimTemplate": claim(size)}})
+
+    assert unpriced(release("100Gi")) == {"volume of data redis": "its storage class is not planned"}
+    assert unpriced(release("many"), STORAGE_CLASS) == {"volume of data redis": "size 'many' is not understood"}
 
 
 PUBLIC_INGRESS = entry(
@@ -288,7 +297,6 @@ PUBLIC_INGRESS = entry(
     [
         (entry("aws:fsx/lustre:FileSystem"), "aws:fsx/lustre:FileSystem", "no rule says what it costs"),
         (entry("gcp:storage:Bucket"), "gcp:storage:Bucket", "no rule says what it costs"),
-        (entry("kubernetes:core/v1:Service", "api", spec={"type": "LoadBalancer"}), "service api", "load balancers of"),
         (entry("aws:ec2/flowLog:FlowLog", "all", logDestinationType="firehose"), "flow log all", "go to S3"),
         (entry("aws:cloudwatch/logGroup:LogGroup", name="x"), "log x", "kept for ever"),
         (entry("aws:cloudwatch/metricAlarm:MetricAlarm", "cpu", period=10), "alarm cpu", "only alarms of one metric"),

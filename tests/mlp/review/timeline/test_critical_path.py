@@ -10,8 +10,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from mlp.cli import app
+from mlp.engine.types import facts_of
 from mlp.review.timeline.critical_path import minutes, timeline
-from mlp.review.timeline.durations import typical
 from mlp.review.timeline.report import as_markdown, rendered
 from mlp.shared.errors import PlatformError
 from tests.builders import ancestors, planned
@@ -23,7 +23,7 @@ NOT_ON_THE_PATH = ("aws:rds/", "aws:ecr/", "aws:s3/", "aws:acm/", "docker-build:
 
 
 def seconds(type_, **inputs):
-    return typical(type_, inputs).seconds
+    return facts_of(type_).duration(inputs).seconds
 
 
 def names(steps):

@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 
-from mlp.engine.clouds.moto import HANDLERS, NOT_EMULATED
-from mlp.engine.clouds.recording import RECORDERS
 from mlp.engine.deployment import Deployment
 from mlp.engine.values import revealed
 from tests import builders
@@ -108,10 +106,3 @@ def test_both_clouds_give_the_same_outputs_up_to_ids(applied: Applied, planned: 
 
     assert translation(planned, applied.deployment)(outputs) == without_none(applied.deployment.outputs)
     assert outputs["vpc_id"] != applied.deployment.outputs["vpc_id"]
-
-
-def test_every_aws_resource_that_is_recorded_is_emulated_or_named_as_not() -> None:
-    recorded = {type_ for type_ in RECORDERS if type_.startswith("aws:")}
-
-    assert set(HANDLERS) | set(NOT_EMULATED) == recorded
-    assert not set(HANDLERS) & set(NOT_EMULATED)

@@ -1,14 +1,18 @@
-"""The emulated cloud: AWS as moto emulates it, asked through boto3, with one module a service."""
+"""The emulated cloud: AWS as moto emulates it, asked through boto3 by the handlers of `mlp.engine.types`."""
 
 from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import threading
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+import boto3
+import botocore.session
+from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -17,60 +21,55 @@ from botocore.exceptions import (
     HTTPClientError,
 )
 
-from mlp.engine.cloud import Created, Place, Registration, UnknownToCloudError
-from mlp.engine.clouds.moto import (
-    acm,
-    autoscaling,
-    budgets,
-    cloudwatch,
-    ec2,
-    ecr,
-    eks,
-    iam,
-    kms,
-    logs,
-    rds,
-    route53,
-    s3,
-    secretsmanager,
-    sns,
-    wafv2,
-)
-from mlp.engine.clouds.moto.request import Clients, Handler, Request
+from mlp.engine.cloud import Created, Place, Registration
 from mlp.engine.clouds.recording import RecordingCloud
+from mlp.engine.types import facts_of, file_of
+from mlp.engine.types.facts import AwsType
+from mlp.engine.types.iam import MANAGED_POLICIES_VARIABLE
+from mlp.engine.types.request import Request
 from mlp.shared.errors import PlatformError
 
-EMULATOR_ENVIRONMENT = {iam.MANAGED_POLICIES_VARIABLE: "true"}
+EMULATOR_ENVIRONMENT = {MANAGED_POLICIES_VARIABLE: "true"}
 """The environment variables that a moto server must be started with."""
+_NOBODY = "emulator"
+"""Key and secret: the emulator accepts any, AWS none like this."""
 
-HANDLERS: dict[str, Handler] = {
-    **acm.HANDLERS,
-    **autoscaling.HANDLERS,
-    **budgets.HANDLERS,
-    **cloudwatch.HANDLERS,
-    **ec2.HANDLERS,
-    **ecr.HANDLERS,
-    **eks.HANDLERS,
-    **iam.HANDLERS,
-    **kms.HANDLERS,
-    **logs.HANDLERS,
-    **rds.HANDLERS,
-    **route53.HANDLERS,
-    **s3.HANDLERS,
-    **secretsmanager.HANDLERS,
-    **sns.HANDLERS,
-    **wafv2.HANDLERS,
-}
 
-NOT_EMULATED = {
-    f"aws:eks/{kind}": f"moto answers {operation} with `Not yet implemented`"
-    for kind, operation in (
-        ("accessEntry:AccessEntry", "CreateAccessEntry"),
-        ("accessPolicyAssociation:AccessPolicyAssociation", "AssociateAccessPolicy"),
-        ("addon:Addon", "CreateAddon"),
-    )
-}
-"""AWS resources that the recording cloud answers for, and why the emulator cannot."""
+class _Clients:
+    """One boto3 client a service and region, all of one endpoint; without one, boto3's own choice of endpoint.
+
+    What this machine's user has configured for AWS (profiles, endpoints, proxies) is left aside.
+    """
+
+    def __init__(self, endpoint_url: str | None) -> None:
+        self._endpoint_url = endpoint_url
+        unset = {
+            "profile": (None, None, None, None),
+            "config_file": (None, None, os.devnull, None),
+            "ignore_configured_endpoint_urls": (None, None, True, None),
+        }
+        session = botocore.session.Session(session_vars=unset)
+        session.set_credentials(_NOBODY, _NOBODY)
+        self._session = boto3.session.Session(botocore_session=session)
+        self._clients: dict[tuple[str, str], Any] = {}
+
+    def __call__(self, service: str, region: str) -> Any:
+        """The client of `service`, by boto3's name of it."""
+        key = (service, region)
+        if key not in self._clients:
+            self._clients[key] = self._session.client(  # type: ignore[call-overload]  # typed for literal names alone
+                service,
+                region_name=region,
+                endpoint_url=self._endpoint_url,
+                config=Config(
+                    proxies={},
+                    connect_timeout=5,
+                    read_timeout=30,
+                    retries={"total_max_attempts": 1},
+                    s3={"addressing_style": "path"},
+                ),
+            )
+        return self._clients[key]
 
 
 class EmulatedCloud:
@@ -88,7 +87,7 @@ class EmulatedCloud:
                 "use a loopback address such as http://127.0.0.1:4566"
             )
         self._endpoint_url = endpoint_url
-        self._clients = Clients(endpoint_url)
+        self._clients = _Clients(endpoint_url)
         self._recording = RecordingCloud()
         self._default_tags: dict[str, dict[str, str]] = {}
         # One resource at a time: the emulator keeps its state in plain dictionaries.
@@ -97,20 +96,18 @@ class EmulatedCloud:
     def create(self, wanted: Registration, inputs: Mapping[str, Any], place: Place) -> Created:
         """Create `wanted` in the emulator.
 
-        Raises `UnknownToCloudError` for an AWS resource without a handler, and PlatformError, which names the resource,
-        for an input that its handler does not know, an emulator that does not answer, and a resource that it refuses.
+        Raises `UnknownTypeError` for a type without a row, and PlatformError, which names the resource, for an input
+        that its handler does not know, an emulator that does not answer, and a resource that it refuses.
         """
-        if not wanted.type.startswith("aws:") or wanted.type in NOT_EMULATED:
-            if wanted.type == "pulumi:providers:aws":
-                self._default_tags[wanted.urn] = json.loads(inputs.get("defaultTags", "{}")).get("tags", {})
+        facts = facts_of(wanted.type)
+        if wanted.type == "pulumi:providers:aws":
+            self._default_tags[wanted.urn] = json.loads(inputs.get("defaultTags", "{}")).get("tags", {})
+        if not isinstance(facts, AwsType) or isinstance(facts.emulator, str):
             return self._recording.create(wanted, inputs, place)
-        handler = HANDLERS.get(wanted.type)
-        if handler is None:
-            raise UnknownToCloudError(wanted.type, "emulated", "mlp/engine/clouds/moto/")
         request = Request(wanted, inputs, place, self._clients, self._default_tags.get(wanted.provider or "", {}))
         with self._lock:
             try:
-                created = handler(request)
+                created = facts.emulator(request)
             except (BotoCoreError, ClientError) as error:
                 raise self._fault(wanted, error) from error
         request.arguments({})
@@ -129,7 +126,7 @@ class EmulatedCloud:
             )
         return PlatformError(
             f"{wanted.type} {wanted.name} was refused by the AWS emulator: {_message(error)}; "
-            "correct its arguments, or what mlp/engine/clouds/moto/ makes of them"
+            f"correct its arguments, or what {file_of(wanted.type)} makes of them"
         )
 
 

@@ -1,21 +1,16 @@
-"""A resource on its way into the emulator: its inputs under AWS's names, and the clients to send them with."""
+"""A resource on its way into the emulator: its inputs under AWS's names, and the clients to send them with.
+
+Nothing here or in the rows imports boto3, which a plan has no need of.
+"""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import boto3
-import botocore.session
-from botocore.config import Config
-
 from mlp.engine.cloud import Created, Place, Registration
 from mlp.shared.errors import PlatformError
-
-_NOBODY = "emulator"
-"""Key and secret: the emulator accepts any, AWS none like this."""
 
 
 @dataclass(frozen=True)
@@ -40,47 +35,11 @@ def same(*keys: str) -> dict[str, str | Nested]:
     return {key: key for key in keys}
 
 
-class Clients:
-    """One boto3 client a service and region, all of one endpoint; without one, boto3's own choice of endpoint.
-
-    What this machine's user has configured for AWS (profiles, endpoints, proxies) is left aside.
-    """
-
-    def __init__(self, endpoint_url: str | None) -> None:
-        self._endpoint_url = endpoint_url
-        unset = {
-            "profile": (None, None, None, None),
-            "config_file": (None, None, os.devnull, None),
-            "ignore_configured_endpoint_urls": (None, None, True, None),
-        }
-        session = botocore.session.Session(session_vars=unset)
-        session.set_credentials(_NOBODY, _NOBODY)
-        self._session = boto3.session.Session(botocore_session=session)
-        self._clients: dict[tuple[str, str], Any] = {}
-
-    def __call__(self, service: str, region: str) -> Any:
-        """The client of `service`, by boto3's name of it."""
-        key = (service, region)
-        if key not in self._clients:
-            self._clients[key] = self._session.client(  # type: ignore[call-overload]  # typed for literal names alone
-                service,
-                region_name=region,
-                endpoint_url=self._endpoint_url,
-                config=Config(
-                    proxies={},
-                    connect_timeout=5,
-                    read_timeout=30,
-                    retries={"total_max_attempts": 1},
-                    s3={"addressing_style": "path"},
-                ),
-            )
-        return self._clients[key]
-
-
 class Request:
     """The resource to create. A handler accounts for each input; one that is left over is refused.
 
-    A handler takes what it treats itself, hands over the rest by `arguments`, and only then calls AWS.
+    A handler takes what it treats itself, hands over the rest by `arguments`, and only then calls AWS. `clients` makes
+    the boto3 client of a service in a region.
     """
 
     def __init__(
@@ -88,7 +47,7 @@ class Request:
         wanted: Registration,
         inputs: Mapping[str, Any],
         place: Place,
-        clients: Clients,
+        clients: Callable[[str, str], Any],
         default_tags: Mapping[str, str],
     ) -> None:
         self.wanted = wanted
@@ -118,6 +77,11 @@ class Request:
         """The same in the form that most services take."""
         return [{"Key": key, "Value": value} for key, value in self.tags().items()]
 
+    def tag_specifications(self, kind: str) -> list[dict[str, Any]]:
+        """The same in the form that EC2 takes for a resource of `kind`."""
+        tags = self.tag_list()
+        return [{"ResourceType": kind, "Tags": tags}] if tags else []
+
     def arguments(self, fields: Fields) -> dict[str, Any]:
         """All inputs not yet taken, under AWS's names. Raises PlatformError for one that `fields` lacks."""
         left, self._left = self._left, {}
@@ -140,7 +104,7 @@ class Request:
                 case None:
                     raise PlatformError(
                         f"{self.wanted.type} {self.wanted.name}: input {path}{key} is not known to the emulated cloud; "
-                        "add it to the type's handler in mlp/engine/clouds/moto/"
+                        "add it to the type's handler in mlp/engine/types/"
                     )
         return translated
 

@@ -6,9 +6,14 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from mlp.engine.cloud import Created, physical_name
-from mlp.engine.clouds.moto.request import Fields, Handler, Nested, Request, pascal
+from mlp.engine.cloud import Created, Place, Registration, hex_digits, physical_name
+from mlp.engine.types.aws import AT_ONCE, LAYOUT_IS_FREE, SMALL_IN_LOGS, forced_by_aws
+from mlp.engine.types.facts import AwsType, Duration, Inputs, PriceRule
+from mlp.engine.types.recorders import with_ec2_arn, with_id
+from mlp.engine.types.request import Fields, Nested, Request, pascal
 from mlp.shared.errors import PlatformError
+
+_NATS = "1m25s to 2m04s in seven Terraform logs"
 
 _LAUNCH_TEMPLATE: Fields = {
     **pascal("userData"),
@@ -31,9 +36,25 @@ _LAUNCH_TEMPLATE: Fields = {
 }
 
 
-def _tagged(request: Request, kind: str) -> list[dict[str, Any]]:
-    tags = request.tag_list()
-    return [{"ResourceType": kind, "Tags": tags}] if tags else []
+def _record_elastic_ip(wanted: Registration, inputs: Inputs, place: Place) -> Created:
+    number = 1 + int(hex_digits(wanted.urn, 8), 16) % 254
+    created = with_id("eipalloc")(wanted, inputs, place)
+    return Created(id=created.id, outputs={"allocationId": created.id, "publicIp": f"203.0.113.{number}"})
+
+
+def _record_launch_template(wanted: Registration, _inputs: Inputs, place: Place) -> Created:
+    id_ = f"lt-{hex_digits(wanted.urn, 17)}"
+    arn = place.arn("ec2", f"launch-template/{id_}")
+    return Created(id=id_, outputs={"name": physical_name(wanted), "arn": arn, "latestVersion": 1})
+
+
+def _record_default_security_group(wanted: Registration, inputs: Inputs, place: Place) -> Created:
+    made = with_ec2_arn("sg", "security-group")(wanted, inputs, place)
+    return Created(id=made.id, outputs={**made.outputs, "name": "default"})
+
+
+def _record_route(wanted: Registration, inputs: Inputs, _place: Place) -> Created:
+    return Created(id=f"r-{inputs['routeTableId']}{hex_digits(wanted.urn, 10)}")
 
 
 def _owned(request: Request, kind: str, id_: str, made: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,11 +63,11 @@ def _owned(request: Request, kind: str, id_: str, made: Mapping[str, Any]) -> di
     return {"arn": request.place.arn("ec2", f"{kind}/{id_}", account=owner), "ownerId": owner}
 
 
-def _vpc(request: Request) -> Created:
+def _make_vpc(request: Request) -> Created:
     switches = {key: request.take(key) for key in ("enableDnsSupport", "enableDnsHostnames")}
     ec2 = request.client("ec2")
     vpc = ec2.create_vpc(
-        TagSpecifications=_tagged(request, "vpc"), **request.arguments(pascal("cidrBlock", "instanceTenancy"))
+        TagSpecifications=request.tag_specifications("vpc"), **request.arguments(pascal("cidrBlock", "instanceTenancy"))
     )["Vpc"]
     for key, on in switches.items():
         if on is not None:  # AWS changes one attribute a call
@@ -54,11 +75,11 @@ def _vpc(request: Request) -> Created:
     return Created(id=vpc["VpcId"], outputs=_owned(request, "vpc", vpc["VpcId"], vpc))
 
 
-def _subnet(request: Request) -> Created:
+def _make_subnet(request: Request) -> Created:
     public = request.take("mapPublicIpOnLaunch")
     ec2 = request.client("ec2")
     subnet = ec2.create_subnet(
-        TagSpecifications=_tagged(request, "subnet"),
+        TagSpecifications=request.tag_specifications("subnet"),
         **request.arguments(pascal("vpcId", "cidrBlock", "availabilityZone")),
     )["Subnet"]
     if public is not None:
@@ -66,9 +87,9 @@ def _subnet(request: Request) -> Created:
     return Created(id=subnet["SubnetId"], outputs={"arn": subnet["SubnetArn"], "ownerId": subnet["OwnerId"]})
 
 
-def _internet_gateway(request: Request) -> Created:
+def _make_internet_gateway(request: Request) -> Created:
     vpc = request.take("vpcId")
-    tags = _tagged(request, "internet-gateway")
+    tags = request.tag_specifications("internet-gateway")
     request.arguments({})
     ec2 = request.client("ec2")
     gateway = ec2.create_internet_gateway(TagSpecifications=tags)["InternetGateway"]
@@ -78,30 +99,30 @@ def _internet_gateway(request: Request) -> Created:
     return Created(id=id_, outputs=_owned(request, "internet-gateway", id_, gateway))
 
 
-def _elastic_ip(request: Request) -> Created:
+def _make_elastic_ip(request: Request) -> Created:
     address = request.client("ec2").allocate_address(
-        TagSpecifications=_tagged(request, "elastic-ip"), **request.arguments(pascal("domain"))
+        TagSpecifications=request.tag_specifications("elastic-ip"), **request.arguments(pascal("domain"))
     )
     allocation = address["AllocationId"]
     return Created(id=allocation, outputs={"allocationId": allocation, "publicIp": address["PublicIp"]})
 
 
-def _nat_gateway(request: Request) -> Created:
+def _make_nat_gateway(request: Request) -> Created:
     gateway = request.client("ec2").create_nat_gateway(
-        TagSpecifications=_tagged(request, "natgateway"),
+        TagSpecifications=request.tag_specifications("natgateway"),
         **request.arguments(pascal("subnetId", "allocationId", "connectivityType")),
     )["NatGateway"]
     return Created(id=gateway["NatGatewayId"])
 
 
-def _route_table(request: Request) -> Created:
+def _make_route_table(request: Request) -> Created:
     table = request.client("ec2").create_route_table(
-        TagSpecifications=_tagged(request, "route-table"), **request.arguments(pascal("vpcId"))
+        TagSpecifications=request.tag_specifications("route-table"), **request.arguments(pascal("vpcId"))
     )["RouteTable"]
     return Created(id=table["RouteTableId"], outputs=_owned(request, "route-table", table["RouteTableId"], table))
 
 
-def _route(request: Request) -> Created:
+def _make_route(request: Request) -> Created:
     arguments = request.arguments(pascal("routeTableId", "destinationCidrBlock", "gatewayId", "natGatewayId"))
     request.client("ec2").create_route(**arguments)
     # AWS gives a route no id; this is the one that Pulumi's provider makes up.
@@ -109,14 +130,14 @@ def _route(request: Request) -> Created:
     return Created(id=f"r-{arguments['RouteTableId']}{number}")
 
 
-def _route_table_association(request: Request) -> Created:
+def _make_route_table_association(request: Request) -> Created:
     association = request.client("ec2").associate_route_table(**request.arguments(pascal("routeTableId", "subnetId")))
     return Created(id=association["AssociationId"])
 
 
-def _vpc_endpoint(request: Request) -> Created:
+def _make_vpc_endpoint(request: Request) -> Created:
     endpoint = request.client("ec2").create_vpc_endpoint(
-        TagSpecifications=_tagged(request, "vpc-endpoint"),
+        TagSpecifications=request.tag_specifications("vpc-endpoint"),
         **request.arguments(
             pascal(
                 "vpcId",
@@ -133,8 +154,8 @@ def _vpc_endpoint(request: Request) -> Created:
     return Created(id=id_, outputs=_owned(request, "vpc-endpoint", id_, endpoint))
 
 
-def _flow_log(request: Request) -> Created:
-    tags = _tagged(request, "vpc-flow-log")
+def _make_flow_log(request: Request) -> Created:
+    tags = request.tag_specifications("vpc-flow-log")
     vpc = request.take("vpcId")
     # The emulator takes the options and forgets them.
     options = pascal("fileFormat", "hiveCompatiblePartitions", "perHourPartition")
@@ -155,9 +176,9 @@ def _flow_log(request: Request) -> Created:
     return Created(id=answer["FlowLogIds"][0])
 
 
-def _launch_template(request: Request) -> Created:
+def _make_launch_template(request: Request) -> Created:
     name = request.take("name") or physical_name(request.wanted)
-    tags = _tagged(request, "launch-template")
+    tags = request.tag_specifications("launch-template")
     data = request.arguments(_LAUNCH_TEMPLATE)
     for mapping in data.get("BlockDeviceMappings", []):
         for switch in ("DeleteOnTermination", "Encrypted"):  # text in Pulumi's provider
@@ -180,13 +201,13 @@ def _launch_template(request: Request) -> Created:
     )
 
 
-def _security_group(request: Request) -> Created:
+def _make_security_group(request: Request) -> Created:
     name = request.take("name") or physical_name(request.wanted)
     ec2 = request.client("ec2")
     group = ec2.create_security_group(
         GroupName=name,
         Description=request.take("description", "Managed by Pulumi"),
-        TagSpecifications=_tagged(request, "security-group"),
+        TagSpecifications=request.tag_specifications("security-group"),
         **request.arguments(pascal("vpcId")),
     )
     id_ = group["GroupId"]
@@ -196,7 +217,7 @@ def _security_group(request: Request) -> Created:
     return Created(id=id_, outputs={"arn": group["SecurityGroupArn"], "ownerId": made["OwnerId"]})
 
 
-def _default_security_group(request: Request) -> Created:
+def _make_default_security_group(request: Request) -> Created:
     """The group that each VPC has from the start; Pulumi's provider empties it."""
     rules = [rule for key in ("ingress", "egress") for rule in request.take(key, [])]
     tags = request.tag_list()
@@ -204,7 +225,7 @@ def _default_security_group(request: Request) -> Created:
     if rules:
         raise PlatformError(
             f"{request.wanted.type} {request.wanted.name}: rules of a default security group are not emulated; "
-            "leave it empty, or add them to mlp/engine/clouds/moto/ec2.py"
+            "leave it empty, or add them to mlp/engine/types/ec2.py"
         )
     ec2 = request.client("ec2")
     filters = [{"Name": "vpc-id", "Values": [vpc]}, {"Name": "group-name", "Values": ["default"]}]
@@ -219,49 +240,128 @@ def _default_security_group(request: Request) -> Created:
     return Created(id=id_, outputs={"name": "default", **_owned(request, "security-group", id_, group)})
 
 
-def _ingress_rule(request: Request) -> Created:
-    return _rule(request, "authorize_security_group_ingress")
-
-
-def _egress_rule(request: Request) -> Created:
-    return _rule(request, "authorize_security_group_egress")
-
-
-def _rule(request: Request, operation: str) -> Created:
-    description = request.take("description")
-    sources = {
-        "referencedSecurityGroupId": ("UserIdGroupPairs", "GroupId"),
-        "cidrIpv4": ("IpRanges", "CidrIp"),
-        "cidrIpv6": ("Ipv6Ranges", "CidrIpv6"),
-        "prefixListId": ("PrefixListIds", "PrefixListId"),
-    }
-    permission: dict[str, Any] = {}
-    for key, (list_name, field) in sources.items():
-        if (source := request.take(key)) is not None:
-            permission[list_name] = [{field: source, **({"Description": description} if description else {})}]
-    tags = _tagged(request, "security-group-rule")
-    arguments = request.arguments({"securityGroupId": "GroupId", **pascal("ipProtocol", "fromPort", "toPort")})
-    group = arguments.pop("GroupId")
-    made = getattr(request.client("ec2"), operation)(
-        GroupId=group, IpPermissions=[{**permission, **arguments}], TagSpecifications=tags
-    )
-    return Created(id=made["SecurityGroupRules"][0]["SecurityGroupRuleId"])
-
-
-HANDLERS: dict[str, Handler] = {
-    "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": _default_security_group,
-    "aws:ec2/eip:Eip": _elastic_ip,
-    "aws:ec2/flowLog:FlowLog": _flow_log,
-    "aws:ec2/internetGateway:InternetGateway": _internet_gateway,
-    "aws:ec2/launchTemplate:LaunchTemplate": _launch_template,
-    "aws:ec2/natGateway:NatGateway": _nat_gateway,
-    "aws:ec2/route:Route": _route,
-    "aws:ec2/routeTable:RouteTable": _route_table,
-    "aws:ec2/routeTableAssociation:RouteTableAssociation": _route_table_association,
-    "aws:ec2/securityGroup:SecurityGroup": _security_group,
-    "aws:ec2/subnet:Subnet": _subnet,
-    "aws:ec2/vpc:Vpc": _vpc,
-    "aws:ec2/vpcEndpoint:VpcEndpoint": _vpc_endpoint,
-    "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": _egress_rule,
-    "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": _ingress_rule,
+TYPES: Mapping[str, AwsType] = {
+    "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": AwsType(
+        replaced_by=forced_by_aws("ec2/vpc_default_security_group", "vpcId"),
+        recorder=_record_default_security_group,
+        emulator=_make_default_security_group,
+        takes=AT_ONCE,
+        precious=None,
+        price=LAYOUT_IS_FREE,
+    ),
+    "aws:ec2/eip:Eip": AwsType(
+        replaced_by=forced_by_aws(
+            "ec2/ec2_eip", "address customerOwnedIpv4Pool domain ipamPoolId networkBorderGroup publicIpv4Pool"
+        ),
+        recorder=_record_elastic_ip,
+        emulator=_make_elastic_ip,
+        takes=AT_ONCE,
+        precious=None,
+        price=PriceRule.ADDRESS,
+    ),
+    "aws:ec2/flowLog:FlowLog": AwsType(
+        replaced_by=forced_by_aws(
+            "ec2/vpc_flow_log",
+            "deliverCrossAccountRole destinationOptions eniId iamRoleArn logDestination logDestinationType logFormat "
+            "maxAggregationInterval subnetId trafficType transitGatewayAttachmentId transitGatewayId vpcId",
+        ),
+        recorder=with_id("fl"),
+        emulator=_make_flow_log,
+        takes=AT_ONCE,
+        precious=None,
+        price=PriceRule.FLOW_LOG,
+    ),
+    "aws:ec2/internetGateway:InternetGateway": AwsType(
+        replaced_by=forced_by_aws("ec2/vpc_internet_gateway", ""),
+        recorder=with_ec2_arn("igw", "internet-gateway"),
+        emulator=_make_internet_gateway,
+        takes=AT_ONCE,
+        precious=None,
+        price=LAYOUT_IS_FREE,
+    ),
+    "aws:ec2/launchTemplate:LaunchTemplate": AwsType(
+        replaced_by=forced_by_aws("ec2/ec2_launch_template", "name namePrefix"),
+        recorder=_record_launch_template,
+        emulator=_make_launch_template,
+        takes=AT_ONCE,
+        precious=None,
+        price="a template is free; its disks are counted with the nodes",
+    ),
+    "aws:ec2/natGateway:NatGateway": AwsType(
+        replaced_by=forced_by_aws(
+            "ec2/vpc_nat_gateway", "allocationId availabilityMode connectivityType privateIp subnetId vpcId"
+        ),
+        recorder=with_id("nat"),
+        emulator=_make_nat_gateway,
+        takes=Duration(120, _NATS),
+        precious=None,
+        price=PriceRule.NAT_GATEWAY,
+    ),
+    "aws:ec2/route:Route": AwsType(
+        replaced_by=forced_by_aws(
+            "ec2/vpc_route", "destinationCidrBlock destinationIpv6CidrBlock destinationPrefixListId routeTableId"
+        ),
+        recorder=_record_route,
+        emulator=_make_route,
+        takes=AT_ONCE,
+        precious=None,
+        price=LAYOUT_IS_FREE,
+    ),
+    "aws:ec2/routeTable:RouteTable": AwsType(
+        replaced_by=forced_by_aws("ec2/vpc_route_table", "vpcId"),
+        recorder=with_ec2_arn("rtb", "route-table"),
+        emulator=_make_route_table,
+        takes=AT_ONCE,
+        precious=None,
+        price=LAYOUT_IS_FREE,
+    ),
+    "aws:ec2/routeTableAssociation:RouteTableAssociation": AwsType(
+        replaced_by=forced_by_aws("ec2/vpc_route_table_association", "gatewayId subnetId"),
+        recorder=with_id("rtbassoc"),
+        emulator=_make_route_table_association,
+        takes=AT_ONCE,
+        precious=None,
+        price=LAYOUT_IS_FREE,
+    ),
+    "aws:ec2/securityGroup:SecurityGroup": AwsType(
+        replaced_by=forced_by_aws("ec2/vpc_security_group", "description name namePrefix vpcId"),
+        recorder=with_ec2_arn("sg", "security-group"),
+        emulator=_make_security_group,
+        takes=AT_ONCE,
+        precious=None,
+        price=LAYOUT_IS_FREE,
+    ),
+    "aws:ec2/subnet:Subnet": AwsType(
+        replaced_by=forced_by_aws(
+            "ec2/vpc_subnet",
+            "availabilityZone availabilityZoneId cidrBlock ipv4IpamPoolId ipv4NetmaskLength ipv6IpamPoolId ipv6Native "
+            "ipv6NetmaskLength outpostArn vpcId",
+            perhaps="ipv6CidrBlock",
+        ),
+        recorder=with_ec2_arn("subnet", "subnet"),
+        emulator=_make_subnet,
+        takes=Duration(12, SMALL_IN_LOGS),
+        precious=None,
+        price=LAYOUT_IS_FREE,
+    ),
+    "aws:ec2/vpc:Vpc": AwsType(
+        replaced_by=forced_by_aws("ec2/vpc_", "cidrBlock ipv4IpamPoolId ipv4NetmaskLength", perhaps="instanceTenancy"),
+        recorder=with_ec2_arn("vpc", "vpc"),
+        emulator=_make_vpc,
+        takes=Duration(25, SMALL_IN_LOGS),
+        precious="the network that everything is in",
+        price=LAYOUT_IS_FREE,
+    ),
+    "aws:ec2/vpcEndpoint:VpcEndpoint": AwsType(
+        replaced_by=forced_by_aws(
+            "ec2/vpc_endpoint",
+            "resourceConfigurationArn serviceName serviceNetworkArn serviceRegion vpcEndpointType vpcId",
+            perhaps="privateDnsEnabled",
+        ),
+        recorder=with_ec2_arn("vpce", "vpc-endpoint"),
+        emulator=_make_vpc_endpoint,
+        takes=Duration(30),
+        precious=None,
+        price=PriceRule.VPC_ENDPOINT,
+    ),
 }

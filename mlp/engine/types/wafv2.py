@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from mlp.engine.cloud import Created, physical_name
-from mlp.engine.clouds.moto.request import Fields, Handler, Nested, Request, pascal
+from collections.abc import Mapping
+
+from mlp.engine.cloud import Created, Place, Registration, physical_name
+from mlp.engine.types.aws import forced_by_aws
+from mlp.engine.types.facts import AwsType, Duration, Inputs, PriceRule
+from mlp.engine.types.recorders import uuid
+from mlp.engine.types.request import Fields, Nested, Request, pascal
 
 _VISIBILITY = Nested(
     "VisibilityConfig",
@@ -29,7 +34,12 @@ _WEB_ACL: Fields = {
 }
 
 
-def _web_acl(request: Request) -> Created:
+def _record_web_acl(wanted: Registration, inputs: Inputs, place: Place) -> Created:
+    name, id_ = inputs.get("name") or physical_name(wanted), uuid(wanted.urn)
+    return Created(id=id_, outputs={"name": name, "arn": place.arn("wafv2", f"regional/webacl/{name}/{id_}")})
+
+
+def _make_web_acl(request: Request) -> Created:
     name = request.take("name") or physical_name(request.wanted)
     tags = request.tag_list()
     acl = request.client("wafv2").create_web_acl(
@@ -38,4 +48,13 @@ def _web_acl(request: Request) -> Created:
     return Created(id=acl["Id"], outputs={"name": acl["Name"], "arn": acl["ARN"]})
 
 
-HANDLERS: dict[str, Handler] = {"aws:wafv2/webAcl:WebAcl": _web_acl}
+TYPES: Mapping[str, AwsType] = {
+    "aws:wafv2/webAcl:WebAcl": AwsType(
+        replaced_by=forced_by_aws("wafv2/web_acl", "name namePrefix scope"),
+        recorder=_record_web_acl,
+        emulator=_make_web_acl,
+        takes=Duration(10),
+        precious=None,
+        price=PriceRule.WEB_ACL,
+    ),
+}

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Mapping
 from typing import Any
 
-from mlp.engine.cloud import Created, hex_digits, physical_name
-from mlp.engine.clouds.moto.request import Fields, Handler, Nested, Request, same
+from mlp.engine.cloud import Created, Place, Registration, hex_digits, physical_name
+from mlp.engine.types.aws import AT_ONCE, forced_by_aws
+from mlp.engine.types.facts import AwsType, Duration, Inputs, PriceRule
+from mlp.engine.types.recorders import named_by, uuid
+from mlp.engine.types.request import Fields, Nested, Request, same
 from mlp.shared.errors import PlatformError
 
+_ADDONS = "24 s before there are nodes, in a Terraform log; their pods have to start after that"
+_NODE_GROUPS = "1m48s to 2m48s, https://github.com/DevopsArtFactory/terraform-provisioning/pull/46"
+_CLUSTERS = (
+    "8m12s to 12m18s in twelve Terraform logs, one of them "
+    "https://github.com/terraform-aws-modules/terraform-aws-eks/pull/3218; 13 to 16 min in others; 748 s for the whole "
+    "component in https://github.com/pulumi/pulumi-eks/issues/1819"
+)
 # The emulator accepts these and forgets them: `accessConfig`, `bootstrapSelfManagedAddons`, `deletionProtection`,
 # `upgradePolicy`.
 _CLUSTER: Fields = {
@@ -36,7 +48,47 @@ _NODE_GROUP: Fields = {
 _KEPT_WHEN_UPDATED = ("updateConfig", "nodeRepairConfig")
 
 
-def _cluster(request: Request) -> Created:
+def _record_cluster(wanted: Registration, inputs: Inputs, place: Place) -> Created:
+    name = inputs.get("name") or physical_name(wanted)
+    number = hex_digits(wanted.urn, 32).upper()
+    return Created(
+        id=name,
+        outputs={
+            "name": name,
+            "arn": place.arn("eks", f"cluster/{name}"),
+            "endpoint": f"https://{number}.gr7.{place.region}.eks.amazonaws.com",
+            "certificateAuthority": {"data": base64.b64encode(b"recorded certificate authority").decode()},
+            "identities": [{"oidcs": [{"issuer": f"https://oidc.eks.{place.region}.amazonaws.com/id/{number}"}]}],
+            "status": "ACTIVE",
+            "vpcConfig": {
+                **inputs["vpcConfig"],
+                "clusterSecurityGroupId": f"sg-{hex_digits(wanted.urn + '/security-group', 17)}",
+            },
+        },
+    )
+
+
+def _record_node_group(wanted: Registration, inputs: Inputs, place: Place) -> Created:
+    name = inputs.get("nodeGroupName") or physical_name(wanted)
+    arn = place.arn("eks", f"nodegroup/{inputs['clusterName']}/{name}/{hex_digits(wanted.urn, 32)}")
+    group = {"autoscalingGroups": [{"name": f"eks-{name}-{uuid(wanted.urn)}"}], "remoteAccessSecurityGroupId": ""}
+    outputs = {"nodeGroupName": name, "arn": arn, "resources": [group], "status": "ACTIVE"}
+    return Created(id=f"{inputs['clusterName']}:{name}", outputs=outputs)
+
+
+def _record_access_association(_wanted: Registration, inputs: Inputs, _place: Place) -> Created:
+    return Created(id="#".join(inputs[key] for key in ("clusterName", "principalArn", "policyArn")))
+
+
+def _record_access_entry(_wanted: Registration, inputs: Inputs, place: Place) -> Created:
+    cluster, principal = inputs["clusterName"], inputs["principalArn"]
+    _, _, _, _, account, role = principal.split(":", 5)
+    name = role.rpartition("/")[2]
+    arn = place.arn("eks", f"access-entry/{cluster}/role/{account}/{name}/{uuid(principal)}")
+    return Created(id=f"{cluster}:{principal}", outputs={"accessEntryArn": arn, "type": "STANDARD"})
+
+
+def _make_cluster(request: Request) -> Created:
     name = request.take("name") or physical_name(request.wanted)
     tags = request.tags()
     arguments = request.arguments(_CLUSTER)
@@ -85,14 +137,14 @@ def _security_group(request: Request, cluster: str, vpc: str) -> str:
     return id_
 
 
-def _node_group(request: Request) -> Created:
+def _make_node_group(request: Request) -> Created:
     name = request.take("nodeGroupName") or physical_name(request.wanted)
     tags = request.tags()
     arguments = request.arguments(_NODE_GROUP)
     if "launchTemplate" not in arguments:
         raise PlatformError(
             f"{request.wanted.type} {request.wanted.name}: a node group without a launch template is not emulated; "
-            "give it one, or add what EKS makes to mlp/engine/clouds/moto/eks.py"
+            "give it one, or add what EKS makes to mlp/engine/types/eks.py"
         )
     # The emulator forgets these on creation and keeps them on an update.
     later = {key: arguments.pop(key) for key in _KEPT_WHEN_UPDATED if key in arguments}
@@ -156,7 +208,54 @@ def _scaling_group(request: Request, name: str, group: dict[str, Any]) -> None:
     )
 
 
-HANDLERS: dict[str, Handler] = {
-    "aws:eks/cluster:Cluster": _cluster,
-    "aws:eks/nodeGroup:NodeGroup": _node_group,
+TYPES: Mapping[str, AwsType] = {
+    "aws:eks/accessEntry:AccessEntry": AwsType(
+        replaced_by=forced_by_aws("eks/access_entry", "clusterName principalArn type"),
+        recorder=_record_access_entry,
+        emulator="moto answers CreateAccessEntry with `Not yet implemented`",
+        takes=AT_ONCE,
+        precious=None,
+        price="access is free",
+    ),
+    "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": AwsType(
+        replaced_by=forced_by_aws("eks/access_policy_association", "accessScope clusterName policyArn principalArn"),
+        recorder=_record_access_association,
+        emulator="moto answers AssociateAccessPolicy with `Not yet implemented`",
+        takes=AT_ONCE,
+        precious=None,
+        price="access is free",
+    ),
+    "aws:eks/addon:Addon": AwsType(
+        replaced_by=forced_by_aws("eks/addon", "addonName clusterName namespaceConfig"),
+        recorder=named_by("clusterName", "addonName"),
+        emulator="moto answers CreateAddon with `Not yet implemented`",
+        takes=Duration(45, _ADDONS),
+        precious=None,
+        price="an add-on is pods, which run on nodes that are counted",
+    ),
+    "aws:eks/cluster:Cluster": AwsType(
+        replaced_by=forced_by_aws(
+            "eks/cluster",
+            "accessConfig.bootstrapClusterCreatorAdminPermissions bootstrapSelfManagedAddons "
+            "kubernetesNetworkConfig.ipFamily kubernetesNetworkConfig.serviceIpv4Cidr name outpostConfig roleArn",
+            perhaps="computeConfig encryptionConfig",
+        ),
+        recorder=_record_cluster,
+        emulator=_make_cluster,
+        takes=Duration(660, _CLUSTERS),
+        precious="the cluster that runs everything",
+        price=PriceRule.CLUSTER,
+    ),
+    "aws:eks/nodeGroup:NodeGroup": AwsType(
+        replaced_by=forced_by_aws(
+            "eks/node_group",
+            "amiType capacityType clusterName diskSize instanceTypes launchTemplate.id launchTemplate.name "
+            "nodeGroupName nodeGroupNamePrefix nodeRoleArn remoteAccess subnetIds",
+        ),
+        recorder=_record_node_group,
+        emulator=_make_node_group,
+        takes=Duration(150, _NODE_GROUPS),
+        precious=None,
+        price=PriceRule.NODE_GROUP,
+    ),
 }

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from mlp.engine.cloud import Created, physical_name
-from mlp.engine.clouds.moto.request import Handler, Nested, Request, pascal
+from collections.abc import Mapping
 
+from mlp.engine.cloud import Created, Place, Registration, hex_digits, physical_name
+from mlp.engine.types.aws import AT_ONCE, LAYOUT_IS_FREE, NOTICES_ARE_FREE, forced_by_aws
+from mlp.engine.types.facts import AwsType, Duration, Inputs, PriceRule
+from mlp.engine.types.recorders import named_arn
+from mlp.engine.types.request import Nested, Request, pascal
+
+_RDS = "PostgreSQL: 5m57s and 6m08s in one zone, 15m11s and 15m22s in two, in Terraform logs"
 # The emulator accepts these and forgets them: `engineLifecycleSupport`, `performanceInsightsEnabled`,
 # `performanceInsightsRetentionPeriod`.
 _INSTANCE = {
@@ -44,7 +50,28 @@ _INSTANCE = {
 }
 
 
-def _subnet_group(request: Request) -> Created:
+def _record_subnet_group(wanted: Registration, inputs: Inputs, place: Place) -> Created:
+    name = inputs.get("name") or physical_name(wanted)
+    return Created(id=name, outputs={"name": name, "arn": place.arn("rds", f"subgrp:{name}")})
+
+
+def _record_database(wanted: Registration, inputs: Inputs, place: Place) -> Created:
+    identifier = inputs.get("identifier") or physical_name(wanted)
+    address = f"{identifier}.{hex_digits(wanted.urn, 12)}.{place.region}.rds.amazonaws.com"
+    port = inputs.get("port", 5432)
+    return Created(
+        id=f"db-{hex_digits(wanted.urn, 26).upper()}",
+        outputs={
+            "identifier": identifier,
+            "address": address,
+            "endpoint": f"{address}:{port}",
+            "port": port,
+            "arn": place.arn("rds", f"db:{identifier}"),
+        },
+    )
+
+
+def _make_subnet_group(request: Request) -> Created:
     name = request.take("name") or physical_name(request.wanted)
     group = request.client("rds").create_db_subnet_group(
         DBSubnetGroupName=name,
@@ -57,7 +84,7 @@ def _subnet_group(request: Request) -> Created:
     )
 
 
-def _parameter_group(request: Request) -> Created:
+def _make_parameter_group(request: Request) -> Created:
     name = request.take("name") or physical_name(request.wanted)
     tags = request.tag_list()
     arguments = request.arguments(
@@ -80,7 +107,7 @@ def _parameter_group(request: Request) -> Created:
     )
 
 
-def _instance(request: Request) -> Created:
+def _make_instance(request: Request) -> Created:
     request.not_held_by_aws(
         "applyImmediately", "deleteAutomatedBackups", "finalSnapshotIdentifier", "skipFinalSnapshot"
     )
@@ -101,7 +128,7 @@ def _instance(request: Request) -> Created:
     )
 
 
-def _event_subscription(request: Request) -> Created:
+def _make_event_subscription(request: Request) -> Created:
     name = request.take("name") or physical_name(request.wanted)
     fields = {
         "snsTopic": "SnsTopicArn",
@@ -115,9 +142,46 @@ def _event_subscription(request: Request) -> Created:
     return Created(id=name, outputs={"name": name, "arn": made["EventSubscriptionArn"]})
 
 
-HANDLERS: dict[str, Handler] = {
-    "aws:rds/eventSubscription:EventSubscription": _event_subscription,
-    "aws:rds/instance:Instance": _instance,
-    "aws:rds/parameterGroup:ParameterGroup": _parameter_group,
-    "aws:rds/subnetGroup:SubnetGroup": _subnet_group,
+def _duration(inputs: Inputs) -> Duration:
+    return Duration(925, _RDS) if inputs.get("multiAz") else Duration(370, _RDS)
+
+
+TYPES: Mapping[str, AwsType] = {
+    "aws:rds/eventSubscription:EventSubscription": AwsType(
+        replaced_by=forced_by_aws("rds/event_subscription", "name namePrefix"),
+        recorder=named_arn("rds", "es"),
+        emulator=_make_event_subscription,
+        takes=AT_ONCE,
+        precious=None,
+        price=NOTICES_ARE_FREE,
+    ),
+    "aws:rds/instance:Instance": AwsType(
+        replaced_by=forced_by_aws(
+            "rds/instance",
+            "availabilityZone backupTarget characterSetName customIamInstanceProfile dbName engine identifierPrefix "
+            "kmsKeyId ncharCharacterSetName restoreToPointInTime s3Import snapshotIdentifier storageEncrypted timezone "
+            "username",
+        ),
+        recorder=_record_database,
+        emulator=_make_instance,
+        takes=_duration,
+        precious="a database",
+        price=PriceRule.DATABASE,
+    ),
+    "aws:rds/parameterGroup:ParameterGroup": AwsType(
+        replaced_by=forced_by_aws("rds/parameter_group", "description family name namePrefix"),
+        recorder=named_arn("rds", "pg"),
+        emulator=_make_parameter_group,
+        takes=AT_ONCE,
+        precious=None,
+        price="parameters are free",
+    ),
+    "aws:rds/subnetGroup:SubnetGroup": AwsType(
+        replaced_by=forced_by_aws("rds/subnet_group", "name namePrefix"),
+        recorder=_record_subnet_group,
+        emulator=_make_subnet_group,
+        takes=AT_ONCE,
+        precious=None,
+        price=LAYOUT_IS_FREE,
+    ),
 }

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from mlp.engine.cloud import Created
-from mlp.engine.clouds.moto.request import Fields, Handler, Nested, Request, pascal
+from collections.abc import Mapping
+
+from mlp.engine.cloud import Created, Place, Registration
+from mlp.engine.types.aws import AT_ONCE, forced_by_aws
+from mlp.engine.types.facts import AwsType, Inputs
+from mlp.engine.types.request import Fields, Nested, Request, pascal
 from mlp.shared.errors import PlatformError
 
 _TAG: Fields = {
@@ -12,7 +16,11 @@ _TAG: Fields = {
 }
 
 
-def _tag(request: Request) -> Created:
+def _record_scaling_group_tag(_wanted: Registration, inputs: Inputs, _place: Place) -> Created:
+    return Created(id=f"{inputs['autoscalingGroupName']},{inputs['tag']['key']}")
+
+
+def _make_tag(request: Request) -> Created:
     arguments = request.arguments(_TAG)
     group, tag = arguments["ResourceId"], arguments["Tag"]
     autoscaling = request.client("autoscaling")
@@ -23,4 +31,13 @@ def _tag(request: Request) -> Created:
     return Created(id=f"{group},{tag['Key']}")
 
 
-HANDLERS: dict[str, Handler] = {"aws:autoscaling/tag:Tag": _tag}
+TYPES: Mapping[str, AwsType] = {
+    "aws:autoscaling/tag:Tag": AwsType(
+        replaced_by=forced_by_aws("autoscaling/tag", "autoscalingGroupName tag.key"),
+        recorder=_record_scaling_group_tag,
+        emulator=_make_tag,
+        takes=AT_ONCE,
+        precious=None,
+        price="tags are free",
+    ),
+}

@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
-from mlp.engine.cloud import Created
-from mlp.engine.clouds.moto.request import Handler, Request, pascal
+from collections.abc import Mapping
+
+from mlp.engine.cloud import Created, Place, Registration, hex_digits
+from mlp.engine.types.aws import forced_by_aws
+from mlp.engine.types.facts import AwsType, Duration, Inputs
+from mlp.engine.types.recorders import uuid
+from mlp.engine.types.request import Request, pascal
 from mlp.shared.errors import PlatformError
 
 
-def _certificate(request: Request) -> Created:
+def _record_certificate(wanted: Registration, inputs: Inputs, place: Place) -> Created:
+    arn = place.arn("acm", f"certificate/{uuid(wanted.urn)}")
+    options = [
+        {
+            "domainName": name,
+            "resourceRecordName": f"_{hex_digits(name, 32)}.{name}.",
+            "resourceRecordType": "CNAME",
+            "resourceRecordValue": f"_{hex_digits(name + '/value', 32)}.acm-validations.aws.",
+        }
+        for name in (inputs["domainName"], *inputs.get("subjectAlternativeNames", []))
+    ]
+    return Created(id=arn, outputs={"arn": arn, "domainValidationOptions": options})
+
+
+def _record_certificate_validation(_wanted: Registration, inputs: Inputs, _place: Place) -> Created:
+    return Created(id=inputs["certificateArn"])
+
+
+def _make_certificate(request: Request) -> Created:
     acm = request.client("acm")
     tags = request.tag_list()
     arguments = request.arguments(pascal("domainName", "subjectAlternativeNames", "validationMethod"))
@@ -28,7 +51,7 @@ def _certificate(request: Request) -> Created:
     return Created(id=arn, outputs={"arn": arn, "domainValidationOptions": options})
 
 
-def _validation(request: Request) -> Created:
+def _make_validation(request: Request) -> Created:
     """Nothing that AWS holds: Pulumi's provider waits here until the certificate is issued.
 
     The emulator issues a certificate after a minute, whatever its zone holds, so this does not wait; it refuses, as the
@@ -46,7 +69,25 @@ def _validation(request: Request) -> Created:
     return Created(id=arn)
 
 
-HANDLERS: dict[str, Handler] = {
-    "aws:acm/certificate:Certificate": _certificate,
-    "aws:acm/certificateValidation:CertificateValidation": _validation,
+TYPES: Mapping[str, AwsType] = {
+    "aws:acm/certificate:Certificate": AwsType(
+        replaced_by=forced_by_aws(
+            "acm/certificate",
+            "certificateAuthorityArn domainName keyAlgorithm subjectAlternativeNames validationMethod "
+            "validationOptions",
+        ),
+        recorder=_record_certificate,
+        emulator=_make_certificate,
+        takes=Duration(10),
+        precious=None,
+        price="public certificates are free",
+    ),
+    "aws:acm/certificateValidation:CertificateValidation": AwsType(
+        replaced_by=forced_by_aws("acm/certificate_validation", "certificateArn validationRecordFqdns"),
+        recorder=_record_certificate_validation,
+        emulator=_make_validation,
+        takes=Duration(300, "https://docs.aws.amazon.com/acm/latest/userguide/dns-validation.html"),
+        precious=None,
+        price="public certificates are free",
+    ),
 }

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from mlp.engine.cloud import ACCOUNT, Created, physical_name
-from mlp.engine.clouds.moto.request import Fields, Handler, Nested, Request, pascal
+from mlp.engine.cloud import ACCOUNT, Created, Place, Registration, physical_name
+from mlp.engine.types.aws import AT_ONCE, forced_by_aws
+from mlp.engine.types.facts import AwsType, Inputs
+from mlp.engine.types.request import Fields, Nested, Request, pascal
 
 # The emulator takes the tags and forgets them; it keeps subscribers, and has no call that tells of them.
 _BUDGET: Fields = {
@@ -18,7 +21,13 @@ _BUDGET: Fields = {
 }
 
 
-def _budget(request: Request) -> Created:
+def _record_budget(wanted: Registration, inputs: Inputs, place: Place) -> Created:
+    name = inputs.get("name") or physical_name(wanted)
+    arn = place.arn("budgets", f"budget/{name}", region="")
+    return Created(id=f"{ACCOUNT}:{name}", outputs={"name": name, "arn": arn, "accountId": ACCOUNT})
+
+
+def _make_budget(request: Request) -> Created:
     name = request.take("name") or physical_name(request.wanted)
     tags = request.tag_list()
     budget = request.arguments(_BUDGET)
@@ -43,4 +52,13 @@ def _notification(asked: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-HANDLERS: dict[str, Handler] = {"aws:budgets/budget:Budget": _budget}
+TYPES: Mapping[str, AwsType] = {
+    "aws:budgets/budget:Budget": AwsType(
+        replaced_by=forced_by_aws("budgets/budget", "accountId name namePrefix", regional=False),
+        recorder=_record_budget,
+        emulator=_make_budget,
+        takes=AT_ONCE,
+        precious=None,
+        price="a budget that only tells is free",
+    ),
+}
