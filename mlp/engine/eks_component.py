@@ -101,6 +101,7 @@ def expand(component: Registration, make: Make, made: Made) -> Expanded:
             },
         },
         also_depends_on=component.dependencies,
+        ignore_changes=("accessConfig.bootstrapClusterCreatorAdminPermissions", "bootstrapSelfManagedAddons"),
     )
     created = make(cluster)
     cluster_name = created.outputs["name"]
@@ -153,9 +154,9 @@ class _Children:
         custom: bool = True,
         depends_on: tuple[Registration, ...] = (),
         also_depends_on: tuple[str, ...] = (),
+        ignore_changes: tuple[str, ...] = (),
     ) -> Registration:
-        child = replace(
-            self.parent,
+        child = Registration(
             urn=child_urn(self.parent.urn, type_, name),
             type=type_,
             name=name,
@@ -163,8 +164,10 @@ class _Children:
             custom=custom,
             inputs={key: value for key, value in inputs.items() if value is not None},
             dependencies=(*(one.urn for one in depends_on), *also_depends_on),
-            protect=False,
-            ignore_changes=(),
+            provider=self.parent.provider,
+            protect=self.parent.protect,
+            ignore_changes=ignore_changes,
+            retain_on_delete=self.parent.retain_on_delete,
         )
         return replace(child, aliases=former_urns(child, (), self.parent))
 

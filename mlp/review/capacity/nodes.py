@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 
 from infra.facts.instance_types import INSTANCE_TYPES
-from mlp.plan.planned import Entry, ProgramPlan
+from mlp.engine.cloud import Registration
+from mlp.plan.planned import ProgramPlan
 from mlp.review.capacity.pods import Amounts, Labels
 from mlp.review.capacity.quantities import CPU, DISK, GPU, MEMORY, MIB, PODS, amount
 from mlp.shared.errors import PlatformError
@@ -109,7 +110,7 @@ def node_pools(plan: ProgramPlan) -> list[NodePool]:
     return [_pool(plan, entry) for entry in plan.of_type(NODE_GROUP)]
 
 
-def _pool(plan: ProgramPlan, group: Entry) -> NodePool:
+def _pool(plan: ProgramPlan, group: Registration) -> NodePool:
     settings = group.inputs
     types = tuple(settings["instanceTypes"])
     unknown = [one for one in types if one not in INSTANCE_TYPES]
@@ -136,7 +137,7 @@ def _pool(plan: ProgramPlan, group: Entry) -> NodePool:
     )
 
 
-def _launched_with(plan: ProgramPlan, group: Entry) -> tuple[Mapping[str, Any], int]:
+def _launched_with(plan: ProgramPlan, group: Registration) -> tuple[Mapping[str, Any], int]:
     """The kubelet's settings and the size of the disk in GiB, from the group's launch template."""
     templates = [
         plan.resources[urn]

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mlp.plan.planned import Entry, ProgramPlan
+from mlp.engine.cloud import Registration
+from mlp.plan.planned import ProgramPlan
 from mlp.review.changes.differences import ProgramChanges, ResourceChange
 from mlp.review.changes.doors import doors, within
 from mlp.review.changes.grants import Widened, is_policy, widened
@@ -125,7 +126,7 @@ def dangers(changes: Sequence[ProgramChanges]) -> tuple[Danger, ...]:
     return tuple(sorted(found, key=lambda one: (order.index(one.kind), one.urn)))
 
 
-Found = Iterator[tuple[DangerKind, Entry, str]]
+Found = Iterator[tuple[DangerKind, Registration, str]]
 
 
 def _found(program: ProgramChanges) -> Found:
@@ -145,11 +146,13 @@ def _lost(change: ResourceChange) -> Found:
     one, what = change.entry, _PRECIOUS.get(change.entry.type)
     guarded = one.protect if change.kind == "deleted" else bool(change.old and change.old.protect)
     refused = "; it is protected, so Pulumi refuses until it is unprotected" if guarded else ""
+    left = "; the object stays in the cloud, managed by nobody" if change.retained else ""
     if change.kind == "replaced" and (what or guarded):
-        yield "lost", one, f"{what or 'it'} is replaced, because of {', '.join(change.forced_by)}{refused}"
+        first = "; it is deleted before the new one is made" if change.deleted_first and not change.retained else ""
+        yield "lost", one, f"{what or 'it'} is replaced, because of {', '.join(change.forced_by)}{first}{left}{refused}"
     elif change.kind == "deleted" and (what or guarded):
         why = ": it moved, and no alias says so, so another is created" if change.moved else ""
-        yield "lost", one, f"{what or 'it'} is deleted{why}{refused}"
+        yield "lost", one, f"{what or 'it'} {'leaves the stack' if left else 'is deleted'}{why}{left}{refused}"
     elif change.perhaps_replaced and what:
         yield "lost", one, f"{what} may be replaced; see `pulumi preview`"
 
@@ -169,7 +172,7 @@ def _fallen_guards(change: ResourceChange) -> Found:
         yield "network", new, f"its endpoint can be reached from {', '.join(added)}"
 
 
-def _has(old: Entry, new: Entry, path: tuple[str, ...]) -> bool:
+def _has(old: Registration, new: Registration, path: tuple[str, ...]) -> bool:
     """Whether the resource has such an input at all."""
     return any(path[0] in one.inputs for one in (old, new))
 

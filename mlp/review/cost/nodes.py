@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from infra.facts.instance_types import INSTANCE_TYPES
-from mlp.plan.planned import Entry, ProgramPlan
+from mlp.engine.cloud import Registration
+from mlp.plan.planned import ProgramPlan
 from mlp.review.capacity.quantities import GPU
 from mlp.review.cost.prices import Price, Prices
 from mlp.review.cost.rules import HOURS, NODE_GROUP, Found, Landscape, Need, Unpriced
@@ -85,7 +86,7 @@ def node_pools(landscape: Landscape) -> Iterator[NodePool | Unpriced]:
         )
 
 
-def _disk(pool: str, template: Entry) -> Iterator[Need]:
+def _disk(pool: str, template: Registration) -> Iterator[Need]:
     for mapping in template.inputs.get("blockDeviceMappings") or []:
         ebs = mapping.get("ebs") or {}
         kind, size = ebs.get("volumeType", "gp2"), float(ebs.get("volumeSize", 0))

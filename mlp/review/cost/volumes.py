@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlp.plan.planned import Entry, ProgramPlan
+from mlp.engine.cloud import Registration
+from mlp.plan.planned import ProgramPlan
 from mlp.review.capacity.quantities import quantity
 
 _RELEASE = "kubernetes:helm.sh/v3:Release"
@@ -38,7 +39,7 @@ def volumes(plans: Sequence[ProgramPlan]) -> Iterator[PlannedVolume]:
                 yield PlannedVolume(owner=owner, count=count, size=str(claim), gib=_gib(claim), volume_type=type_)
 
 
-def _claims(entry: Entry) -> Iterator[tuple[str, int, Any, str | None]]:
+def _claims(entry: Registration) -> Iterator[tuple[str, int, Any, str | None]]:
     if entry.type == _RELEASE:
         yield from _in_values(entry.inputs.get("values") or {}, (entry.name,), 1)
     elif entry.type == _CLAIM:

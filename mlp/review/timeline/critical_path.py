@@ -11,7 +11,8 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from typing import Any
 
-from mlp.plan.planned import Entry, ProgramPlan
+from mlp.engine.cloud import Registration
+from mlp.plan.planned import ProgramPlan
 from mlp.review.timeline.durations import typical
 from mlp.shared.errors import PlatformError
 
@@ -128,7 +129,7 @@ def minutes(seconds: int) -> str:
 
 def _needs(plan: ProgramPlan) -> dict[str, frozenset[str]]:
     """What must be there before each resource; a dependency on a component is one on all its resources."""
-    children: dict[str, list[Entry]] = {}
+    children: dict[str, list[Registration]] = {}
     for entry in plan.resources.values():
         if entry.parent:
             children.setdefault(entry.parent, []).append(entry)

@@ -72,7 +72,9 @@ def test_an_emulator_that_holds_a_platform_is_emptied_and_applied_again(server_u
 
 
 def test_without_an_emulator_the_endpoint_and_the_next_step_are_named() -> None:
-    with pytest.raises(PlatformError, match=r"no AWS emulator .* answers at http://127\.0\.0\.1:9: .*`mlp up --with aws`"):
+    with pytest.raises(
+        PlatformError, match=r"no AWS emulator .* answers at http://127\.0\.0\.1:9: .*`mlp up --with aws`"
+    ):
         apply_platform("http://127.0.0.1:9")
 
 
