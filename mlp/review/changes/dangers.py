@@ -13,8 +13,9 @@ from mlp.review.changes.doors import doors, within
 from mlp.review.changes.grants import Widened, is_policy, widened
 from mlp.review.changes.moves import Moves
 from mlp.review.changes.structure import structured
+from mlp.review.node_groups import NODE_GROUP
 
-DangerKind = Literal["lost", "unprotected", "access", "network", "public"]
+DangerKind = Literal["lost", "nodes", "unprotected", "access", "network", "public"]
 
 _PRECIOUS = {
     "aws:ec2/vpc:Vpc": "the network that everything is in",
@@ -134,6 +135,7 @@ def _found(program: ProgramChanges) -> Found:
     moves, moved = Moves(program.moved), {new.urn: old for old, new in program.moved}
     for change in program.resources:
         yield from _lost(change)
+        yield from _sent_sizes(change)
         yield from _fallen_guards(change)
         earlier = change.old or moved.get(change.entry.urn)
         # What only refers to other names of the same things is no wider.
@@ -155,6 +157,25 @@ def _lost(change: ResourceChange) -> Found:
         yield "lost", one, f"{what or 'it'} {'leaves the stack' if left else 'is deleted'}{why}{left}{refused}"
     elif change.perhaps_replaced and what:
         yield "lost", one, f"{what} may be replaced; see `pulumi preview`"
+
+
+def _sent_sizes(change: ResourceChange) -> Found:
+    """A change of any size of a node group sends all of them, the present one as the last deployment knew it."""
+    one, changed = change.entry, {field.fields[:2] for field in change.fields}
+    ends = [("scalingConfig", "minSize"), ("scalingConfig", "maxSize"), ("scalingConfig",)]
+    if change.kind != "changed" or one.type != NODE_GROUP or not changed.intersection(ends):
+        return
+    asked = ",".join(f"{key}={one.inputs.get('scalingConfig', {}).get(key)}" for key in ("minSize", "maxSize"))
+    command = (
+        f"aws eks update-nodegroup-config --cluster-name {one.inputs.get('clusterName')} --nodegroup-name NAME "
+        f"--scaling-config {asked}"
+    )
+    message = (
+        "the provider sends the number of nodes that the last deployment knew along with the new sizes: EKS ends those "
+        f"added since, or refuses a minimum above that number; first `{command}` (with desiredSize=NUMBER where the "
+        "minimum is above what runs), then `pulumi refresh`"
+    )
+    yield "nodes", one, message
 
 
 def _fallen_guards(change: ResourceChange) -> Found:

@@ -14,6 +14,7 @@ from mlp.review.changes.moves import Moves
 from mlp.review.changes.property_paths import ALL, MissingError, at, differs, kept, parsed
 from mlp.review.changes.replacement import forcing
 from mlp.review.changes.structure import ABSENT, FieldChange, differences, structured
+from mlp.review.node_groups import NODE_GROUP
 from mlp.shared.errors import PlatformError
 
 Kind = Literal["created", "replaced", "changed", "deleted"]
@@ -327,8 +328,10 @@ def _mentions(value: Any, entry: Registration) -> bool:
 
 
 def _reference(entry: Registration) -> str:
-    """What others write of it: the name alone of what is in a namespace."""
+    """What others write of it: the name alone of what is in a namespace, the scaling group of a node group."""
     id_ = entry.id or ""
+    if entry.type == NODE_GROUP:
+        return f"eks-{id_.rpartition(':')[2]}-"
     return id_.rpartition("/")[2] if entry.type.startswith("kubernetes:") else id_
 
 

@@ -16,11 +16,11 @@ from mlp.plan.planned import ProgramPlan
 from mlp.review.cost.assumptions import FREE_INTERNET_GB, Assumptions
 from mlp.review.cost.free import free_reason
 from mlp.review.cost.volumes import PlannedVolume, volumes
+from mlp.review.node_groups import NODE_GROUP
 
 HOURS = 730
 """Hours in a month, as AWS's own calculator counts them."""
 CLUSTER = "aws:eks/cluster:Cluster"
-NODE_GROUP = "aws:eks/nodeGroup:NodeGroup"
 _KEY = "aws:kms/key:Key"
 _STORED = "aws:secretsmanager/secret:Secret"
 _INGRESS = "kubernetes:networking.k8s.io/v1:Ingress"

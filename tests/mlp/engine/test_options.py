@@ -1,6 +1,7 @@
 """The options that a program gives a resource: each is followed, and so changes a plan, or is refused by name."""
 
 from dataclasses import replace
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -107,7 +108,7 @@ def test_an_option_that_plans_do_not_follow_is_refused_by_its_name(given, name):
         registered(**given)
 
 
-GIVEN = {
+GIVEN: dict[str, dict[str, Any]] = {
     "protect": {"protect": True},
     "ignoreChanges": {"ignoreChanges": ["tags"]},
     "replaceOnChanges": {"replaceOnChanges": ["tags"]},

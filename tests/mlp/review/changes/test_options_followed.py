@@ -33,6 +33,31 @@ def test_what_is_ignored_does_not_change():
     assert change.entry.inputs["scalingConfig"]["desiredSize"] == 2
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [((2, 4), (3, 4)), ((2, 4), (2, 6)), ((2, 4), (0, 450))],
+    ids=["smallest", "largest", "both"],
+)
+def test_a_size_that_eks_is_told_is_dangerous_and_the_safe_way_is_named(old, new):
+    [message] = messages((group(*old, ignore_changes=IGNORED),), (group(*new, ignore_changes=IGNORED),))
+    assert "EKS ends those added since, or refuses a minimum above that number" in message
+    assert f"--scaling-config minSize={new[0]},maxSize={new[1]}`" in message
+    assert messages((group(*old),), ()) == []
+
+
+def test_what_names_the_scaling_group_of_a_replaced_node_group_follows_it():
+    def both(types):
+        nodes = resource(GROUP, "gpu", {"instanceTypes": types}, id_="c:gpu-0123456")
+        name = "eks-gpu-0123456-0a1b2c3d"
+        tag = resource("aws:autoscaling/tag:Tag", "tag", {"autoscalingGroupName": name}, needs=(nodes,))
+        values = {"values": {"autoscalingGroups": [{"name": name}]}}
+        return nodes, tag, resource("kubernetes:helm.sh/v3:Release", "autoscaler", values, needs=(nodes,))
+
+    changes = changes_between(both(["g6.xlarge"]), both(["g5.xlarge"]))
+    assert set(changes) == {"replaced gpu", "replaced tag", "changed autoscaler"}
+    assert paths(changes["changed autoscaler"])["values"][1] == "<known after gpu is replaced>"
+
+
 def test_a_resource_whose_changes_are_all_ignored_stays():
     old, new = (resource(BUCKET, "data", {"tags": {"at": at}}, ignore_changes=("tags.at",)) for at in "ab")
     assert changes_between((old,), (new,)) == {}
