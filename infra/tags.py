@@ -6,6 +6,9 @@ from infra.naming import PROJECT
 
 COST_TAG = "Platform"
 """The tag that tells one environment's costs from all others in the account."""
+SMALLEST_TAG, LARGEST_TAG = "ml-platform/min-size", "ml-platform/max-size"
+"""The tags of a node group that say how many nodes its pool has at least and at most: the autoscaler keeps them, and
+the node group's own sizes say nothing (docs/decisions/0006-the-autoscaler-keeps-the-sizes-of-pools.md)."""
 
 
 def standard_tags(environment: str) -> dict[str, str]:

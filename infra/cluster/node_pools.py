@@ -13,13 +13,17 @@ import pulumi_aws as aws
 from infra.facts.instance_types import INSTANCE_TYPES
 from infra.identity.identity import RoleDefaults, ServiceRole, ServiceRoleArgs
 from infra.settings.settings import NodePoolSettings
-from infra.tags import standard_tags
+from infra.tags import LARGEST_TAG, SMALLEST_TAG, standard_tags
 
 NODE_POLICIES = ("AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy", "AmazonEC2ContainerRegistryPullOnly")
 """AWS-managed policies that a node needs (https://docs.aws.amazon.com/eks/latest/userguide/create-node-role.html)."""
 GPU_TAINT = "nvidia.com/gpu"
 _ROOT_DEVICE = "/dev/xvda"
 _FREE_IOPS = 3000  # what a gp3 volume has at no extra price; MiB/s may be a quarter of its IOPS
+_FEWEST, _MOST = 0, 450
+"""What EKS allows of any group (https://docs.aws.amazon.com/eks/latest/userguide/service-quotas.html). These never
+change: the provider sends all sizes together, the present one as the last deployment knew it, which would end nodes
+that the autoscaler has started since. A pool's own sizes are the autoscaler's to keep."""
 _SYSTEM_SHARE = 0.15  # of a disk, for the system and what the kubelet keeps back
 
 
@@ -48,6 +52,8 @@ class NodePools(pulumi.ComponentResource):
     role_arn: pulumi.Output[str]
     always_there: list[aws.eks.NodeGroup]
     """The groups that are never empty, where the platform's own pods run."""
+    scaling_groups: dict[str, pulumi.Output[str]]
+    """The name of the auto-scaling group of each pool."""
 
     def __init__(self, name: str, args: NodePoolsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:nodes:NodePools", name, None, opts)
@@ -61,6 +67,7 @@ class NodePools(pulumi.ComponentResource):
         self.always_there = [
             groups[pool] for pool, settings in args.pools.items() if settings.min_size and not settings.gpu
         ]
+        self.scaling_groups = {pool: group.resources.apply(_scaling_group) for pool, group in groups.items()}
         self.role_arn = role.role.arn
         self.register_outputs({"role_arn": self.role_arn})
 
@@ -78,11 +85,9 @@ class NodePools(pulumi.ComponentResource):
             capacity_type=settings.capacity.upper(),
             ami_type="AL2023_x86_64_NVIDIA" if settings.gpu else "AL2023_x86_64_STANDARD",
             launch_template={"id": template.id, "version": template.latest_version.apply(str)},
-            scaling_config={
-                "min_size": settings.min_size,
-                "max_size": settings.max_size,
-                "desired_size": settings.min_size,
-            },
+            # The first size; later ones are the autoscaler's, which starts on these nodes.
+            scaling_config={"min_size": _FEWEST, "max_size": _MOST, "desired_size": settings.min_size},
+            tags={SMALLEST_TAG: str(settings.min_size), LARGEST_TAG: str(settings.max_size)},
             update_config={"max_unavailable_percentage": 33},
             node_repair_config={"enabled": True},
             labels=labels,

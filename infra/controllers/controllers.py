@@ -36,13 +36,17 @@ _HARDENED = {
 
 @dataclass(frozen=True, kw_only=True)
 class ControllersArgs:
-    """Inputs of `Controllers`. EKS calls webhooks from `webhook_callers`; `needs` must stand longer."""
+    """Inputs of `Controllers`. EKS calls webhooks from `webhook_callers`; `needs` must stand longer.
+
+    `scaling_groups` are the names of the auto-scaling groups by pool.
+    """
 
     cluster_name: str
     kubernetes_version: str
     region: str
     vpc_id: pulumi.Input[str]
     pools: Mapping[str, NodePoolSettings]
+    scaling_groups: Mapping[str, pulumi.Input[str]]
     replicas: int
     load_balancer_role_arn: pulumi.Input[str]
     autoscaler_role_arn: pulumi.Input[str]
@@ -192,12 +196,18 @@ def _load_balancer_values(args: ControllersArgs) -> dict[str, Any]:
 
 def _autoscaler_values(args: ControllersArgs) -> dict[str, Any]:
     return {
-        "autoDiscovery": {"clusterName": args.cluster_name},
+        # Named one by one, with their sizes: of groups that it finds by their tags, it would keep AWS's.
+        "autoscalingGroups": [
+            {"name": args.scaling_groups[name], "minSize": pool.min_size, "maxSize": pool.max_size}
+            for name, pool in args.pools.items()
+        ],
         "awsRegion": args.region,
         "image": {"tag": f"v{args.kubernetes_version}.0"},  # it must be of the cluster's minor version
         "rbac": {"serviceAccount": _account(AUTOSCALER_ACCOUNT, args.autoscaler_role_arn)},
         "extraArgs": {
             "balance-similar-node-groups": True,
+            # Otherwise a minimum only keeps nodes from being taken away.
+            "enforce-node-group-min-size": True,
             "expander": "priority,least-waste",
             "scale-down-unneeded-time": "10m",
             "skip-nodes-with-system-pods": False,

@@ -50,6 +50,7 @@ class ServicesArgs:
     cluster: Cluster
     kubernetes_version: str
     node_pools: Mapping[str, NodePoolSettings]
+    scaling_groups: Mapping[str, pulumi.Input[str]]
     nodes: Sequence[pulumi.Resource]
     role_arns: Mapping[str, pulumi.Input[str]]
     stores: Stores
@@ -131,6 +132,7 @@ class Services(pulumi.ComponentResource):
                 region=args.region,
                 vpc_id=args.vpc_id,
                 pools=args.node_pools,
+                scaling_groups=args.scaling_groups,
                 replicas=args.settings.controller_replicas,
                 load_balancer_role_arn=args.role_arns["load-balancer-controller"],
                 autoscaler_role_arn=args.role_arns["cluster-autoscaler"],

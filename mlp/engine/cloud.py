@@ -16,21 +16,39 @@ PARTITION = "aws"
 
 @dataclass(frozen=True, kw_only=True)
 class Registration:
-    """A resource as the program asked for it. `inputs` are as `values.from_wire` returns them, under wire names."""
+    """A resource as a program registers it, from the request to the plan that is kept of it.
+
+    In the engine `inputs` are as `values.from_wire` returns them, under wire names; in a plan secrets are `[secret]`.
+    """
 
     urn: str
     type: str
     name: str
     parent: str | None
     custom: bool
-    inputs: Mapping[str, Any]
+    id: str | None = None
+    """The physical id that the cloud answered with; None before that, and for a component."""
+    inputs: Mapping[str, Any] = field(default_factory=dict)
     dependencies: tuple[str, ...] = ()
+    """URNs of the resources that must exist first."""
     provider: str | None = None
     """URN of the provider resource; None for a package's default provider."""
-    protect: bool = False
-    ignore_changes: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     """URNs that the resource had before, by its own aliases and its ancestors'."""
+    protect: bool = False
+    """Whether Pulumi refuses to delete or replace it."""
+    ignore_changes: tuple[str, ...] = ()
+    """Property paths whose values stay as the last deployment left them."""
+    replace_on_changes: tuple[str, ...] = ()
+    """Property paths of which any change replaces the resource."""
+    delete_before_replace: bool | None = None
+    """Whether a replaced resource is deleted first; None leaves it to the provider."""
+    retain_on_delete: bool = False
+    """Whether a deletion leaves the object in the cloud."""
+    deleted_with: str | None = None
+    """URN of the resource whose deletion takes this one along, so that the provider is not asked."""
+    custom_timeouts: Mapping[str, str] = field(default_factory=dict)
+    """Longest time for `create`, `update`, `delete` and `read`, as Go writes durations: `15m`."""
 
 
 @dataclass(frozen=True, kw_only=True)

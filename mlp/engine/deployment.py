@@ -26,6 +26,7 @@ from pulumi.runtime.proto import resource_pb2
 from mlp.engine import eks_component
 from mlp.engine.aliases import former_urns
 from mlp.engine.cloud import Cloud, Created, Place, Registration
+from mlp.engine.options import options
 from mlp.engine.programs import Program, StackConfig
 from mlp.engine.values import Secret, from_wire, revealed, to_wire
 from mlp.shared.errors import PlatformError
@@ -198,18 +199,25 @@ class _Monitor(mocks.MockMonitor):
         """Make what the program registers, and answer with its id and outputs."""
         if request.type == _STACK:
             return resource_pb2.RegisterResourceResponse(urn=self.make_urn("", request.type, request.name))
-        wanted = self._registration(request, from_wire(request.object), parent=request.parent, custom=request.custom)
+        above = self.made.get(request.parent)
+        parent = above.wanted if above else None
+        with self._keeping_faults():
+            given = options(request, parent)
+        wanted = self._registration(request, from_wire(request.object), custom=request.custom, **given)
+        wanted = replace(wanted, aliases=former_urns(wanted, request.aliases, parent))
         if request.remote:
             return self._expand(wanted)
         created = self._make(wanted)
         outputs = {**wanted.inputs, **(created.outputs if created else {})}
+        for name in {*request.additionalSecretOutputs} & {*outputs}:
+            outputs[name] = Secret(revealed(outputs[name]))
         return resource_pb2.RegisterResourceResponse(
             urn=wanted.urn, id=created.id if created else "", object=to_wire(outputs)
         )
 
     def ReadResource(self, request: Any) -> Any:
         """Answer a stack reference from `references`; no other resource can be read offline."""
-        wanted = self._registration(request, from_wire(request.properties), parent=request.parent, custom=True)
+        wanted = self._registration(request, from_wire(request.properties), custom=True)
         with self._keeping_faults():
             if wanted.type != _STACK_REFERENCE:
                 raise PlatformError(f"{wanted.type} {wanted.name} is read from a cloud, which cannot be done offline")
@@ -218,6 +226,7 @@ class _Monitor(mocks.MockMonitor):
                 known = ", ".join(self.references) or "none"
                 raise PlatformError(f"stack {wanted.name} has not been run; the stacks to read from are: {known}")
         secrets = [name for name, value in outputs.items() if isinstance(value, Secret)]
+        wanted = replace(wanted, id=wanted.name)
         with self._lock:
             self.made[wanted.urn] = Resource(wanted=wanted, created=Created(id=wanted.name))
         state = {"name": wanted.name, "outputs": outputs, "secretOutputNames": secrets}
@@ -240,8 +249,10 @@ class _Monitor(mocks.MockMonitor):
         created = self._made(urn)
         return {"urn": urn, "id": created.id, "state": {**self.made[urn].wanted.inputs, **created.outputs}}
 
-    def _registration(self, request: Any, inputs: Mapping[str, Any], *, parent: str, custom: bool) -> Registration:
-        wanted = Registration(
+    def _registration(self, request: Any, inputs: Mapping[str, Any], *, custom: bool, **given: Any) -> Registration:
+        """The record of what `request`, a registration or a reading, is about; `given` are its options."""
+        parent = request.parent
+        return Registration(
             urn=self.make_urn(parent, request.type, request.name),
             type=request.type,
             name=request.name,
@@ -250,12 +261,8 @@ class _Monitor(mocks.MockMonitor):
             inputs=inputs,
             dependencies=tuple(sorted(request.dependencies)),
             provider=_provider_urn(request.provider or self._aws_provider_of_component(request)),
-            protect=bool(getattr(request, "protect", False)),
-            ignore_changes=tuple(getattr(request, "ignoreChanges", ())),
+            **given,
         )
-        above = self.made.get(parent)
-        former = former_urns(wanted, getattr(request, "aliases", ()), above.wanted if above else None)
-        return replace(wanted, aliases=former)
 
     @staticmethod
     def _aws_provider_of_component(request: Any) -> str:
@@ -270,6 +277,7 @@ class _Monitor(mocks.MockMonitor):
             if wanted.custom:
                 inputs = revealed(wanted.inputs)
                 created = self.cloud.create(wanted, inputs, self._place(wanted.provider))
+                wanted = replace(wanted, id=created.id)
         with self._lock:
             self.made[wanted.urn] = Resource(wanted=wanted, created=created)
             if wanted.type.startswith("pulumi:providers:") and "region" in wanted.inputs:

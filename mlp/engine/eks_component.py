@@ -166,8 +166,7 @@ class _Children:
         also_depends_on: tuple[str, ...] = (),
         ignore_changes: tuple[str, ...] = (),
     ) -> Registration:
-        child = replace(
-            self.parent,
+        child = Registration(
             urn=child_urn(self.parent.urn, type_, name),
             type=type_,
             name=name,
@@ -175,8 +174,10 @@ class _Children:
             custom=custom,
             inputs={key: value for key, value in inputs.items() if value is not None},
             dependencies=(*(one.urn for one in depends_on), *also_depends_on),
-            protect=False,
+            provider=self.parent.provider,
+            protect=self.parent.protect,
             ignore_changes=ignore_changes,
+            retain_on_delete=self.parent.retain_on_delete,
         )
         return replace(child, aliases=former_urns(child, (), self.parent))
 

@@ -15,6 +15,7 @@ from rich.tree import Tree
 from mlp.engine.clouds.recording import RecordingCloud
 from mlp.engine.deployment import Deployment, Resource, run_program
 from mlp.engine.programs import PLATFORM, WORKLOADS
+from mlp.plan.codec import plan_data
 from mlp.plan.planned import ProgramPlan, program_plan, short_type
 
 FORMAT = 1
@@ -43,7 +44,7 @@ def as_data(deployments: Sequence[Deployment], review: Mapping[str, Any] = Mappi
     return {
         "format": FORMAT,
         "stack": deployments[0].stack,
-        "programs": {one.program: one.as_data() for one in program_plans(deployments)},
+        "programs": {one.program: plan_data(one) for one in program_plans(deployments)},
         **review,
     }
 

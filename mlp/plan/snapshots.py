@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from mlp.engine.programs import PLATFORM, WORKLOADS
-from mlp.plan.planned import Entry, ProgramPlan
+from mlp.plan.codec import PlanData, plan_data
+from mlp.plan.planned import ProgramPlan
 from mlp.shared.checkout import REPOSITORY
 from mlp.shared.errors import PlatformError
 from mlp.shared.files import write_whole
 
-FORMAT = 1
-"""The version of a plan's file."""
+FORMAT = 2
+"""The version of a plan's file; 1 had no options but `protect`."""
 FOLDER = "stacks/plans"
 PROGRAMS = (PLATFORM.label, WORKLOADS.label)
 """Those with plans, the platform first: each stack has one of it."""
@@ -32,7 +32,7 @@ def file_name(program: str, stack: str) -> str:
 
 def as_text(plan: ProgramPlan) -> str:
     """A plan as its file has it: the same whoever makes it, wherever."""
-    data = {"format": FORMAT, "program": plan.program, "stack": plan.stack, **plan.as_data()}
+    data = {"format": FORMAT, "program": plan.program, "stack": plan.stack, **plan_data(plan)}
     return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
@@ -66,61 +66,8 @@ def read(stack: str, repository: Path = REPOSITORY) -> list[ProgramPlan]:
     return found
 
 
-class _Resource(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    urn: str = Field(pattern=r"^urn:pulumi:[^:]+::.+::.+::.+$")
-    type: str
-    name: str
-    parent: str | None
-    aliases: list[str] = []
-    id: str | None = None
-    inputs: dict[str, Any] | None = None
-    dependencies: list[str] = []
-    provider: str | None = None
-    protect: bool = False
-
-    def entry(self) -> Entry:
-        return Entry(
-            urn=self.urn,
-            type=self.type,
-            name=self.name,
-            parent=self.parent,
-            aliases=tuple(self.aliases),
-            id=self.id,
-            custom=self.inputs is not None,
-            inputs=self.inputs or {},
-            dependencies=tuple(self.dependencies),
-            provider=self.provider,
-            protect=self.protect,
-        )
-
-
-def _distinct(resources: list[_Resource]) -> list[_Resource]:
-    twice = [urn for urn, count in Counter(one.urn for one in resources).items() if count > 1]
-    if twice:
-        raise ValueError(f"{', '.join(twice)} is there more than once")
-    return resources
-
-
-class _Plan(BaseModel):
-    """A program's plan as `ProgramPlan.as_data` writes it."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    resources: Annotated[list[_Resource], AfterValidator(_distinct)]
-    outputs: dict[str, Any]
-    counts: dict[str, int] = {}
-
-    def plan(self, program: str, stack: str) -> ProgramPlan:
-        entries = sorted((one.entry() for one in self.resources), key=lambda one: one.urn)
-        return ProgramPlan(
-            program=program, stack=stack, resources={one.urn: one for one in entries}, outputs=self.outputs
-        )
-
-
-class _File(_Plan):
-    format: Literal[1]
+class _File(PlanData):
+    format: Literal[1, 2]
     program: str
     stack: str
 
@@ -149,7 +96,7 @@ def parse(content: bytes, name: str, program: str, stack: str) -> ProgramPlan:
 class _Printed(BaseModel):
     """What `mlp plan --json` prints, of which a later version may have more."""
 
-    programs: dict[str, _Plan]
+    programs: dict[str, PlanData]
 
 
 def parse_printed(content: bytes, name: str, stack: str) -> list[ProgramPlan]:

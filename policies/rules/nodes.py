@@ -11,6 +11,8 @@ from policies.rules.reading import at, mappings, texts
 
 NODE_GROUP = "aws:eks/nodeGroup:NodeGroup"
 GPU = "nvidia.com/gpu"
+SMALLEST_TAG = "ml-platform/min-size"
+"""The tag of a node group that says how many nodes the autoscaler keeps in it."""
 _GPU_TYPE = re.compile(r"(g|gr|p)\d")
 _HOPS = 1
 
@@ -49,9 +51,13 @@ GPU_POOLS_ON_SPOT = Rule(
 
 def _gpu_pools_free_when_idle(plan: Plan, _context: Context) -> Iterator[Finding]:
     for pool in _gpu_pools(plan):
-        found = at(pool.properties, "scalingConfig", "minSize")
-        if found not in (0, UNKNOWN):
-            yield pool, f"scalingConfig.minSize of GPU pool {pool.name} is {found!r} and must be 0"
+        floors = {"scalingConfig.minSize": at(pool.properties, "scalingConfig", "minSize")}
+        # The autoscaler keeps the size that this tag tells; without it, EKS keeps its own.
+        if (kept := at(pool.properties, "tags", SMALLEST_TAG)) is not None:
+            floors[f"tags.{SMALLEST_TAG}"] = kept
+        for way, found in floors.items():
+            if found not in (0, "0", UNKNOWN):
+                yield pool, f"{way} of GPU pool {pool.name} is {found!r} and must be 0"
 
 
 GPU_POOLS_FREE_WHEN_IDLE = Rule(

@@ -186,6 +186,7 @@ if settings.services.enabled:
             cluster=cluster,
             kubernetes_version=settings.cluster.kubernetes_version,
             node_pools=settings.node_pools,
+            scaling_groups=nodes.scaling_groups,
             nodes=addons.all,
             role_arns=role_arns,
             stores=stores,

@@ -20,6 +20,7 @@ def deploy_controllers(replicas=2):
         region="us-east-1",
         vpc_id="vpc-1",
         pools={"core": CORE, "gpu": GPU, "gpu-on-demand": GPU.model_copy(update={"capacity": "on_demand"})},
+        scaling_groups={name: f"eks-nodes-{name}" for name in ("core", "gpu", "gpu-on-demand")},
         replicas=replicas,
         load_balancer_role_arn="arn:load-balancer",
         autoscaler_role_arn="arn:autoscaler",
@@ -68,6 +69,17 @@ def test_a_pool_is_not_taken_for_one_whose_name_begins_with_its_own():
     [pattern] = expander_priorities({"gpu": GPU})["50"]
     assert re.match(pattern, "eks-nodes-gpu-33aa481-a0b1c2d3-e4f5")
     assert not re.match(pattern, "eks-nodes-gpu-on-demand-33aa481-a0b1c2d3-e4f5")
+
+
+def test_the_autoscaler_keeps_the_sizes_of_the_pools_and_knows_no_other_groups(values):
+    told = values["cluster-autoscaler"]
+    assert told["autoscalingGroups"] == [
+        {"name": "eks-nodes-core", "minSize": 2, "maxSize": 4},
+        {"name": "eks-nodes-gpu", "minSize": 0, "maxSize": 5},
+        {"name": "eks-nodes-gpu-on-demand", "minSize": 0, "maxSize": 5},
+    ]
+    assert told["extraArgs"]["enforce-node-group-min-size"] is True
+    assert "autoDiscovery" not in told
 
 
 def test_the_gpu_plugin_runs_where_gpus_are_alone(values):

@@ -2,7 +2,9 @@
 
 import pytest
 
+from infra import tags
 from policies.rules.model import UNKNOWN
+from policies.rules.nodes import SMALLEST_TAG
 from tests.policies.builders import messages, resource
 
 DATABASE = "aws:rds/instance:Instance"
@@ -22,6 +24,10 @@ SEALED = {"encryptionConfig": {"resources": ["secrets"], "provider": {"keyArn": 
 
 def disk(encrypted):
     return {"blockDeviceMappings": [{"deviceName": "/dev/xvda", "ebs": {"encrypted": encrypted}}]}
+
+
+def test_the_rules_read_the_tag_that_node_groups_get():
+    assert SMALLEST_TAG == tags.SMALLEST_TAG
 
 
 @pytest.mark.parametrize(
@@ -52,6 +58,8 @@ def disk(encrypted):
         ("gpu-pools-on-spot", POOL, {**GPU, "capacityType": UNKNOWN}),
         ("gpu-pools-on-spot", POOL, {"instanceTypes": ["m7i.large"], "capacityType": "ON_DEMAND"}),
         ("gpu-pools-free-when-idle", POOL, GPU),
+        ("gpu-pools-free-when-idle", POOL, {**GPU, "tags": {SMALLEST_TAG: "0"}}),
+        ("gpu-pools-free-when-idle", POOL, {**GPU, "tags": UNKNOWN}),
         ("gpu-pools-free-when-idle", POOL, {"instanceTypes": ["m7i.large"], "scalingConfig": {"minSize": 2}}),
         ("gpu-pools-tainted", POOL, GPU),
         ("gpu-pools-tainted", POOL, {**GPU, "taints": UNKNOWN}),
@@ -125,6 +133,12 @@ def test_what_holds_a_rule_is_not_spoken_of(rule, type_, properties):
             POOL,
             {**GPU, "scalingConfig": {"minSize": 1}},
             "scalingConfig.minSize of GPU pool thing is 1 and must be 0",
+        ),
+        (
+            "gpu-pools-free-when-idle",
+            POOL,
+            {**GPU, "tags": {SMALLEST_TAG: "1"}},
+            "tags.ml-platform/min-size of GPU pool thing is '1' and must be 0",
         ),
         ("gpu-pools-tainted", POOL, {**GPU, "taints": None}, "taints of GPU pool thing are []; one must be nvidia.com"),
         (

@@ -5,20 +5,19 @@ from __future__ import annotations
 import base64
 import email
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from infra.facts.instance_types import INSTANCE_TYPES
-from mlp.plan.planned import Entry, ProgramPlan
+from mlp.plan.planned import ProgramPlan
 from mlp.review.capacity.pods import Amounts, Labels
 from mlp.review.capacity.quantities import CPU, DISK, GPU, MEMORY, MIB, PODS, amount
+from mlp.review.node_groups import NodeGroup, node_groups
 from mlp.shared.errors import PlatformError
 
-NODE_GROUP = "aws:eks/nodeGroup:NodeGroup"
-LAUNCH_TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 _HYPERVISOR_SHARE = 0.075
 """Of an instance's memory, that the system never sees: what Karpenter reckons with
 (https://karpenter.sh/docs/reference/settings/, VM_MEMORY_OVERHEAD_PERCENT)."""
@@ -106,51 +105,44 @@ def _reserved_cpu(millis: int) -> int:
 
 def node_pools(plan: ProgramPlan) -> list[NodePool]:
     """The node groups of a plan. Raises PlatformError where what they have for pods cannot be told."""
-    return [_pool(plan, entry) for entry in plan.of_type(NODE_GROUP)]
+    return [_pool(one) for one in node_groups(plan.resources.values())]
 
 
-def _pool(plan: ProgramPlan, group: Entry) -> NodePool:
-    settings = group.inputs
-    types = tuple(settings["instanceTypes"])
+def _pool(group: NodeGroup) -> NodePool:
+    types = group.instance_types
     unknown = [one for one in types if one not in INSTANCE_TYPES]
     if unknown:
         raise PlatformError(
-            f"node group {group.name}: instance type {', '.join(unknown)} is not in infra/facts/instance_types.py; "
-            "add it"
+            f"node group {group.registration.name}: instance type {', '.join(unknown)} is not in "
+            "infra/facts/instance_types.py; add it"
         )
-    kubelet, disk_gib = _launched_with(plan, group)
+    kubelet, disk_gib = _launched_with(group)
     rooms = [
         allocatable(one, max_pods=int(kubelet["maxPods"]), disk_gib=disk_gib, reserved=kubelet.get("kubeReserved"))
         for one in types
     ]
-    taints = ({**one, "effect": _EFFECTS[one["effect"]]} for one in settings.get("taints") or ())
+    taints = ({**one, "effect": _EFFECTS[one["effect"]]} for one in group.taints)
     return NodePool(
-        name=str((settings.get("labels") or {}).get("ml-platform/pool", group.name)),
+        name=group.name,
         instance_types=types,
-        min_size=int(settings["scalingConfig"]["minSize"]),
-        max_size=int(settings["scalingConfig"]["maxSize"]),
-        zones=len(settings["subnetIds"]),
-        labels={"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64", **(settings.get("labels") or {})},
+        min_size=group.min_size,
+        max_size=group.max_size,
+        zones=group.zones,
+        labels={"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64", **group.labels},
         taints=tuple(taints),
         allocatable={resource: min(one[resource] for one in rooms) for resource in rooms[0]},
     )
 
 
-def _launched_with(plan: ProgramPlan, group: Entry) -> tuple[Mapping[str, Any], int]:
+def _launched_with(group: NodeGroup) -> tuple[Mapping[str, Any], int]:
     """The kubelet's settings and the size of the disk in GiB, from the group's launch template."""
-    templates = [
-        plan.resources[urn]
-        for urn in group.dependencies
-        if urn in plan.resources and plan.resources[urn].type == LAUNCH_TEMPLATE
-    ]
-    kubelet = _kubelet_settings(templates[0].inputs.get("userData", "")) if templates else {}
+    kubelet = _kubelet_settings(group.template.inputs.get("userData", "")) if group.template else {}
     if "maxPods" not in kubelet:
         raise PlatformError(
-            f"node group {group.name}: no launch template sets kubelet.config.maxPods, so how many pods a node takes "
-            "depends on its network interfaces; set it in the user data (infra/cluster/node_pools.py)"
+            f"node group {group.registration.name}: no launch template sets kubelet.config.maxPods, so how many pods a "
+            "node takes depends on its network interfaces; set it in the user data (infra/cluster/node_pools.py)"
         )
-    disks: Sequence[Mapping[str, Any]] = templates[0].inputs.get("blockDeviceMappings") or ()
-    return kubelet, int(disks[0]["ebs"]["volumeSize"]) if disks else 20
+    return kubelet, int(group.disks[0]["volumeSize"]) if group.disks else 20
 
 
 def _kubelet_settings(user_data: str) -> Mapping[str, Any]:

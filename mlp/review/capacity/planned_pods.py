@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from mlp.engine.cloud import Registration
 from mlp.engine.types import facts_of
 from mlp.engine.types.facts import KubernetesType, Pods
-from mlp.plan.planned import Entry, ProgramPlan
+from mlp.plan.planned import ProgramPlan
 from mlp.review.capacity.addon_pods import addon_manifests
 from mlp.review.capacity.chart_pods import release_manifests
 from mlp.review.capacity.pods import Workload, manifest_workloads
@@ -43,7 +44,7 @@ def _parts(plan: ProgramPlan) -> Iterator[tuple[str, Callable[[], list[Workload]
         yield source, partial(_of_manifests, [manifest], source, busy=True)
 
 
-def _of_entry(entry: Entry) -> list[Workload]:
+def _of_entry(entry: Registration) -> list[Workload]:
     inputs = entry.inputs
     if entry.type == ADDON:
         settings = json.loads(inputs.get("configurationValues") or "{}")

@@ -20,6 +20,7 @@ from mlp.review.report import Section, code, table
 
 _STYLES: dict[Kind, str] = {"created": "green", "replaced": "red", "changed": "yellow", "deleted": "red"}
 _SIGNS: dict[Kind, str] = {"created": "+", "replaced": "±", "changed": "~", "deleted": "-"}
+_RETAINED = "stays in the cloud, managed by nobody"
 _SHORT = 60
 """Characters of a value that stand on a line at a terminal."""
 
@@ -126,9 +127,17 @@ def _program_pieces(one: ProgramChanges) -> Iterator[str]:
 
 
 def _remark(change: ResourceChange) -> str:
+    """Return what is to be said of what is created or deleted beside its name."""
+    said = []
     if change.moved:
-        return "moved: the other half is created" if change.kind == "deleted" else "moved: the other half is deleted"
-    return "protected" if change.entry.protect else ""
+        said.append(f"moved: the other half is {'created' if change.kind == 'deleted' else 'deleted'}")
+    elif change.entry.protect:
+        said.append("protected")
+    if change.retained:
+        said.append(_RETAINED)
+    elif change.kind == "deleted" and change.entry.deleted_with:
+        said.append(f"goes with {change.entry.deleted_with.rpartition('::')[2]}")
+    return ", ".join(said)
 
 
 def _resource_pieces(change: ResourceChange) -> Iterator[str]:
@@ -146,7 +155,9 @@ def _resource_pieces(change: ResourceChange) -> Iterator[str]:
 
 def _because(change: ResourceChange, shown: Any) -> str:
     if change.forced_by:
-        return f", because of {', '.join(shown(one) for one in change.forced_by)}"
+        order = "; it is deleted before the new one is made" if change.deleted_first else ""
+        left = f"; the old one: {_RETAINED}" if change.retained else ""
+        return f", because of {', '.join(shown(one) for one in change.forced_by)}{order}{left}"
     return "; the provider may replace it" if change.perhaps_replaced else ""
 
 

@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from mlp.engine.cloud import Registration
 from mlp.engine.types import precious
-from mlp.plan.planned import Entry, ProgramPlan
+from mlp.plan.planned import ProgramPlan
 from mlp.review.changes.differences import ProgramChanges, ResourceChange
 from mlp.review.changes.doors import doors, within
 from mlp.review.changes.grants import Widened, is_policy, widened
 from mlp.review.changes.moves import Moves
 from mlp.review.changes.structure import structured
+from mlp.review.node_groups import NODE_GROUP
 
-DangerKind = Literal["lost", "unprotected", "access", "network", "public"]
+DangerKind = Literal["lost", "nodes", "unprotected", "access", "network", "public"]
 
 _MEMBERSHIPS = {
     "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": ("clusterName", "policyArn"),
@@ -113,7 +115,7 @@ def dangers(changes: Sequence[ProgramChanges]) -> tuple[Danger, ...]:
     return tuple(sorted(found, key=lambda one: (order.index(one.kind), one.urn)))
 
 
-Found = Iterator[tuple[DangerKind, Entry, str]]
+Found = Iterator[tuple[DangerKind, Registration, str]]
 
 
 def _found(program: ProgramChanges) -> Found:
@@ -121,6 +123,7 @@ def _found(program: ProgramChanges) -> Found:
     moves, moved = Moves(program.moved), {new.urn: old for old, new in program.moved}
     for change in program.resources:
         yield from _lost(change)
+        yield from _sent_sizes(change)
         yield from _fallen_guards(change)
         earlier = change.old or moved.get(change.entry.urn)
         # What only refers to other names of the same things is no wider.
@@ -133,13 +136,34 @@ def _lost(change: ResourceChange) -> Found:
     one, what = change.entry, precious(change.entry.type)
     guarded = one.protect if change.kind == "deleted" else bool(change.old and change.old.protect)
     refused = "; it is protected, so Pulumi refuses until it is unprotected" if guarded else ""
+    left = "; the object stays in the cloud, managed by nobody" if change.retained else ""
     if change.kind == "replaced" and (what or guarded):
-        yield "lost", one, f"{what or 'it'} is replaced, because of {', '.join(change.forced_by)}{refused}"
+        first = "; it is deleted before the new one is made" if change.deleted_first and not change.retained else ""
+        yield "lost", one, f"{what or 'it'} is replaced, because of {', '.join(change.forced_by)}{first}{left}{refused}"
     elif change.kind == "deleted" and (what or guarded):
         why = ": it moved, and no alias says so, so another is created" if change.moved else ""
-        yield "lost", one, f"{what or 'it'} is deleted{why}{refused}"
+        yield "lost", one, f"{what or 'it'} {'leaves the stack' if left else 'is deleted'}{why}{left}{refused}"
     elif change.perhaps_replaced and what:
         yield "lost", one, f"{what} may be replaced; see `pulumi preview`"
+
+
+def _sent_sizes(change: ResourceChange) -> Found:
+    """A change of any size of a node group sends all of them, the present one as the last deployment knew it."""
+    one, changed = change.entry, {field.fields[:2] for field in change.fields}
+    ends = [("scalingConfig", "minSize"), ("scalingConfig", "maxSize"), ("scalingConfig",)]
+    if change.kind != "changed" or one.type != NODE_GROUP or not changed.intersection(ends):
+        return
+    asked = ",".join(f"{key}={one.inputs.get('scalingConfig', {}).get(key)}" for key in ("minSize", "maxSize"))
+    command = (
+        f"aws eks update-nodegroup-config --cluster-name {one.inputs.get('clusterName')} --nodegroup-name NAME "
+        f"--scaling-config {asked}"
+    )
+    message = (
+        "the provider sends the number of nodes that the last deployment knew along with the new sizes: EKS ends those "
+        f"added since, or refuses a minimum above that number; first `{command}` (with desiredSize=NUMBER where the "
+        "minimum is above what runs), then `pulumi refresh`"
+    )
+    yield "nodes", one, message
 
 
 def _fallen_guards(change: ResourceChange) -> Found:
@@ -157,7 +181,7 @@ def _fallen_guards(change: ResourceChange) -> Found:
         yield "network", new, f"its endpoint can be reached from {', '.join(added)}"
 
 
-def _has(old: Entry, new: Entry, path: tuple[str, ...]) -> bool:
+def _has(old: Registration, new: Registration, path: tuple[str, ...]) -> bool:
     """Whether the resource has such an input at all."""
     return any(path[0] in one.inputs for one in (old, new))
 

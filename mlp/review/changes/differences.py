@@ -7,14 +7,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from mlp.engine.cloud import Registration
 from mlp.engine.types import forcing
 from mlp.engine.values import SECRET_SHOWN
-from mlp.plan.planned import Entry, ProgramPlan
+from mlp.plan.planned import ProgramPlan
 from mlp.review.changes.moves import Moves
+from mlp.review.changes.property_paths import ALL, MissingError, at, differs, kept, parsed
 from mlp.review.changes.structure import ABSENT, FieldChange, differences, structured
+from mlp.review.node_groups import NODE_GROUP
+from mlp.shared.errors import PlatformError
 
 Kind = Literal["created", "replaced", "changed", "deleted"]
 _KNOWN_AFTER = "<known after "
+_IGNORED = "<as it was left: changes of it were ignored>"
 KINDS: tuple[Kind, ...] = ("created", "replaced", "changed", "deleted")
 
 
@@ -23,8 +28,8 @@ class ResourceChange:
     """What happens to one resource: to `entry`, which was `old` before if it stays."""
 
     kind: Kind
-    entry: Entry
-    old: Entry | None = None
+    entry: Registration
+    old: Registration | None = None
     fields: tuple[FieldChange, ...] = ()
     forced_by: tuple[str, ...] = ()
     """The fields that make a replacement of it."""
@@ -38,10 +43,25 @@ class ResourceChange:
         """Whether it is replaced for nothing but the replacement of what it refers to."""
         return self.kind == "replaced" and all(is_known_after(one) for one in self.fields)
 
+    @property
+    def deleted_first(self) -> bool:
+        """Whether the program wants what is replaced deleted before the new one is made."""
+        return self.kind == "replaced" and bool(self.entry.delete_before_replace)
+
+    @property
+    def retained(self) -> bool:
+        """Whether what is deleted or replaced stays in the cloud, by an option of the last deployment."""
+        before = self.entry if self.kind == "deleted" else self.old
+        return self.kind in ("deleted", "replaced") and bool(before and before.retain_on_delete)
+
     def as_data(self) -> dict[str, Any]:
         """The change in plain values."""
         one = self.entry
         data: dict[str, Any] = {"change": self.kind, "urn": one.urn, "type": one.type, "name": one.name}
+        if self.kind == "replaced":
+            data["deleted_first"] = self.deleted_first
+        if self.kind in ("deleted", "replaced"):
+            data["retained"] = self.retained
         if self.old:
             data["fields"] = [_field_data(one) for one in self.fields]
             data["forced_by"] = list(self.forced_by)
@@ -59,7 +79,7 @@ class ProgramChanges:
     new: ProgramPlan
     resources: tuple[ResourceChange, ...]
     outputs: tuple[FieldChange, ...]
-    moved: tuple[tuple[Entry, Entry], ...] = ()
+    moved: tuple[tuple[Registration, Registration], ...] = ()
     """What is deleted and created again, as it was and as it will be."""
 
     @property
@@ -134,7 +154,7 @@ def compare_program(old: ProgramPlan, new: ProgramPlan) -> ProgramChanges:
     )
 
 
-def _partners(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> Iterator[tuple[str, str]]:
+def _partners(before: Mapping[str, Registration], after: Mapping[str, Registration]) -> Iterator[tuple[str, str]]:
     """New URNs with the old ones of the same resource: the same one, or one that is among its aliases."""
     for urn, entry in after.items():
         for was in (urn, *entry.aliases):
@@ -143,7 +163,7 @@ def _partners(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> Iterat
                 break
 
 
-def _moved(gone: Sequence[Entry], made: Sequence[Entry]) -> tuple[tuple[Entry, Entry], ...]:
+def _moved(gone: Sequence[Registration], made: Sequence[Registration]) -> tuple[tuple[Registration, Registration], ...]:
     """What is gone from one place and made at another: one of its type and name on either side."""
     before, after = ({(one.type, one.name): one for one in entries} for entries in (gone, made))
     return tuple((one, after[key]) for key, one in before.items() if key in after)
@@ -153,8 +173,8 @@ def _moved(gone: Sequence[Entry], made: Sequence[Entry]) -> tuple[tuple[Entry, E
 class _Change:
     """What is known so far of a resource that stays."""
 
-    old: Entry
-    new: Entry
+    old: Registration
+    new: Registration
     fields: list[FieldChange]
     forced_by: list[str] = field(default_factory=list)
 
@@ -162,12 +182,13 @@ class _Change:
 class _Kept:
     """The resources of both plans. A replaced one has another identity, so what refers to it changes too."""
 
-    def __init__(self, pairs: Iterable[tuple[Entry, Entry]]) -> None:
+    def __init__(self, pairs: Iterable[tuple[Registration, Registration]]) -> None:
         self.users: dict[str, list[_Change]] = defaultdict(list)
         self.all: dict[str, _Change] = {}
-        for was, now in pairs:
+        for was, stated in pairs:
+            now = _with_ignored(was, stated)
             change = _Change(was, now, list(_fields(was, now)))
-            change.forced_by += _forced_by(now.type, change.fields)
+            change.forced_by += _forced_by(change)
             self.all[now.urn] = change
             for urn in {*now.dependencies, *filter(None, [now.provider])}:
                 self.users[urn].append(change)
@@ -193,7 +214,7 @@ class _Kept:
                     perhaps_replaced=not change.forced_by and _perhaps_replaced(change),
                 )
 
-    def _follow(self, user: _Change, cause: Entry) -> None:
+    def _follow(self, user: _Change, cause: Registration) -> None:
         """Note on `user` what the replacement of `cause`, which it refers to, does to it."""
         entry = user.new
         if entry.provider == cause.urn:
@@ -202,9 +223,12 @@ class _Kept:
             user.forced_by.append(f"kubeconfig ({cause.name} is replaced)")
         rules = forcing(entry.type)
         inputs = structured(entry.inputs)
-        for path in rules.paths if rules else ():
-            if _mentions(_at(inputs, path), cause):
-                user.forced_by.append(f"{'.'.join(path)} ({cause.name} is replaced)")
+        forced = {".".join(path): _at(inputs, path) for path in (rules.paths if rules else ())}
+        # Below a wildcard anything may be meant.
+        forced |= {path: at(entry.inputs, _before_all(path)) for path in entry.replace_on_changes}
+        for path, value in forced.items():
+            if _mentions(value, cause):
+                user.forced_by.append(f"{path} ({cause.name} is replaced)")
         known = {one.fields[0] for one in user.fields}
         for key, value in entry.inputs.items():
             # What has a name of its own keeps it.
@@ -213,7 +237,35 @@ class _Kept:
                 user.fields.append(FieldChange(keys=(key,), old=user.old.inputs.get(key, ABSENT), new=new))
 
 
-def _fields(old: Entry, new: Entry) -> Iterator[FieldChange]:
+def _with_ignored(old: Registration, new: Registration) -> Registration:
+    """Return `new` with what its program ignores changes of as it is in `old`."""
+    inputs: Any = new.inputs
+    for path in new.ignore_changes:
+        try:
+            inputs = kept(old.inputs, inputs, parsed(path))
+        except MissingError:
+            raise PlatformError(
+                f"{new.type} {new.name}: changes of {path} are to be ignored, but what leads to it, or an entry of a "
+                "list, is there before or after alone, which Pulumi refuses; ignore what is above it"
+            ) from None
+    return replace(new, inputs=inputs)
+
+
+def _before_all(path: str) -> tuple[str | int, ...]:
+    """Return the keys of a property path up to its first wildcard."""
+    keys = parsed(path)
+    return keys[: keys.index(ALL)] if ALL in keys else keys
+
+
+def _ignored_no_longer(old: Registration, new: Registration) -> Iterator[FieldChange]:
+    """What comes under the program's rule again: the last deployment may have left any value there."""
+    for path in sorted({*old.ignore_changes} - {*new.ignore_changes}):
+        keys = _before_all(path)
+        names = tuple(f"[{one}]" if isinstance(one, int) else one for one in keys)
+        yield FieldChange(keys=names, old=_IGNORED, new=at(new.inputs, keys))
+
+
+def _fields(old: Registration, new: Registration) -> Iterator[FieldChange]:
     """What differs in a resource's inputs, provider and protection."""
     for key in sorted({*old.inputs, *new.inputs}):
         was, now = old.inputs.get(key, ABSENT), new.inputs.get(key, ABSENT)
@@ -222,19 +274,23 @@ def _fields(old: Entry, new: Entry) -> Iterator[FieldChange]:
         found = list(differences(structured(was), structured(now), (key,)))
         # AWS reads a document; elsewhere the text itself is what is kept.
         yield from found or ([] if new.type.startswith("aws:") else differences(was, now, (key,)))
+    yield from _ignored_no_longer(old, new)
     if old.provider != new.provider:
         yield FieldChange(keys=("provider",), old=old.provider, new=new.provider)
     if old.protect != new.protect:
         yield FieldChange(keys=("protect",), old=old.protect, new=new.protect)
 
 
-def _forced_by(type_: str, fields: Iterable[FieldChange]) -> Iterator[str]:
-    rules = forcing(type_)
-    for change in fields:
+def _forced_by(change: _Change) -> Iterator[str]:
+    rules = forcing(change.new.type)
+    for one in change.fields:
         # Pulumi's engine replaces what comes from another provider.
-        if change.keys == ("provider",):
-            yield change.path
-        yield from (".".join(path) for path in (rules.paths if rules else ()) if _covers(path, change))
+        if one.keys == ("provider",):
+            yield one.path
+        yield from (".".join(path) for path in (rules.paths if rules else ()) if _covers(path, one))
+    if change.fields:
+        old, new = (structured(one.inputs) for one in (change.old, change.new))
+        yield from (path for path in change.new.replace_on_changes if differs(old, new, parsed(path)))
 
 
 def _perhaps_replaced(change: _Change) -> bool:
@@ -257,7 +313,7 @@ def _at(value: Any, path: tuple[str, ...]) -> Any:
     return value
 
 
-def _mentions(value: Any, entry: Entry) -> bool:
+def _mentions(value: Any, entry: Registration) -> bool:
     """Whether `value` refers to `entry`: by its id, or, as a password, out of sight."""
     match value:
         case str():
@@ -271,13 +327,15 @@ def _mentions(value: Any, entry: Entry) -> bool:
             return False
 
 
-def _reference(entry: Entry) -> str:
-    """What others write of it: the name alone of what is in a namespace."""
+def _reference(entry: Registration) -> str:
+    """What others write of it: the name alone of what is in a namespace, the scaling group of a node group."""
     id_ = entry.id or ""
+    if entry.type == NODE_GROUP:
+        return f"eks-{id_.rpartition(':')[2]}-"
     return id_.rpartition("/")[2] if entry.type.startswith("kubernetes:") else id_
 
 
-def _named_by_hand(entry: Entry) -> bool:
+def _named_by_hand(entry: Registration) -> bool:
     """Whether its id is a name that the program gave it, and so gives to what takes its place."""
     given = [entry.inputs.get("name"), _at(entry.inputs, ("metadata", "name"))]
     return _reference(entry) in given

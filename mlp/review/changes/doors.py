@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any
 
-from mlp.plan.planned import Entry, ProgramPlan
+from mlp.engine.cloud import Registration
+from mlp.plan.planned import ProgramPlan
 
 _RULES = {
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": "in",
@@ -55,9 +56,9 @@ def within(address_range: str, other: str) -> bool:
         return False
 
 
-def doors(plan: ProgramPlan) -> Mapping[str, list[tuple[Entry, Door]]]:
+def doors(plan: ProgramPlan) -> Mapping[str, list[tuple[Registration, Door]]]:
     """The doors of every group by its id, each with the resource that opens it."""
-    found: dict[str, list[tuple[Entry, Door]]] = defaultdict(list)
+    found: dict[str, list[tuple[Registration, Door]]] = defaultdict(list)
     for one in plan.resources.values():
         if one.type in _RULES:
             found[one.inputs["securityGroupId"]] += [(one, door) for door in _of_rule(_RULES[one.type], one.inputs)]

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from mlp.engine.cloud import hex_digits
+from mlp.engine.cloud import Registration, hex_digits
 from mlp.plan.placeholders import mapped
-from mlp.plan.planned import Entry, ProgramPlan
+from mlp.plan.planned import ProgramPlan
 
 _HASH = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{6,64}|[0-9A-F]{6,64}")
 """The recording cloud's ids end in digits that stand for a URN, some written as a UUID."""
@@ -19,7 +19,7 @@ _SHORTEST = 6
 class Moves:
     """Old names of resources, and the new ones."""
 
-    def __init__(self, pairs: Iterable[tuple[Entry, Entry]]) -> None:
+    def __init__(self, pairs: Iterable[tuple[Registration, Registration]]) -> None:
         pairs = list(pairs)
         self._urns = {old.urn: new.urn for old, new in pairs}
         self._ids = {old.id: new.id for old, new in pairs if old.name != new.name and old.id and new.id}
@@ -38,9 +38,11 @@ class Moves:
         """A value with the new names."""
         return mapped(value, self._text)
 
-    def _entry(self, one: Entry) -> Entry:
-        provider = self._urns.get(one.provider, one.provider) if one.provider else None
-        return replace(one, id=self.value(one.id), inputs=self.value(one.inputs), provider=provider)
+    def _entry(self, one: Registration) -> Registration:
+        provider, deleted_with = (self._urns.get(urn, urn) if urn else None for urn in (one.provider, one.deleted_with))
+        return replace(
+            one, id=self.value(one.id), inputs=self.value(one.inputs), provider=provider, deleted_with=deleted_with
+        )
 
     def _text(self, text: str) -> str:
         for old, new in self._ids.items():

@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from infra.facts.instance_types import INSTANCE_TYPES
-from mlp.engine.types.facts import PriceRule
-from mlp.plan.planned import Entry, ProgramPlan
+from mlp.plan.planned import ProgramPlan
 from mlp.review.capacity.quantities import GPU
 from mlp.review.cost.prices import Price, Prices
 from mlp.review.cost.rules import HOURS, Found, Landscape, Need, Unpriced
+from mlp.review.node_groups import node_groups
 
-_TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 _FREE_IOPS, _FREE_MIBPS = 3000, 125
 """What a gp3 volume has at no extra cost (https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html)."""
 _SECONDS_AN_HOUR = 3600
@@ -69,26 +68,21 @@ class JobPrice:
 
 def node_pools(landscape: Landscape) -> Iterator[NodePool | Unpriced]:
     """The node groups, and what of them cannot be priced."""
-    templates = {entry.urn: entry for entry in landscape.of_type(_TEMPLATE)}
-    for entry in landscape.counted_by(PriceRule.NODE_GROUP):
-        given = entry.inputs
-        name = str((given.get("labels") or {}).get("ml-platform/pool", entry.name))
-        template = next((templates[urn] for urn in entry.dependencies if urn in templates), None)
-        disk = tuple(_disk(name, template)) if template else ()
+    for group in node_groups(one for plan in landscape.plans for one in plan.resources.values()):
+        disk = tuple(_disks(group.name, group.disks))
         if not disk:
-            yield Unpriced(f"disks of {name} nodes", "no launch template of the plan names them")
+            yield Unpriced(f"disks of {group.name} nodes", "no launch template of the plan names them")
         yield NodePool(
-            name=name,
-            instance_types=tuple(given.get("instanceTypes") or ()),
-            spot=given.get("capacityType") == "SPOT",
-            min_size=int((given.get("scalingConfig") or {}).get("minSize", 0)),
+            name=group.name,
+            instance_types=group.instance_types,
+            spot=group.spot,
+            min_size=group.min_size,
             disk=disk,
         )
 
 
-def _disk(pool: str, template: Entry) -> Iterator[Need]:
-    for mapping in template.inputs.get("blockDeviceMappings") or []:
-        ebs = mapping.get("ebs") or {}
+def _disks(pool: str, disks: Sequence[Mapping[str, Any]]) -> Iterator[Need]:
+    for ebs in disks:
         kind, size = ebs.get("volumeType", "gp2"), float(ebs.get("volumeSize", 0))
         yield Need("Nodes", f"{pool} disks", f"ebs/{kind}", size, detail=f"{size:g} GB {kind} a node")
         if iops := max(0, ebs.get("iops", 0) - _FREE_IOPS):

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from infra.facts.kubernetes_versions import STANDARD_SUPPORT_ENDS, TABLE_DATE
+from mlp.engine.cloud import Registration
 from mlp.engine.types import TYPES, how_to_add
 from mlp.engine.types.facts import PriceRule
-from mlp.plan.planned import Entry, ProgramPlan
+from mlp.plan.planned import ProgramPlan
 from mlp.review.cost.assumptions import FREE_INTERNET_GB, Assumptions
 from mlp.review.cost.volumes import PlannedVolume, volumes
 
@@ -54,11 +55,11 @@ class Landscape:
     plans: Sequence[ProgramPlan]
     assumed: Assumptions
 
-    def of_type(self, type_: str) -> list[Entry]:
+    def of_type(self, type_: str) -> list[Registration]:
         """The resources of one type."""
         return [entry for plan in self.plans for entry in plan.of_type(type_)]
 
-    def counted_by(self, rule: PriceRule) -> list[Entry]:
+    def counted_by(self, rule: PriceRule) -> list[Registration]:
         """The resources of the types that `rule` counts."""
         return [entry for type_, facts in TYPES.items() if facts.price is rule for entry in self.of_type(type_)]
 
@@ -91,7 +92,7 @@ def free_types(landscape: Landscape) -> dict[str, str]:
     return {type_: price for type_, price in prices.items() if isinstance(price, str)}
 
 
-def _cluster(entry: Entry, _: Landscape) -> Iterator[Found]:
+def _cluster(entry: Registration, _: Landscape) -> Iterator[Found]:
     version = str(entry.inputs.get("version"))
     support = (entry.inputs.get("upgradePolicy") or {}).get("supportType", "EXTENDED")  # EKS's own default
     ends = STANDARD_SUPPORT_ENDS.get(version)
@@ -100,7 +101,7 @@ def _cluster(entry: Entry, _: Landscape) -> Iterator[Found]:
     yield Need("Cluster", "control plane", item, HOURS, detail=f"Kubernetes {version}, {kind} support")
 
 
-def _database(entry: Entry, landscape: Landscape) -> Iterator[Found]:
+def _database(entry: Registration, landscape: Landscape) -> Iterator[Found]:
     given = entry.inputs
     if given.get("engine") != "postgres" or given.get("storageType", "gp2") != "gp3":
         found = f"{given.get('engine')} on {given.get('storageType', 'gp2')}"
@@ -118,15 +119,15 @@ def _database(entry: Entry, landscape: Landscape) -> Iterator[Found]:
         yield Unpriced(f"database {entry.name}", f"Performance Insights beyond {_FREE_INSIGHTS_DAYS} days are not")
 
 
-def _address(_: Entry, __: Landscape) -> Iterator[Found]:
+def _address(_: Registration, __: Landscape) -> Iterator[Found]:
     yield Need("Network", "public IPv4 addresses", "vpc/public-ipv4", HOURS)
 
 
-def _nat(_: Entry, __: Landscape) -> Iterator[Found]:
+def _nat(_: Registration, __: Landscape) -> Iterator[Found]:
     yield Need("Network", "NAT gateways", "nat/gateway", HOURS)
 
 
-def _endpoint(entry: Entry, _: Landscape) -> Iterator[Found]:
+def _endpoint(entry: Registration, _: Landscape) -> Iterator[Found]:
     kind = entry.inputs.get("vpcEndpointType", "Gateway")  # AWS's own default
     if kind == "Interface":
         zones = len(entry.inputs.get("subnetIds") or [])
@@ -135,7 +136,7 @@ def _endpoint(entry: Entry, _: Landscape) -> Iterator[Found]:
         yield Unpriced(f"VPC endpoint {entry.name}", f"endpoints of type {kind} are not in the table")
 
 
-def _flow_log(entry: Entry, landscape: Landscape) -> Iterator[Found]:
+def _flow_log(entry: Registration, landscape: Landscape) -> Iterator[Found]:
     given, gb = entry.inputs, landscape.assumed.flow_log_gb
     if given.get("logDestinationType") != "s3":
         yield Unpriced(f"flow log {entry.name}", "only flow logs that go to S3 are in the table")
@@ -145,7 +146,7 @@ def _flow_log(entry: Entry, landscape: Landscape) -> Iterator[Found]:
         yield Need("Logs", "flow logs as Parquet", "logs/parquet", gb, assumed="flow_log_gb")
 
 
-def _log_group(entry: Entry, landscape: Landscape) -> Iterator[Found]:
+def _log_group(entry: Registration, landscape: Landscape) -> Iterator[Found]:
     name, days = str(entry.inputs.get("name", entry.name)), entry.inputs.get("retentionInDays", 0)
     assumed = "log_group_gb"
     if name.startswith("/aws/eks/"):
@@ -161,29 +162,29 @@ def _log_group(entry: Entry, landscape: Landscape) -> Iterator[Found]:
         yield Unpriced(f"log {name}", "it is kept for ever, so that its storage grows without end")
 
 
-def _alarm(entry: Entry, _: Landscape) -> Iterator[Found]:
+def _alarm(entry: Registration, _: Landscape) -> Iterator[Found]:
     if entry.inputs.get("metricQueries") or entry.inputs.get("period", _STANDARD_PERIOD_S) < _STANDARD_PERIOD_S:
         yield Unpriced(f"alarm {entry.name}", "only alarms of one metric, each minute at most, are priced")
     else:
         yield Need("Logs", "alarms", "cloudwatch/alarm", 1)
 
 
-def _key(_: Entry, __: Landscape) -> Iterator[Found]:
+def _key(_: Registration, __: Landscape) -> Iterator[Found]:
     yield Need("Security", "encryption keys", "kms/key", 1)
 
 
-def _secret(_: Entry, __: Landscape) -> Iterator[Found]:
+def _secret(_: Registration, __: Landscape) -> Iterator[Found]:
     yield Need("Security", "secrets", "secrets/secret", 1)
 
 
-def _web_acl(entry: Entry, landscape: Landscape) -> Iterator[Found]:
+def _web_acl(entry: Registration, landscape: Landscape) -> Iterator[Found]:
     requests = landscape.assumed.web_requests_million
     yield Need("Entrance", "web firewall", "waf/acl", 1)
     yield Need("Entrance", "web firewall rules", "waf/rule", len(entry.inputs.get("rules") or []))
     yield Need("Entrance", "web firewall requests", "waf/requests", requests, assumed="web_requests_million")
 
 
-_EACH: Mapping[PriceRule, Callable[[Entry, Landscape], Iterator[Found]]] = {
+_EACH: Mapping[PriceRule, Callable[[Registration, Landscape], Iterator[Found]]] = {
     PriceRule.ADDRESS: _address,
     PriceRule.ALARM: _alarm,
     PriceRule.CLUSTER: _cluster,

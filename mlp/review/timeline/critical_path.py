@@ -11,8 +11,9 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from typing import Any
 
+from mlp.engine.cloud import Registration
 from mlp.engine.types import facts_of
-from mlp.plan.planned import Entry, ProgramPlan
+from mlp.plan.planned import ProgramPlan
 from mlp.shared.errors import PlatformError
 
 FORMAT = 1
@@ -130,7 +131,7 @@ def minutes(seconds: int) -> str:
 
 def _needs(plan: ProgramPlan) -> dict[str, frozenset[str]]:
     """What must be there before each resource; a dependency on a component is one on all its resources."""
-    children: dict[str, list[Entry]] = {}
+    children: dict[str, list[Registration]] = {}
     for entry in plan.resources.values():
         if entry.parent:
             children.setdefault(entry.parent, []).append(entry)

@@ -4,12 +4,15 @@ import base64
 import email
 from ipaddress import IPv4Network
 
+import pulumi
 import pytest
 import yaml
 
 from infra.cluster.node_pools import NodePools, NodePoolsArgs, autoscaler_tags, node_labels, node_user_data
 from infra.network.network import Network, NetworkArgs
 from infra.settings.settings import NodePoolSettings
+from mlp.plan.planned import program_plan
+from mlp.review.changes.differences import compare_program
 from tests.builders import deploy, inputs_of, wanted
 from tests.infra.builders import ROLES, ZONES
 
@@ -20,8 +23,8 @@ GPU = NodePoolSettings(
 TEMPLATE = "k8s.io/cluster-autoscaler/node-template"
 
 
-def deploy_pools(**pools):
-    args = NodePoolsArgs(
+def pools_args(**pools):
+    return NodePoolsArgs(
         environment="test",
         cluster_name="c",
         kubernetes_version="1.35",
@@ -30,7 +33,10 @@ def deploy_pools(**pools):
         pools=pools,
         roles=ROLES,
     )
-    return deploy(lambda: NodePools("nodes", args))
+
+
+def deploy_pools(**pools):
+    return deploy(lambda: NodePools("nodes", pools_args(**pools)))
 
 
 def group_of(deployment):
@@ -47,7 +53,7 @@ def test_a_gpu_pool_is_tainted_and_boots_the_nvidia_image():
     group = group_of(deploy_pools(gpu=GPU))
     assert group["amiType"] == "AL2023_x86_64_NVIDIA"
     assert group["taints"] == [{"key": "nvidia.com/gpu", "value": "true", "effect": "NO_SCHEDULE"}]
-    assert group["scalingConfig"] == {"minSize": 0, "maxSize": 5, "desiredSize": 0}
+    assert group["scalingConfig"]["desiredSize"] == 0
     assert (group["capacityType"], group["instanceTypes"]) == ("SPOT", ["g6.xlarge", "g5.xlarge"])
     assert group["labels"]["nvidia.com/gpu.present"] == "true"
 
@@ -55,6 +61,34 @@ def test_a_gpu_pool_is_tainted_and_boots_the_nvidia_image():
 def test_the_autoscaler_owns_the_size_of_a_pool():
     [group] = wanted(deploy_pools(core=CORE), "aws:eks/nodeGroup:NodeGroup").values()
     assert group.ignore_changes == ("scalingConfig.desiredSize",)
+
+
+def test_no_size_of_a_pool_reaches_eks_once_its_group_is_there():
+    """The provider would send the present size along, as the last deployment knew it."""
+    before = program_plan(deploy_pools(core=CORE))
+    for sizes in ({"min_size": 3}, {"max_size": 9}, {"min_size": 1, "max_size": 2}):
+        after = program_plan(deploy_pools(core=CORE.model_copy(update=sizes)))
+        [change] = compare_program(before, after).resources
+        assert {one.keys[0] for one in change.fields} == {"tags"}
+    assert group_of(deploy_pools(core=CORE))["scalingConfig"] == {"minSize": 0, "maxSize": 450, "desiredSize": 2}
+
+
+def test_a_group_says_which_sizes_its_pool_has():
+    assert group_of(deploy_pools(core=CORE))["tags"] == {"ml-platform/min-size": "2", "ml-platform/max-size": "4"}
+
+
+def test_the_autoscaler_can_name_the_group_of_each_pool():
+    names: dict[str, str] = {}
+
+    def declare():
+        pools = NodePools("nodes", pools_args(core=CORE, gpu=GPU))
+        pulumi.Output.all(**pools.scaling_groups).apply(names.update)
+
+    groups = wanted(deploy(declare), "aws:eks/nodeGroup:NodeGroup")
+    assert set(groups) == {"nodes-core", "nodes-gpu"}
+    assert {pool: name.rsplit("-", 6)[0] for pool, name in names.items()} == {
+        pool: f"eks-nodes-{pool}" for pool in ("core", "gpu")
+    }
 
 
 def test_nodes_answer_metadata_requests_with_a_token_and_to_themselves_alone():

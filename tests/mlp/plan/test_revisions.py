@@ -9,6 +9,7 @@ import pytest
 
 from mlp.plan import revisions
 from mlp.plan import snapshots as snapshot
+from mlp.plan.codec import plan_data
 from mlp.shared.errors import PlatformError
 from tests.mlp.review.changes.builders import VPC, plan_of, resource
 
@@ -85,9 +86,8 @@ pathlib.Path(arguments[3]).write_text(json.dumps(helper.PLAN))
 
 
 def printed_by_itself(plan):
-    return (
-        f"PLAN = {json.loads(json.dumps({'format': 1, 'stack': 'prod', 'programs': {plan.program: plan.as_data()}}))!r}"
-    )
+    printed = {"format": 1, "stack": "prod", "programs": {plan.program: plan_data(plan)}}
+    return f"PLAN = {json.loads(json.dumps(printed))!r}"
 
 
 @pytest.mark.parametrize("package", ["mlp", "stacks"], ids=["package of the command", "where it was before"])

@@ -9,7 +9,8 @@ from functools import cache
 from typing import Any
 
 from infra.cluster.node_pools import node_user_data
-from mlp.plan.planned import Entry, ProgramPlan, program_plan
+from mlp.engine.cloud import Registration
+from mlp.plan.planned import ProgramPlan, program_plan
 from tests.builders import planned
 
 OBJECT = "kubernetes:batch/v1:Job"
@@ -25,7 +26,7 @@ def plans(stack: str) -> tuple[ProgramPlan, ...]:
 def changed(stack: str, name: str, change: Callable[[dict[str, Any]], None]) -> list[ProgramPlan]:
     """The plans of `stack` in which `change` was done to the inputs of the resource called `name`."""
 
-    def edited(entry: Entry) -> Entry:
+    def edited(entry: Registration) -> Registration:
         if entry.name != name or not entry.custom:
             return entry
         inputs = copy.deepcopy(dict(entry.inputs))
@@ -41,9 +42,9 @@ def changed(stack: str, name: str, change: Callable[[dict[str, Any]], None]) -> 
 
 def entry(
     type_: str, name: str, inputs: Mapping[str, Any] | None = None, *needs: str, parent: str | None = None
-) -> Entry:
+) -> Registration:
     """A resource, whose URN is its name; `needs` and `parent` are names. Without inputs it is a component."""
-    return Entry(
+    return Registration(
         urn=name,
         type=type_,
         name=name,
@@ -54,12 +55,12 @@ def entry(
     )
 
 
-def with_inputs(one: Entry, **changes: Any) -> Entry:
+def with_inputs(one: Registration, **changes: Any) -> Registration:
     """The same resource with some inputs changed."""
     return replace(one, inputs={**one.inputs, **changes})
 
 
-def program(*entries: Entry, outputs: Mapping[str, Any] | None = None) -> ProgramPlan:
+def program(*entries: Registration, outputs: Mapping[str, Any] | None = None) -> ProgramPlan:
     """A plan of these resources."""
     resources = {one.urn: one for one in entries}
     return ProgramPlan(program="platform", stack="test", resources=resources, outputs=outputs or {})
@@ -73,7 +74,7 @@ def pool(
     zones: int = 3,
     gpu: bool = False,
     max_pods: int = 110,
-) -> tuple[Entry, Entry]:
+) -> tuple[Registration, Registration]:
     """A node group, and its launch template."""
     template = entry(
         "aws:ec2/launchTemplate:LaunchTemplate",
@@ -94,7 +95,7 @@ def pool(
 
 def deployment(
     name: str, requests: Mapping[str, str] | None = None, *, replicas: int = 1, kind: str = "Deployment", **spec: Any
-) -> Entry:
+) -> Registration:
     """An object that runs pods of one container, with the label `app`."""
     container = {"name": name, "resources": {"requests": dict(requests or {})}}
     template = {"metadata": {"labels": {"app": name}}, "spec": {"containers": [container], **spec}}

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from mlp.engine.aliases import child_urn
-from mlp.plan.planned import Entry, ProgramPlan
+from mlp.engine.cloud import Registration
+from mlp.plan.planned import ProgramPlan
 from mlp.review.changes.differences import ResourceChange, compare_program
 
 TOP = "urn:pulumi:prod::ml-platform::pulumi:pulumi:Stack::"
@@ -25,14 +26,15 @@ def resource(
     inputs: Mapping[str, Any] | None = None,
     *,
     id_: str | None = None,
-    needs: tuple[Entry, ...] = (),
+    needs: tuple[Registration, ...] = (),
     below: str | None = None,
     aliases: tuple[str, ...] = (),
     provider: str | None = None,
     protect: bool = False,
-) -> Entry:
-    """A resource of a plan; `below` is its parent's URN."""
-    return Entry(
+    **options: Any,
+) -> Registration:
+    """A resource of a plan; `below` is its parent's URN, `options` are more of its fields."""
+    return Registration(
         urn=child_urn(below or TOP, type_, name),
         type=type_,
         name=name,
@@ -44,11 +46,12 @@ def resource(
         provider=provider,
         protect=protect,
         aliases=aliases,
+        **options,
     )
 
 
 def plan_of(
-    *entries: Entry, outputs: Mapping[str, Any] | None = None, program: str = "platform", stack: str = "prod"
+    *entries: Registration, outputs: Mapping[str, Any] | None = None, program: str = "platform", stack: str = "prod"
 ) -> ProgramPlan:
     """The plan that has just these resources."""
     return ProgramPlan(
@@ -59,7 +62,7 @@ def plan_of(
     )
 
 
-def changes_between(old: tuple[Entry, ...], new: tuple[Entry, ...]) -> dict[str, ResourceChange]:
+def changes_between(old: tuple[Registration, ...], new: tuple[Registration, ...]) -> dict[str, ResourceChange]:
     """What changes from the one plan to the other, by the change and the resource's name: `replaced vpc`."""
     changes = compare_program(plan_of(*old), plan_of(*new)).resources
     return {f"{one.kind} {one.entry.name}": one for one in changes}

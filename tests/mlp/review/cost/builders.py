@@ -3,7 +3,8 @@
 from datetime import date
 from functools import cache
 
-from mlp.plan.planned import Entry, ProgramPlan, program_plan
+from mlp.engine.cloud import Registration
+from mlp.plan.planned import ProgramPlan, program_plan
 from mlp.review.cost.prices import Price, Prices, unit_of
 from tests.builders import planned
 
@@ -22,7 +23,9 @@ def table(region=REGION, **groups):
 
 def entry(type_, name="one", *, dependencies=(), custom=True, **inputs):
     urn = f"urn:pulumi:test::ml-platform::{type_}::{name}"
-    return Entry(urn=urn, type=type_, name=name, parent=None, custom=custom, inputs=inputs, dependencies=dependencies)
+    return Registration(
+        urn=urn, type=type_, name=name, parent=None, custom=custom, inputs=inputs, dependencies=dependencies
+    )
 
 
 def program(*entries, region=REGION, outputs=None):

@@ -107,7 +107,8 @@ def test_node_groups_scale_and_are_bought_as_their_pools_say(applied: Applied, p
 
     group, (types, capacity, fewest, most) = groups[pool], WANTED[applied.stack][pool]
     assert (group["instanceTypes"], group["capacityType"]) == (types, capacity)
-    assert group["scalingConfig"] == {"minSize": fewest, "maxSize": most, "desiredSize": fewest}
+    assert group["scalingConfig"] == {"minSize": 0, "maxSize": 450, "desiredSize": fewest}
+    assert [group["tags"][f"ml-platform/{end}-size"] for end in ("min", "max")] == [str(fewest), str(most)]
     assert group["amiType"] == {"core": "AL2023_x86_64_STANDARD", "gpu": "AL2023_x86_64_NVIDIA"}[pool]
     assert group["version"] == cluster_of(applied)["version"]
     assert group["subnets"] == [subnet["SubnetId"] for subnet in applied.subnets("private")]
