@@ -132,6 +132,16 @@ def damaged(change):
     return json.dumps(data).encode()
 
 
+def test_a_plan_of_the_first_format_is_read_and_its_resources_have_the_usual_options():
+    plan = plan_of(resource(VPC, "vpc", ignore_changes=("tags",)), resource(BUCKET, "data", protect=True))
+    data = json.loads(snapshot.as_text(plan))
+    data["format"] = 1
+    for one in data["resources"]:
+        one.pop("ignore_changes", None)
+    read = snapshot.parse(json.dumps(data).encode(), "a plan", "platform", "prod")
+    assert read == plan_of(resource(VPC, "vpc"), resource(BUCKET, "data", protect=True))
+
+
 def parse(content):
     with pytest.raises(PlatformError) as raised:
         snapshot.parse(content, "stacks/plans/platform.prod.json", "platform", "prod")
