@@ -5,6 +5,7 @@ import pytest
 from infra.facts.charts import Chart
 from mlp.charts.check import check, veiled
 from mlp.charts.store import ChartStore
+from mlp.engine.types import TYPES
 from mlp.engine.values import ResourceReference, Secret
 from mlp.shared.errors import PlatformError
 from tests.builders import deploy
@@ -14,6 +15,14 @@ from tests.mlp.charts.builders import TINY, Part, chart_files, planned, stored, 
 @pytest.fixture
 def store(tmp_path):
     return stored(tmp_path)
+
+
+@pytest.fixture
+def kinds(monkeypatch):
+    """Kinds of charts that no program declares."""
+    for kind in ("example.com/v1:Widget", "else.example.org/v1:Thing"):
+        row = TYPES["kubernetes:monitoring.coreos.com/v1:ServiceMonitor"]
+        monkeypatch.setitem(TYPES, f"kubernetes:{kind}", row)
 
 
 def report_of(store, *deployments, pins=(TINY,)):
@@ -102,6 +111,7 @@ def test_what_is_secret_keeps_its_form():
     assert veiled(value) == {"a": {"b": ["[secret]", 1]}, "c": "shown", "d": "id"}
 
 
+@pytest.mark.usefixtures("kinds")
 def test_a_custom_resource_is_checked_against_the_definition_of_its_chart(store):
     report = report_of(store, deploy(widget(size=1)))
     assert (report.custom_resources, report.faults) == (1, [])
@@ -124,6 +134,7 @@ def test_a_custom_resource_among_the_outputs_is_checked_however_deep_it_lies(sto
     ]
 
 
+@pytest.mark.usefixtures("kinds")
 def test_a_resource_of_a_group_that_no_chart_defines_is_not_checked_and_it_is_said(store):
     def declare():
         kubernetes.apiextensions.CustomResource("one", api_version="else.example.org/v1", kind="Thing")
