@@ -50,7 +50,6 @@ class PlatformOutputs(_Outputs):
     artifact_bucket: pulumi.Input[str]
     dataset_bucket: pulumi.Input[str]
     log_bucket: pulumi.Input[str]
-    backup_bucket: pulumi.Input[str]
     database_host: pulumi.Input[str]
     database_secret_arn: pulumi.Input[str]
     """Holds the administrator's login as JSON."""

@@ -21,7 +21,7 @@ POSTGRES_MAJOR = "17"
 POSTGRES_PORT = 5432
 DATABASE_NAME = "mlflow"
 ADMIN_USERNAME = "platform"
-OWNERS = ("mlflow", "mlflow_auth", "airflow", "optuna")
+OWNERS = ("mlflow", "mlflow_auth", "airflow")
 """Each has a login and, under the same name, a database of its own."""
 EXPORTED_LOGS = ("postgresql", "upgrade")
 MONITORING_INTERVAL_S = 60

@@ -1,4 +1,4 @@
-"""Buckets: for artifacts, data sets, logs and backups."""
+"""Buckets: for artifacts, data sets and logs."""
 
 from __future__ import annotations
 

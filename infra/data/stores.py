@@ -21,12 +21,11 @@ class StoresArgs:
 
 
 class Stores(pulumi.ComponentResource):
-    """A bucket each for models, data sets, logs and backups."""
+    """A bucket each for models, data sets and logs."""
 
     artifacts: ObjectStore
     datasets: ObjectStore
     logs: ObjectStore
-    backups: ObjectStore
 
     def __init__(self, name: str, args: StoresArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:stores:Stores", name, None, opts)
@@ -42,7 +41,6 @@ class Stores(pulumi.ComponentResource):
             expire_after_days=kept.log_retention_days,
             log_delivery_account=args.account,
         )
-        self.backups = self._store("backups", expire_after_days=kept.backup_retention_days)
         self.register_outputs({})
 
     def _store(

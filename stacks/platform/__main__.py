@@ -213,7 +213,6 @@ PlatformOutputs(
     artifact_bucket=stores.artifacts.bucket_name,
     dataset_bucket=stores.datasets.bucket_name,
     log_bucket=stores.logs.bucket_name,
-    backup_bucket=stores.backups.bucket_name,
     database_host=database.host,
     database_secret_arn=database.secret_arn,
     database_owner_secret_arns=database.owner_secret_arns,

@@ -141,7 +141,7 @@ MUTATIONS: dict[str, tuple[Mutation, set[str]]] = {
         {"buckets-versioned"},
     ),
     "a bucket that says nothing of encryption": (
-        without("aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration", "backups"),
+        without("aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration", "artifacts"),
         {"buckets-encrypted"},
     ),
     "an unencrypted database": (set_at(DATABASE, "storageEncrypted", value=False), {"database-encrypted"}),

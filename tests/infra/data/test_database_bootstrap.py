@@ -98,10 +98,10 @@ def test_a_second_run_changes_passwords_and_nothing_else(server):
 
 def test_a_database_that_is_the_administrators_is_handed_to_its_owner(server):
     with server.connect(ADMIN, "admin", "postgres") as connection:
-        connection.execute("CREATE DATABASE optuna")
-    assert server.bootstrap(optuna="three").returncode == 0
-    with server.connect("optuna", "three", "optuna") as connection:
-        connection.execute("CREATE TABLE studies (id int)")
+        connection.execute("CREATE DATABASE experiments")
+    assert server.bootstrap(experiments="three").returncode == 0
+    with server.connect("experiments", "three", "experiments") as connection:
+        connection.execute("CREATE TABLE runs (id int)")
 
 
 def test_a_server_that_refuses_ends_the_script_with_its_message(server):

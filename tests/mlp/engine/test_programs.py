@@ -51,7 +51,7 @@ def test_production_has_what_the_platform_promises(prod):
     assert counts["aws:eks/cluster:Cluster"] == 1
     assert counts["aws:rds/instance:Instance"] == 1
     assert counts["aws:eks/addon:Addon"] == 6
-    assert counts["aws:s3/bucket:Bucket"] == 4
+    assert counts["aws:s3/bucket:Bucket"] == 3
     assert counts["aws:acm/certificate:Certificate"] == 1
     assert counts["aws:budgets/budget:Budget"] == 1
     assert counts["aws:ecr/repository:Repository"] == 3

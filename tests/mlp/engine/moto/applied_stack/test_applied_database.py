@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.mlp.engine.moto.applied import Applied
 
-OWNERS = {"mlflow", "mlflow_auth", "airflow", "optuna"}
+OWNERS = {"mlflow", "mlflow_auth", "airflow"}
 
 
 def database_of(applied: Applied) -> dict[str, Any]:

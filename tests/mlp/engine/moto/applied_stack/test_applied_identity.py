@@ -151,8 +151,6 @@ NO_ONES_BUSINESS = (
     Request("s3:DeleteObjectVersion", "{artifacts}/mlflow/1/model.pt"),
     Request("s3:DeleteObjectVersion", "{artifacts}/checkpoints/run/1.pt"),
     Request("s3:DeleteObjectVersion", "{datasets}/digits/train.bin"),
-    Request("s3:GetObject", "{backups}/mlflow/1"),
-    Request("s3:PutObject", "{backups}/mlflow/1"),
     Request("s3:GetObject", "arn:aws:s3:::someone-elses/mlflow/1"),
     Request("s3:ListAllMyBuckets"),
     Request("iam:PassRole", "arn:aws:iam::123456789012:role/ml-platform/dev/nodes"),
@@ -376,7 +374,7 @@ class Judge:
 
     def __init__(self, applied: Applied, role: str) -> None:
         outputs = applied.outputs
-        kinds = {"artifacts": "artifact", "datasets": "dataset", "logs": "log", "backups": "backup"}
+        kinds = {"artifacts": "artifact", "datasets": "dataset", "logs": "log"}
         self._documents = grants_of(applied, role)
         self._places = {
             "alerts": applied.outputs["alert_topic_arn"],
