@@ -21,8 +21,6 @@ POSTGRES_MAJOR = "17"
 POSTGRES_PORT = 5432
 DATABASE_NAME = "mlflow"
 ADMIN_USERNAME = "platform"
-OWNERS = ("mlflow", "mlflow_auth", "airflow")
-"""Each has a login and, under the same name, a database of its own."""
 EXPORTED_LOGS = ("postgresql", "upgrade")
 MONITORING_INTERVAL_S = 60
 FREE_INSIGHTS_DAYS = 7
@@ -35,12 +33,16 @@ _HOURS_WITHOUT_BACKUP = 36
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseArgs:
-    """Inputs of `Database`. It admits `client_security_group_id` alone; alarms go to `alarm_topic_arn`."""
+    """Inputs of `Database`. It admits `client_security_group_id` alone; alarms go to `alarm_topic_arn`.
+
+    Each of `owners` gets a login and, under the same name, a database of its own.
+    """
 
     environment: str
     vpc_id: pulumi.Input[str]
     subnet_ids: Sequence[pulumi.Input[str]]
     client_security_group_id: pulumi.Input[str]
+    owners: Sequence[str]
     settings: DatabaseSettings
     log_retention_days: int
     alarm_topic_arn: pulumi.Input[str]
@@ -51,7 +53,7 @@ class DatabaseArgs:
 class Database(pulumi.ComponentResource):
     """An encrypted PostgreSQL without a way out of the VPC, spoken to over TLS alone.
 
-    Its logins, the administrator's and one for each of `OWNERS`, are generated and lie in Secrets Manager.
+    Its logins, the administrator's and one for each owner, are generated and lie in Secrets Manager.
     """
 
     host: pulumi.Output[str]
@@ -151,7 +153,7 @@ class Database(pulumi.ComponentResource):
         self.host, self.username, self.password = instance.address, instance.username, password
         self.secret_arn = self._login(f"{name}-login", ADMIN_USERNAME, password, DATABASE_NAME)
         self.owner_secret_arns = {}
-        for owner in OWNERS:
+        for owner in args.owners:
             login = f"{name}-{owner.replace('_', '-')}"
             own = generated_password(f"{login}-password", generation=settings.password_generation, opts=child)
             self.owner_secret_arns[owner] = self._login(login, owner, own, owner)

@@ -41,8 +41,9 @@ class MlflowArgs:
     """Inputs of `Mlflow`.
 
     Records are in the database of `database_secret_arn`, logins in that of `auth_secret_arn`; both stand once
-    `databases` does. Artifacts go through the server to `bucket`, with the rights of `role_arn`. With `domain` people
-    reach it at `mlflow.<domain>`, from `load_balancer`. `pod_hosts` matches the addresses of pods.
+    `databases` does. Artifacts go through the server to `bucket`, with the rights of `role_arn`. Pods of the namespaces
+    in `clients` reach it; with `domain` people do at `mlflow.<domain>`, from `load_balancer`. `pod_hosts` matches the
+    addresses of pods.
     """
 
     environment: str
@@ -56,6 +57,7 @@ class MlflowArgs:
     databases: pulumi.Resource
     bucket: pulumi.Input[str]
     role_arn: pulumi.Input[str]
+    clients: tuple[str, ...]
     domain: str | None
     load_balancer: tuple[Peer, ...]
     pod_hosts: str
@@ -77,7 +79,7 @@ class Mlflow(pulumi.ComponentResource):
     def __init__(self, name: str, args: MlflowArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:services:Mlflow", name, None, opts)
         self._name, self._args, self._child = name, args, pulumi.ResourceOptions(parent=self)
-        clients = tuple(Peer(namespace=one) for one in ("training", "airflow", "monitoring"))
+        clients = tuple(Peer(namespace=one) for one in args.clients)
         namespace = Namespace(
             f"{name}-namespace",
             NamespaceArgs(

@@ -23,6 +23,7 @@ from infra.naming import cluster_name
 from infra.network.addresses import host_pattern, subnet_layout
 from infra.network.edge import Edge
 from infra.network.ingress import Backend, Ingress, IngressArgs
+from infra.services import airflow, monitoring
 from infra.services.airflow import Airflow, AirflowArgs
 from infra.services.mlflow import Mlflow, MlflowArgs
 from infra.services.monitoring import Monitoring, MonitoringArgs
@@ -145,6 +146,7 @@ class Services(pulumi.ComponentResource):
 
     def _make_tracking(self) -> Mlflow:
         args = self._args
+        pipelines = (airflow.NAMESPACE,) if args.settings.airflow.enabled else ()
         return Mlflow(
             "mlflow",
             MlflowArgs(
@@ -159,6 +161,7 @@ class Services(pulumi.ComponentResource):
                 databases=self._databases.done,
                 bucket=args.stores.artifacts.bucket_name,
                 role_arn=args.role_arns["mlflow"],
+                clients=(training_namespace.NAMESPACE, *pipelines, monitoring.NAMESPACE),
                 domain=self._domain,
                 load_balancer=self._load_balancer,
                 pod_hosts=host_pattern(args.network_cidr),

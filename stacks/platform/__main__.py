@@ -30,6 +30,7 @@ from infra.settings.settings import PlatformSettings
 
 settings = PlatformSettings.load()
 environment, deletable = settings.environment, not settings.protect_data
+pipelines = settings.services.airflow.enabled
 provider = aws_provider(
     region=settings.region,
     environment=environment,
@@ -110,6 +111,7 @@ database = Database(
         vpc_id=network.vpc_id,
         subnet_ids=network.isolated_subnet_ids,
         client_security_group_id=cluster.security_group_id,
+        owners=("mlflow", "mlflow_auth", *(("airflow",) if pipelines else ())),
         settings=settings.database,
         log_retention_days=settings.log_group_retention_days,
         alarm_topic_arn=budget.topic_arn,
@@ -120,7 +122,11 @@ database = Database(
 )
 registry = ImageRegistry(
     "images",
-    ImageRegistryArgs(environment=environment, images=("airflow", "mlflow", "training"), deletable=deletable),
+    ImageRegistryArgs(
+        environment=environment,
+        images=(*(("airflow",) if pipelines else ()), "mlflow", "training"),
+        deletable=deletable,
+    ),
     on_aws,
 )
 edge = None
@@ -141,12 +147,6 @@ service_accounts = {
             *stores.artifacts.append_access("registry/"),
         ),
     ),
-    "airflow-worker": (
-        airflow.WORKER,
-        (*stores.logs.write_access("airflow/"), *stores.datasets.write_access()),
-    ),
-    "airflow-triggerer": (airflow.TRIGGERER, stores.logs.write_access("airflow/")),
-    "airflow-api-server": (airflow.API_SERVER, stores.logs.read_access("airflow/")),
     "alertmanager": (monitoring.ALERTMANAGER_ACCOUNT, publish_access(budget.topic_arn)),
     "grafana": (monitoring.GRAFANA_ACCOUNT, metrics.cloudwatch_access(settings.region)),
     "load-balancer-controller": (
@@ -164,6 +164,15 @@ service_accounts = {
         ),
     ),
 }
+if pipelines:
+    service_accounts |= {
+        "airflow-worker": (
+            airflow.WORKER,
+            (*stores.logs.write_access("airflow/"), *stores.datasets.write_access()),
+        ),
+        "airflow-triggerer": (airflow.TRIGGERER, stores.logs.write_access("airflow/")),
+        "airflow-api-server": (airflow.API_SERVER, stores.logs.read_access("airflow/")),
+    }
 role_arns = {
     name: WorkloadIdentity(
         f"{name}-identity",

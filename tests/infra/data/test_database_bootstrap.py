@@ -9,7 +9,6 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from infra.data.database import OWNERS
 from infra.data.database_bootstrap import DatabaseBootstrap, DatabaseBootstrapArgs
 from mlp.local.credentials import ensure_credentials
 from mlp.local.home import Home, prepare
@@ -22,6 +21,7 @@ from tests.mlp.local.builders import Told
 
 SCRIPT = Path(__file__).resolve().parents[3] / "infra" / "data" / "database_bootstrap.sh"
 ADMIN = "platform"
+OWNERS = ("mlflow", "airflow")
 
 
 class EmptyPostgres(Postgres):

@@ -43,6 +43,7 @@ def deploy_mlflow(*, domain=None, generation=1, **settings):
             databases=databases,
             bucket="artifacts",
             role_arn="arn:role",
+            clients=("training", "monitoring"),
             domain=domain,
             load_balancer=(Peer(cidr=IPv4Network("10.0.192.0/20")),),
             pod_hosts="10.0.*",
@@ -197,7 +198,7 @@ def test_an_upload_may_end_before_its_server_does():
     assert patch["spec"]["template"]["spec"] == {"terminationGracePeriodSeconds": 300}
 
 
-def test_jobs_pipelines_metrics_and_the_load_balancer_alone_reach_it():
+def test_its_clients_and_the_load_balancer_alone_reach_it():
     policies = inputs_of(deploy_mlflow(), "kubernetes:networking.k8s.io/v1:NetworkPolicy")
     [rule] = policies["mlflow-namespace-admit-clients"]["spec"]["ingress"]
     namespaces = [
@@ -205,6 +206,6 @@ def test_jobs_pipelines_metrics_and_the_load_balancer_alone_reach_it():
         for peer in rule["from"]
         if "namespaceSelector" in peer
     ]
-    assert namespaces == ["training", "airflow", "monitoring"]
+    assert namespaces == ["training", "monitoring"]
     assert [peer["ipBlock"]["cidr"] for peer in rule["from"] if "ipBlock" in peer] == ["10.0.192.0/20"]
     assert rule["ports"] == [{"protocol": "TCP", "port": 5000}]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mlp.engine.values import revealed
-from tests.builders import ancestors, planned, wanted
+from tests.builders import ancestors, planned_with_airflow, wanted
 
 INGRESS = "kubernetes:networking.k8s.io/v1:Ingress"
 RELEASE = "kubernetes:helm.sh/v3:Release"
@@ -20,7 +20,7 @@ OPERATIONS = Path(__file__).resolve().parents[3] / "docs" / "operations.md"
 
 @pytest.fixture(scope="module", params=["dev", "prod"])
 def platform(request):
-    return planned(request.param)[0]
+    return planned_with_airflow(request.param)[0]
 
 
 def release_of(platform, chart):
@@ -190,7 +190,7 @@ def test_jobs_of_ours_are_hardened(platform):
 
 
 def test_the_doors_of_namespaces_are_those_that_the_documents_show():
-    platform = planned("prod")[0]
+    platform = planned_with_airflow("prod")[0]
     [network] = [one.inputs["cidrBlock"] for one in wanted(platform, "aws:ec2/vpc:Vpc").values()]
     doors = set()
     for one in wanted(platform, "kubernetes:networking.k8s.io/v1:NetworkPolicy").values():
