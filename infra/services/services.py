@@ -11,7 +11,6 @@ import pulumi
 
 from infra.cluster import training_namespace
 from infra.cluster.addons import default_storage_class
-from infra.cluster.cluster import Cluster
 from infra.cluster.namespaces import Peer
 from infra.cluster.training_namespace import TrainingNamespace, TrainingNamespaceArgs
 from infra.controllers.controllers import Controllers, ControllersArgs
@@ -48,7 +47,6 @@ class ServicesArgs:
     region: str
     vpc_id: pulumi.Input[str]
     network_cidr: IPv4Network
-    cluster: Cluster
     kubernetes_version: str
     node_pools: Mapping[str, NodePoolSettings]
     scaling_groups: Mapping[str, pulumi.Input[str]]

@@ -176,7 +176,6 @@ def test_the_databases_secrets_exist_and_all_have_names_of_the_environment(appli
     outputs = applied.outputs
     named = {
         outputs["database_secret_arn"],
-        outputs["tracking_secret_arn"],
         *outputs["database_owner_secret_arns"].values(),
     }
     assert named <= {one["ARN"] for one in secrets}

@@ -59,9 +59,13 @@ def grants_of(applied: Applied, role: str) -> list[dict[str, Any]]:
     ]
 
 
+def issuer_arn(applied: Applied) -> str:
+    return applied.id("aws:iam/openIdConnectProvider:OpenIdConnectProvider")
+
+
 def claims(applied: Applied, account: str, audience: str = "sts.amazonaws.com") -> dict[str, str]:
     """What a token of a service account says of itself."""
-    issuer = applied.outputs["oidc_issuer"]
+    issuer = issuer_arn(applied).partition("oidc-provider/")[2]
     return {f"{issuer}:sub": f"system:serviceaccount:{account}", f"{issuer}:aud": audience}
 
 
@@ -74,17 +78,16 @@ def test_there_are_these_roles_and_no_other(applied: Applied) -> None:
 
 def test_the_clusters_issuer_is_known_to_iam(applied: Applied) -> None:
     outputs = applied.outputs
-    provider = applied.client("iam").get_open_id_connect_provider(OpenIDConnectProviderArn=outputs["oidc_provider_arn"])
+    provider = applied.client("iam").get_open_id_connect_provider(OpenIDConnectProviderArn=issuer_arn(applied))
     cluster = applied.client("eks").describe_cluster(name=outputs["cluster_name"])["cluster"]
 
     assert f"https://{provider['Url']}" == cluster["identity"]["oidc"]["issuer"]
-    assert provider["Url"] == outputs["oidc_issuer"]
     assert provider["ClientIDList"] == ["sts.amazonaws.com"]
 
 
 @pytest.mark.parametrize("role", SERVICE_ACCOUNTS)
 def test_a_token_of_the_right_service_account_assumes_its_role_and_no_other_does(applied: Applied, role: str) -> None:
-    trust, issuer = trust_of(applied, role), {"Federated": applied.outputs["oidc_provider_arn"]}
+    trust, issuer = trust_of(applied, role), {"Federated": issuer_arn(applied)}
 
     for account in {*SERVICE_ACCOUNTS.values(), *STRANGERS}:
         assert trusts(trust, action=WEB_IDENTITY, principal=issuer, context=claims(applied, account)) is (
@@ -94,7 +97,7 @@ def test_a_token_of_the_right_service_account_assumes_its_role_and_no_other_does
 
 @pytest.mark.parametrize("role", SERVICE_ACCOUNTS)
 def test_a_token_for_others_or_of_others_assumes_nothing(applied: Applied, role: str) -> None:
-    trust, own = trust_of(applied, role), {"Federated": applied.outputs["oidc_provider_arn"]}
+    trust, own = trust_of(applied, role), {"Federated": issuer_arn(applied)}
     right = claims(applied, SERVICE_ACCOUNTS[role])
     other_issuer = {"Federated": own["Federated"] + "0"}
     other_audience = claims(applied, SERVICE_ACCOUNTS[role], audience="kubernetes.default.svc")
@@ -111,7 +114,7 @@ def test_a_service_assumes_its_role_and_no_other_service_does(applied: Applied, 
     trust = trust_of(applied, role)
     for service in SERVICES.values():
         assert trusts(trust, action="sts:AssumeRole", principal={"Service": service}) is (service == SERVICES[role])
-    issuer = {"Federated": applied.outputs["oidc_provider_arn"]}
+    issuer = {"Federated": issuer_arn(applied)}
     assert not trusts(trust, action=WEB_IDENTITY, principal=issuer, context=claims(applied, "mlflow:mlflow"))
 
 
