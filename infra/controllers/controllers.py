@@ -14,6 +14,7 @@ from infra import helm
 from infra.cluster.namespaces import Admission, Namespace, NamespaceArgs, Peer
 from infra.cluster.node_pools import GPU_TAINT
 from infra.data.external_secret import API_VERSION, STORE
+from infra.environment import Environment
 from infra.facts import charts
 from infra.identity.identity import ServiceAccount
 from infra.settings.settings import NodePoolSettings
@@ -41,9 +42,8 @@ class ControllersArgs:
     `scaling_groups` are the names of the auto-scaling groups by pool.
     """
 
-    cluster_name: str
+    environment: Environment
     kubernetes_version: str
-    region: str
     vpc_id: pulumi.Input[str]
     pools: Mapping[str, NodePoolSettings]
     scaling_groups: Mapping[str, pulumi.Input[str]]
@@ -149,7 +149,7 @@ class Controllers(pulumi.ComponentResource):
                 "provider": {
                     "aws": {
                         "service": "SecretsManager",
-                        "region": args.region,
+                        "region": args.environment.region,
                         "auth": {
                             "jwt": {
                                 "serviceAccountRef": {
@@ -174,9 +174,9 @@ def _account(account: ServiceAccount, role_arn: pulumi.Input[str]) -> dict[str, 
 
 def _load_balancer_values(args: ControllersArgs) -> dict[str, Any]:
     return {
-        "clusterName": args.cluster_name,
+        "clusterName": args.environment.cluster_name,
         # Its pods cannot ask the metadata service, which answers nodes alone.
-        "region": args.region,
+        "region": args.environment.region,
         "vpcId": args.vpc_id,
         "serviceAccount": _account(LOAD_BALANCER_ACCOUNT, args.load_balancer_role_arn),
         "replicaCount": args.replicas,
@@ -201,7 +201,7 @@ def _autoscaler_values(args: ControllersArgs) -> dict[str, Any]:
             {"name": args.scaling_groups[name], "minSize": pool.min_size, "maxSize": pool.max_size}
             for name, pool in args.pools.items()
         ],
-        "awsRegion": args.region,
+        "awsRegion": args.environment.region,
         "image": {"tag": f"v{args.kubernetes_version}.0"},  # it must be of the cluster's minor version
         "rbac": {"serviceAccount": _account(AUTOSCALER_ACCOUNT, args.autoscaler_role_arn)},
         "extraArgs": {

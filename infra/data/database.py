@@ -11,7 +11,8 @@ import pulumi_aws as aws
 import pulumi_random as random
 
 from infra.data.secrets import StoredSecret, StoredSecretArgs, generated_password
-from infra.identity.identity import RoleDefaults, ServiceRole, ServiceRoleArgs
+from infra.environment import Environment
+from infra.identity.identity import ServiceRole, ServiceRoleArgs
 from infra.naming import database_log_group, database_name
 from infra.settings.settings import DatabaseSettings
 
@@ -38,7 +39,7 @@ class DatabaseArgs:
     Each of `owners` gets a login and, under the same name, a database of its own.
     """
 
-    environment: str
+    environment: Environment
     vpc_id: pulumi.Input[str]
     subnet_ids: Sequence[pulumi.Input[str]]
     client_security_group_id: pulumi.Input[str]
@@ -46,8 +47,6 @@ class DatabaseArgs:
     settings: DatabaseSettings
     log_retention_days: int
     alarm_topic_arn: pulumi.Input[str]
-    deletable: bool
-    roles: RoleDefaults
 
 
 class Database(pulumi.ComponentResource):
@@ -61,6 +60,8 @@ class Database(pulumi.ComponentResource):
     password: pulumi.Output[str]
     secret_arn: pulumi.Output[str]
     owner_secret_arns: dict[str, pulumi.Output[str]]
+    password_generation: int
+    """Which passwords these are; a higher number is others."""
 
     def __init__(self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:database:Database", name, None, opts)
@@ -87,7 +88,7 @@ class Database(pulumi.ComponentResource):
         monitoring = ServiceRole(
             f"{name}-monitoring",
             ServiceRoleArgs(
-                roles=args.roles,
+                environment=args.environment,
                 service="monitoring.rds.amazonaws.com",
                 managed_policies=("service-role/AmazonRDSEnhancedMonitoringRole",),
             ),
@@ -96,7 +97,7 @@ class Database(pulumi.ComponentResource):
         log_groups = [
             aws.cloudwatch.LogGroup(
                 f"{name}-{log}-log",
-                name=database_log_group(args.environment, log),
+                name=database_log_group(args.environment.name, log),
                 retention_in_days=args.log_retention_days,
                 opts=child,
             )
@@ -104,10 +105,10 @@ class Database(pulumi.ComponentResource):
         ]
         password = generated_password(f"{name}-password", generation=settings.password_generation, opts=child)
         suffix = random.RandomId(f"{name}-final-snapshot", byte_length=4, opts=child)
-        final_snapshot = pulumi.Output.format("{0}-final-{1}", database_name(args.environment), suffix.hex)
+        final_snapshot = pulumi.Output.format("{0}-final-{1}", database_name(args.environment.name), suffix.hex)
         instance = aws.rds.Instance(
             f"{name}-instance",
-            identifier=database_name(args.environment),
+            identifier=database_name(args.environment.name),
             engine="postgres",
             engine_version=POSTGRES_MAJOR,
             engine_lifecycle_support="open-source-rds-extended-support-disabled",
@@ -129,19 +130,19 @@ class Database(pulumi.ComponentResource):
             backup_window=settings.backup_window,
             maintenance_window=settings.maintenance_window,
             copy_tags_to_snapshot=True,
-            delete_automated_backups=args.deletable,
+            delete_automated_backups=args.environment.deletable,
             monitoring_interval=MONITORING_INTERVAL_S,
             monitoring_role_arn=monitoring.role.arn,
             performance_insights_enabled=True,
             performance_insights_retention_period=FREE_INSIGHTS_DAYS,
             enabled_cloudwatch_logs_exports=list(EXPORTED_LOGS),
-            apply_immediately=args.deletable,
-            deletion_protection=not args.deletable,
-            skip_final_snapshot=args.deletable,
-            final_snapshot_identifier=None if args.deletable else final_snapshot,
+            apply_immediately=args.environment.deletable,
+            deletion_protection=not args.environment.deletable,
+            skip_final_snapshot=args.environment.deletable,
+            final_snapshot_identifier=None if args.environment.deletable else final_snapshot,
             opts=pulumi.ResourceOptions(
                 parent=self,
-                protect=not args.deletable,
+                protect=not args.environment.deletable,
                 # The identifier is fixed: systems and people look for it.
                 delete_before_replace=True,
                 # RDS would make the log groups itself, and keep their content for ever.
@@ -150,6 +151,7 @@ class Database(pulumi.ComponentResource):
         )
 
         self._alarms(name, instance)
+        self.password_generation = settings.password_generation
         self.host, self.username, self.password = instance.address, instance.username, password
         self.secret_arn = self._login(f"{name}-login", ADMIN_USERNAME, password, DATABASE_NAME)
         self.owner_secret_arns = {}
@@ -214,7 +216,7 @@ class Database(pulumi.ComponentResource):
                     "detail-type": ["RDS DB Instance Event"],
                     # By its name, not the instance itself: the rule is there before the first backup.
                     "detail": {
-                        "SourceIdentifier": [database_name(self._args.environment)],
+                        "SourceIdentifier": [database_name(self._args.environment.name)],
                         "EventID": [_BACKUP_FINISHED],
                     },
                 }
@@ -266,9 +268,7 @@ class Database(pulumi.ComponentResource):
         }
         secret = StoredSecret(
             name,
-            StoredSecretArgs(
-                environment=self._args.environment, recovery_days=0 if self._args.deletable else 30, value=value
-            ),
+            StoredSecretArgs(environment=self._args.environment, value=value),
             self._child,
         )
         return secret.arn

@@ -13,6 +13,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from infra.cluster.namespaces import Namespace, NamespaceArgs
+from infra.cluster.ready import ClusterReady
 from infra.data.external_secret import ExternalSecret, ExternalSecretArgs
 
 NAMESPACE = "database-bootstrap"
@@ -32,8 +33,7 @@ class DatabaseBootstrapArgs:
     admin_secret_arn: pulumi.Input[str]
     owner_secret_arns: Mapping[str, pulumi.Input[str]]
     password_generation: int
-    secrets: Sequence[pulumi.Resource]
-    needs: Sequence[pulumi.Resource]
+    cluster: ClusterReady
 
 
 class DatabaseBootstrap(pulumi.ComponentResource):
@@ -47,7 +47,7 @@ class DatabaseBootstrap(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         namespace = Namespace(
             f"{name}-namespace",
-            NamespaceArgs(name=NAMESPACE, pod_security="restricted", needs=args.needs),
+            NamespaceArgs(name=NAMESPACE, pod_security="restricted", needs=args.cluster.base),
             child,
         )
         keys: dict[str, tuple[pulumi.Input[str], str]] = {
@@ -63,7 +63,7 @@ class DatabaseBootstrap(pulumi.ComponentResource):
                 namespace=namespace.name,
                 keys=keys,
                 generation=args.password_generation,
-                needs=[*args.secrets, *namespace.ready],
+                needs=[*args.cluster.secrets, *namespace.ready],
             ),
             child,
         )

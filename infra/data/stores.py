@@ -7,17 +7,16 @@ from dataclasses import dataclass
 import pulumi
 
 from infra.data.storage import Archive, ObjectStore, ObjectStoreArgs
+from infra.environment import Environment
 from infra.settings.settings import StorageSettings
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoresArgs:
-    """Inputs of `Stores`. Services of AWS deliver logs for `account` alone."""
+    """Inputs of `Stores`."""
 
-    environment: str
-    account: pulumi.Input[str]
+    environment: Environment
     settings: StorageSettings
-    deletable: bool
 
 
 class Stores(pulumi.ComponentResource):
@@ -39,7 +38,7 @@ class Stores(pulumi.ComponentResource):
             "logs",
             archive=Archive(after_days=kept.archive_after_days, storage_class="DEEP_ARCHIVE"),
             expire_after_days=kept.log_retention_days,
-            log_delivery_account=args.account,
+            takes_logs=True,
         )
         self.register_outputs({})
 
@@ -49,17 +48,16 @@ class Stores(pulumi.ComponentResource):
         *,
         archive: Archive | None = None,
         expire_after_days: int | None = None,
-        log_delivery_account: pulumi.Input[str] | None = None,
+        takes_logs: bool = False,
     ) -> ObjectStore:
         return ObjectStore(
             name,
             ObjectStoreArgs(
                 environment=self._args.environment,
-                deletable=self._args.deletable,
                 noncurrent_days=self._args.settings.noncurrent_days,
                 archive=archive,
                 expire_after_days=expire_after_days,
-                log_delivery_account=log_delivery_account,
+                takes_logs=takes_logs,
             ),
             pulumi.ResourceOptions(parent=self),
         )

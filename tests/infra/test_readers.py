@@ -12,8 +12,10 @@ from unittest.mock import patch
 
 import pytest
 
+from infra.cluster.ready import ClusterReady
 from infra.contracts import PlatformOutputs, WorkloadOutputs
 from infra.data import database_bootstrap
+from infra.environment import Environment
 from infra.settings.settings import PlatformSettings
 from infra.settings.stack_settings import SettingsModel, StackSettings
 from infra.settings.workload_settings import WorkloadSettings
@@ -109,7 +111,7 @@ def component_inputs() -> list[type[Any]]:
         for one in vars(module).values()
         if isinstance(one, type) and one.__module__ == name and is_dataclass(one) and one.__name__.endswith("Args")
     }
-    return sorted(found, key=lambda one: one.__name__)
+    return [*sorted(found, key=lambda one: one.__name__), Environment, ClusterReady]
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from infra.data.database import Database, DatabaseArgs
 from infra.settings.settings import DatabaseSettings
 from mlp.engine.values import Secret
 from tests.builders import ancestors, deploy, inputs_of, wanted
-from tests.infra.builders import ROLES
+from tests.infra.builders import environment
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 OWNERS = ("mlflow", "airflow")
@@ -20,7 +20,7 @@ _VERSION = "aws:secretsmanager/secretVersion:SecretVersion"
 
 def deploy_database(*, deletable=False, **settings):
     args = DatabaseArgs(
-        environment="test",
+        environment=environment(deletable=deletable),
         vpc_id="vpc-1",
         subnet_ids=["subnet-1", "subnet-2"],
         client_security_group_id="sg-cluster",
@@ -28,8 +28,6 @@ def deploy_database(*, deletable=False, **settings):
         settings=DatabaseSettings(**settings),
         log_retention_days=90,
         alarm_topic_arn="arn:topic",
-        deletable=deletable,
-        roles=ROLES,
     )
 
     def declare():

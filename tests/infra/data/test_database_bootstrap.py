@@ -17,6 +17,7 @@ from mlp.local.postgres_files import PostgresFiles
 from mlp.local.state import load_state
 from mlp.local.supervisor import Supervisor
 from tests.builders import deploy, inputs_of, wanted
+from tests.infra.builders import CLUSTER
 from tests.mlp.local.builders import Told
 
 SCRIPT = Path(__file__).resolve().parents[3] / "infra" / "data" / "database_bootstrap.sh"
@@ -124,8 +125,7 @@ def deploy_bootstrap(generation=1):
         admin_secret_arn="arn:admin",
         owner_secret_arns={owner: f"arn:{owner}" for owner in OWNERS},
         password_generation=generation,
-        secrets=[],
-        needs=[],
+        cluster=CLUSTER,
     )
     return deploy(lambda: DatabaseBootstrap("databases", args))
 

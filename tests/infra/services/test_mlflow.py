@@ -1,5 +1,6 @@
 """MLflow: replicated where asked, behind a login, its records and artifacts outside its pods."""
 
+from dataclasses import replace
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from infra.services.mlflow import SERVICE_ACCOUNT, Mlflow, MlflowArgs
 from infra.services.mlflow_values import DRIVER
 from infra.settings.service_settings import MlflowSettings
 from tests.builders import deploy, inputs_of, wanted
+from tests.infra.builders import CLUSTER, environment
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CHARTS_LABELS = {"app.kubernetes.io/name": "mlflow", "app.kubernetes.io/instance": "mlflow"}
@@ -32,9 +34,9 @@ def deploy_mlflow(*, domain=None, generation=1, **settings):
             ),
         )
         args = MlflowArgs(
-            environment="test",
+            environment=environment(deletable=True),
+            cluster=replace(CLUSTER, domain=domain, load_balancer=(Peer(cidr=IPv4Network("10.0.192.0/20")),)),
             settings=MlflowSettings.model_validate(settings),
-            region="us-east-1",
             image=image,
             database_host="db.example",
             database_secret_arn="arn:mlflow",
@@ -44,12 +46,7 @@ def deploy_mlflow(*, domain=None, generation=1, **settings):
             bucket="artifacts",
             role_arn="arn:role",
             clients=("training", "monitoring"),
-            domain=domain,
-            load_balancer=(Peer(cidr=IPv4Network("10.0.192.0/20")),),
             pod_hosts="10.0.*",
-            secrets=[],
-            needs=[],
-            deletable=True,
         )
         pulumi.export("login", Mlflow("mlflow", args).login_secret_arn)
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from infra.settings.service_settings import MonitoringSettings
 from infra.settings.settings import PlatformSettings
 from mlp.engine.values import Secret
 from tests.builders import deploy, inputs_of, wanted
+from tests.infra.builders import CLUSTER, environment
 from tests.infra.services.promql import metrics_of, queries_of
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -41,19 +43,13 @@ def deploy_monitoring(*, domain=None, load_balancer=(), slack=None, deletable=Fa
         made = monitoring.Monitoring(
             "monitoring",
             monitoring.MonitoringArgs(
-                environment="test",
-                settings=MonitoringSettings(**settings),
-                region="us-east-1",
+                environment=environment(deletable=deletable),
+                cluster=replace(CLUSTER, domain=domain, load_balancer=load_balancer),
+                settings=MonitoringSettings(slack_secret_arn=slack, **settings),
                 alert_topic_arn=pulumi.Output.from_input(TOPIC),
                 alertmanager_role_arn="arn:aws:iam::123456789012:role/alertmanager",
                 grafana_role_arn="arn:aws:iam::123456789012:role/grafana",
-                slack_secret_arn=slack,
-                domain=domain,
-                load_balancer=load_balancer,
                 training_namespace="training",
-                secrets=(),
-                needs=(),
-                deletable=deletable,
             ),
         )
         pulumi.export("url", made.url)
