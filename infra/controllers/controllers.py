@@ -13,6 +13,7 @@ from pulumi_kubernetes.apiextensions import CustomResource
 from infra import helm
 from infra.cluster.namespaces import Admission, Namespace, NamespaceArgs, Peer
 from infra.cluster.node_pools import GPU_TAINT
+from infra.cluster.pod_security import HARDENED, NOT_ROOT
 from infra.data.external_secret import API_VERSION, STORE
 from infra.environment import Environment
 from infra.facts import charts
@@ -26,13 +27,6 @@ SECRETS_ACCOUNT = ServiceAccount(namespace="external-secrets", name="external-se
 PRIORITIES = {"platform-system": 1_000_000, "platform-service": 100_000, "training": 1_000}
 """By class: a pod may push out those of a lower one when nodes are full."""
 _ROLE_ANNOTATION = "eks.amazonaws.com/role-arn"
-_HARDENED = {
-    "allowPrivilegeEscalation": False,
-    "capabilities": {"drop": ["ALL"]},
-    "readOnlyRootFilesystem": True,
-    "runAsNonRoot": True,
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,8 +208,8 @@ def _autoscaler_values(args: ControllersArgs) -> dict[str, Any]:
             "skip-nodes-with-local-storage": False,
         },
         "expanderPriorities": expander_priorities(args.pools),
-        "containerSecurityContext": _HARDENED,
-        "securityContext": {"runAsNonRoot": True, "runAsUser": 65534, "fsGroup": 65534},
+        "containerSecurityContext": HARDENED,
+        "securityContext": {**NOT_ROOT, "runAsUser": 65534, "fsGroup": 65534},
         "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}},
         "serviceMonitor": {"enabled": True, "namespace": SYSTEM_NAMESPACE, "selector": {}},
     }

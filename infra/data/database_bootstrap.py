@@ -13,6 +13,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from infra.cluster.namespaces import Namespace, NamespaceArgs
+from infra.cluster.pod_security import CONFINED, READ_ONLY, running_as
 from infra.cluster.ready import ClusterReady
 from infra.data.external_secret import ExternalSecret, ExternalSecretArgs
 
@@ -91,11 +92,7 @@ def _job_spec(container: dict[str, Any]) -> Any:
                 "restart_policy": "OnFailure",
                 "automount_service_account_token": False,
                 "priority_class_name": "platform-system",
-                "security_context": {
-                    "run_as_non_root": True,
-                    "run_as_user": _USER,
-                    "seccomp_profile": {"type": "RuntimeDefault"},
-                },
+                "security_context": running_as(_USER),
                 "containers": [container],
             }
         },
@@ -115,11 +112,7 @@ def _container(script: str, owners: Sequence[str], host: pulumi.Input[str], secr
         ],
         "env_from": [{"secret_ref": {"name": secret}}],
         "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}},
-        "security_context": {
-            "allow_privilege_escalation": False,
-            "read_only_root_filesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "security_context": {**CONFINED, **READ_ONLY},
     }
 
 

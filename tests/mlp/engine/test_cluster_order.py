@@ -1,5 +1,6 @@
 """In which order the cluster is filled and, the other way round, emptied; and how safe what runs there is."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ NAMESPACE = "kubernetes:core/v1:Namespace"
 GIVEN = {"kube-system", "default"}
 WRITABLE_ROOT = {"monitoring"}
 """Releases of which a container writes where it likes: the sidecars of Grafana."""
-OPERATIONS = Path(__file__).resolve().parents[3] / "docs" / "operations.md"
+REPOSITORY = Path(__file__).resolve().parents[3]
+OPERATIONS = REPOSITORY / "docs" / "operations.md"
 
 
 @pytest.fixture(scope="module", params=["dev", "prod"])
@@ -175,6 +177,14 @@ def test_no_password_is_in_a_releases_values(platform):
     for one in wanted(platform, RELEASE).values():
         text = str(revealed(one.inputs)["values"])
         assert not [password for password in passwords if password in text]
+
+
+def test_security_contexts_are_written_in_one_place():
+    words = re.compile(
+        "runAsNonRoot|run_as_non_root|[sS]eccomp_?[pP]rofile|allow_?[pP]rivilege_?[eE]sc|readOnlyRoot|read_only_root"
+    )
+    writers = {path.name for path in (REPOSITORY / "infra").rglob("*.py") if words.search(path.read_text())}
+    assert writers == {"pod_security.py"}
 
 
 def test_jobs_of_ours_are_hardened(platform):
