@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from infra.environment import Environment
 from infra.identity.iam import Condition, ResourceStatement, resource_policy
 from infra.settings.settings import BudgetSettings
-from infra.tags import COST_TAG, standard_tags
+from infra.tags import COST_TAG
 
 _ACTUAL_PERCENT = (80, 100)
 _FORECAST_PERCENT = 100
@@ -17,10 +18,9 @@ _FORECAST_PERCENT = 100
 
 @dataclass(frozen=True, kw_only=True)
 class BudgetArgs:
-    """Inputs of `Budget`. `account` alone may have AWS send alerts."""
+    """Inputs of `Budget`. The environment's account alone may have AWS send alerts."""
 
-    environment: str
-    account: pulumi.Input[str]
+    environment: Environment
     settings: BudgetSettings
 
 
@@ -32,6 +32,7 @@ class Budget(pulumi.ComponentResource):
     def __init__(self, name: str, args: BudgetArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:budget:Budget", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
+        of_account = Condition(operator="StringEquals", key="aws:SourceAccount", values=(args.environment.account,))
         # Not encrypted with a key of AWS's own: AWS's services may not publish to such a topic.
         topic = aws.sns.Topic(f"{name}-alerts", opts=child)
         published = aws.sns.TopicPolicy(
@@ -43,9 +44,7 @@ class Budget(pulumi.ComponentResource):
                         principal={"Service": f"{service}.amazonaws.com"},
                         actions=("SNS:Publish",),
                         resources=(topic.arn,),
-                        conditions=(
-                            Condition(operator="StringEquals", key="aws:SourceAccount", values=(args.account,)),
-                        ),
+                        conditions=(of_account,),
                     )
                     for service in ("budgets", "cloudwatch", "events.rds")
                 ]
@@ -61,9 +60,7 @@ class Budget(pulumi.ComponentResource):
             time_unit="MONTHLY",
             limit_amount=str(args.settings.monthly_usd),
             limit_unit="USD",
-            cost_filters=[
-                {"name": "TagKeyValue", "values": [f"user:{COST_TAG}${standard_tags(args.environment)[COST_TAG]}"]}
-            ],
+            cost_filters=[{"name": "TagKeyValue", "values": [f"user:{COST_TAG}${args.environment.tags[COST_TAG]}"]}],
             notifications=[
                 {
                     "notification_type": kind,

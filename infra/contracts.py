@@ -36,21 +36,16 @@ def _required(reference: pulumi.StackReference, name: str) -> pulumi.Output[Any]
 
 @dataclass(frozen=True, kw_only=True)
 class PlatformOutputs(_Outputs):
-    """What the platform stack offers to the stacks built on it."""
+    """What the platform stack offers to the workloads stack and to people, to whom docs/operations.md tells its use."""
 
     region: pulumi.Input[str]
     vpc_id: pulumi.Input[str]
     cluster_name: pulumi.Input[str]
     kubeconfig: pulumi.Input[str]
     """Secret. Logs in through the `aws` command, which must be installed."""
-    oidc_provider_arn: pulumi.Input[str]
-    oidc_issuer: pulumi.Input[str]
-    role_arns: pulumi.Input[Mapping[str, pulumi.Input[str]]]
-    """Roles of service accounts, by what they are for."""
     artifact_bucket: pulumi.Input[str]
     dataset_bucket: pulumi.Input[str]
     log_bucket: pulumi.Input[str]
-    backup_bucket: pulumi.Input[str]
     database_host: pulumi.Input[str]
     database_secret_arn: pulumi.Input[str]
     """Holds the administrator's login as JSON."""
@@ -64,14 +59,10 @@ class PlatformOutputs(_Outputs):
     training_login_secret: pulumi.Input[str]
     """The Kubernetes Secret with the login, `username` and `password`, with which jobs use MLflow."""
     alert_topic_arn: pulumi.Input[str]
-    edge: pulumi.Input[Mapping[str, pulumi.Input[str]]]
-    """What an ingress must know of the entrance; empty where it is off."""
     service_urls: pulumi.Input[Mapping[str, pulumi.Input[str]]]
     """By service name, as seen inside the cluster; empty where services are off."""
     public_urls: pulumi.Input[Mapping[str, pulumi.Input[str]]]
     """The same from outside; empty where the entrance is off."""
-    tracking_secret_arn: pulumi.Input[str]
-    """Holds the same login in Secrets Manager, as JSON."""
 
 
 def tracking_url(service_urls: Mapping[str, str], stack: str) -> str:

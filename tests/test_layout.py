@@ -246,8 +246,10 @@ def test_the_list_of_commands_has_them_all():
 
 
 def test_nothing_that_an_editor_or_a_merge_leaves_is_kept():
-    places = [REPOSITORY / name for name in (*PARTS, "tests", "bench", "docs", "images", ".github")]
-    found = [path for place in places for end in ("orig", "rej", "bak") for path in place.rglob(f"*.{end}")]
+    places = [REPOSITORY / name for name in (*PARTS, "tests", "bench", "docs", "images", ".ci", ".github")]
+    ends = ("*.orig", "*.rej", "*.bak")
+    found = [path for place in places for end in ends for path in place.rglob(end)]
+    found += [path for end in ends for path in REPOSITORY.glob(end)]
     assert found == []
 
 

@@ -10,9 +10,9 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
+from infra.environment import Environment
 from infra.facts.kubernetes_versions import ADDON_VERSIONS
-from infra.identity.identity import OidcIssuer, RoleDefaults, ServiceAccount, WorkloadIdentity, WorkloadIdentityArgs
-from infra.tags import standard_tags
+from infra.identity.identity import OidcIssuer, ServiceAccount, WorkloadIdentity, WorkloadIdentityArgs
 
 DEFAULT_STORAGE_CLASS = "gp3"
 _EBS_CSI_ACCOUNT = ServiceAccount(namespace="kube-system", name="ebs-csi-controller-sa")
@@ -24,10 +24,9 @@ class ClusterAddonsArgs:
 
     cluster_name: pulumi.Input[str]
     kubernetes_version: str
-    environment: str
+    environment: Environment
     issuer: OidcIssuer
     node_groups: Sequence[aws.eks.NodeGroup]
-    roles: RoleDefaults
 
 
 class ClusterAddons(pulumi.ComponentResource):
@@ -46,7 +45,7 @@ class ClusterAddons(pulumi.ComponentResource):
         ebs_csi = WorkloadIdentity(
             f"{name}-ebs-csi",
             WorkloadIdentityArgs(
-                roles=args.roles,
+                environment=args.environment,
                 issuer=args.issuer,
                 account=_EBS_CSI_ACCOUNT,
                 managed_policies=("service-role/AmazonEBSCSIDriverPolicy",),
@@ -62,7 +61,7 @@ class ClusterAddons(pulumi.ComponentResource):
                 versions.ebs_csi,
                 role_arn=ebs_csi.role_arn,
                 # Volumes are made by the driver, which no provider tags for.
-                settings={"controller": {"extraVolumeTags": standard_tags(args.environment)}},
+                settings={"controller": {"extraVolumeTags": args.environment.tags}},
             ),
         ]
         self.register_outputs({})

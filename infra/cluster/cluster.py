@@ -10,9 +10,10 @@ import pulumi_aws as aws
 import pulumi_eks as eks
 import pulumi_kubernetes as kubernetes
 
+from infra.environment import Environment
 from infra.facts.kubernetes_versions import ADDON_VERSIONS
-from infra.identity.identity import OidcIssuer, RoleDefaults, ServiceRole, ServiceRoleArgs
-from infra.naming import cluster_log_group, cluster_name
+from infra.identity.identity import OidcIssuer, ServiceRole, ServiceRoleArgs
+from infra.naming import cluster_log_group
 from infra.settings.settings import ClusterSettings
 
 _ADMIN_POLICY = "AmazonEKSClusterAdminPolicy"
@@ -27,15 +28,13 @@ _VIEW_POLICY = "AmazonEKSViewPolicy"
 class ClusterArgs:
     """Inputs of `Cluster`. Without `settings.public_access_cidrs` only the VPC reaches the API endpoint."""
 
-    environment: str
+    environment: Environment
     vpc_id: pulumi.Input[str]
     private_subnet_ids: Sequence[pulumi.Input[str]]
     public_subnet_ids: Sequence[pulumi.Input[str]]
     settings: ClusterSettings
     log_retention_days: int
-    deletable: bool
     deploy_role_arn: str | None
-    roles: RoleDefaults
 
 
 class Cluster(pulumi.ComponentResource):
@@ -54,25 +53,25 @@ class Cluster(pulumi.ComponentResource):
     def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:cluster:Cluster", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        settings = args.settings
+        self._args, settings = args, args.settings
         key = aws.kms.Key(
             f"{name}-secrets",
-            description=f"Kubernetes secrets of {cluster_name(args.environment)}",
+            description=f"Kubernetes secrets of {args.environment.cluster_name}",
             enable_key_rotation=True,
-            deletion_window_in_days=7 if args.deletable else 30,
+            deletion_window_in_days=7 if args.environment.deletable else 30,
             # Without the key, nothing in the cluster can be read again.
-            opts=pulumi.ResourceOptions(parent=self, protect=not args.deletable),
+            opts=pulumi.ResourceOptions(parent=self, protect=not args.environment.deletable),
         )
         logs = aws.cloudwatch.LogGroup(
             f"{name}-log",
-            name=cluster_log_group(args.environment),
+            name=cluster_log_group(args.environment.name),
             retention_in_days=args.log_retention_days,
             opts=child,
         )
         role = ServiceRole(
             f"{name}-control-plane",
             ServiceRoleArgs(
-                roles=args.roles,
+                environment=args.environment,
                 service="eks.amazonaws.com",
                 managed_policies=("AmazonEKSClusterPolicy",),
                 actions=("sts:AssumeRole", "sts:TagSession"),
@@ -83,7 +82,7 @@ class Cluster(pulumi.ComponentResource):
         addons = ADDON_VERSIONS[settings.kubernetes_version]
         control_plane = eks.Cluster(
             name,
-            name=cluster_name(args.environment),
+            name=args.environment.cluster_name,
             version=settings.kubernetes_version,
             upgrade_policy={"support_type": "STANDARD"},
             vpc_id=args.vpc_id,
@@ -95,7 +94,7 @@ class Cluster(pulumi.ComponentResource):
             service_role=role.role,
             encryption_config_key_arn=key.arn,
             enabled_cluster_log_types=list(settings.log_types),
-            deletion_protection=not args.deletable,
+            deletion_protection=not args.environment.deletable,
             authentication_mode=eks.AuthenticationMode.API,
             create_oidc_provider=True,
             skip_default_node_group=True,
@@ -126,7 +125,7 @@ class Cluster(pulumi.ComponentResource):
             ("preview", _PREVIEW_POLICY, (settings.preview_role,) if settings.preview_role else ()),
         ):
             for principal in principals:
-                self._access(f"{name}-{kind}-{principal.rpartition('/')[2]}", principal, policy, args.roles.partition)
+                self._access(f"{name}-{kind}-{principal.rpartition('/')[2]}", principal, policy)
         self.kubeconfig = pulumi.Output.secret(control_plane.kubeconfig_json)
         self.issuer = OidcIssuer(provider_arn=control_plane.oidc_provider_arn, url=control_plane.oidc_issuer)
         self.security_group_id = control_plane.cluster_security_group_id
@@ -135,7 +134,8 @@ class Cluster(pulumi.ComponentResource):
         )
         self.register_outputs({"name": self.name})
 
-    def _access(self, name: str, principal: str, policy: str, partition: pulumi.Input[str]) -> None:
+    def _access(self, name: str, principal: str, policy: str) -> None:
+        partition = self._args.environment.partition
         entry = aws.eks.AccessEntry(
             name, cluster_name=self.name, principal_arn=principal, opts=pulumi.ResourceOptions(parent=self)
         )

@@ -10,10 +10,11 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from infra.environment import Environment
 from infra.facts.instance_types import INSTANCE_TYPES
-from infra.identity.identity import RoleDefaults, ServiceRole, ServiceRoleArgs
+from infra.identity.identity import ServiceRole, ServiceRoleArgs
 from infra.settings.settings import NodePoolSettings
-from infra.tags import LARGEST_TAG, SMALLEST_TAG, standard_tags
+from infra.tags import LARGEST_TAG, SMALLEST_TAG
 
 NODE_POLICIES = ("AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy", "AmazonEC2ContainerRegistryPullOnly")
 """AWS-managed policies that a node needs (https://docs.aws.amazon.com/eks/latest/userguide/create-node-role.html)."""
@@ -34,13 +35,12 @@ class NodePoolsArgs:
     Nodes leave their subnets by `ways_out`, which must stand before the first of them.
     """
 
-    environment: str
+    environment: Environment
     cluster_name: pulumi.Input[str]
     kubernetes_version: str
     subnet_ids: Mapping[str, pulumi.Input[str]]
     ways_out: Sequence[pulumi.Resource]
     pools: Mapping[str, NodePoolSettings]
-    roles: RoleDefaults
 
 
 class NodePools(pulumi.ComponentResource):
@@ -60,7 +60,7 @@ class NodePools(pulumi.ComponentResource):
         self._args, self._child = args, pulumi.ResourceOptions(parent=self)
         role = ServiceRole(
             name,
-            ServiceRoleArgs(roles=args.roles, service="ec2.amazonaws.com", managed_policies=NODE_POLICIES),
+            ServiceRoleArgs(environment=args.environment, service="ec2.amazonaws.com", managed_policies=NODE_POLICIES),
             self._child,
         )
         groups = {pool: self._group(f"{name}-{pool}", pool, settings, role) for pool, settings in args.pools.items()}
@@ -105,7 +105,7 @@ class NodePools(pulumi.ComponentResource):
         return group
 
     def _launch_template(self, name: str, pool: str, settings: NodePoolSettings) -> aws.ec2.LaunchTemplate:
-        tags = {**standard_tags(self._args.environment), "Name": name, "ml-platform/pool": pool}
+        tags = {**self._args.environment.tags, "Name": name, "ml-platform/pool": pool}
         return aws.ec2.LaunchTemplate(
             name,
             metadata_options={"http_endpoint": "enabled", "http_tokens": "required", "http_put_response_hop_limit": 1},

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
 from infra.cluster.namespaces import Admission, Namespace, NamespaceArgs, Peer
+from infra.cluster.ready import ClusterReady
 from infra.data.external_secret import ExternalSecret, ExternalSecretArgs
 from infra.identity.identity import ServiceAccount
 from infra.services import ray
@@ -30,8 +30,7 @@ class TrainingNamespaceArgs:
     """What jobs may do in AWS."""
     max_gpus: int
     """How many GPUs all jobs together may ask for."""
-    secrets: Sequence[pulumi.Resource]
-    needs: Sequence[pulumi.Resource]
+    cluster: ClusterReady
 
 
 class TrainingNamespace(pulumi.ComponentResource):
@@ -56,7 +55,7 @@ class TrainingNamespace(pulumi.ComponentResource):
                     Admission(name="operator", peers=(Peer(namespace=ray.NAMESPACE),), ports=(_DASHBOARD_PORT,)),
                     Admission(name="metrics", peers=(Peer(namespace="monitoring"),), ports=_METRICS_PORTS),
                 ),
-                needs=args.needs,
+                needs=args.cluster.base,
             ),
             child,
         )
@@ -66,7 +65,7 @@ class TrainingNamespace(pulumi.ComponentResource):
                 name="mlflow-login",
                 namespace=namespace.name,
                 keys={key: (args.tracking_secret_arn, key) for key in ("username", "password")},
-                needs=[*args.secrets, *namespace.ready],
+                needs=[*args.cluster.secrets, *namespace.ready],
             ),
             child,
         )

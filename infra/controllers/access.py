@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import pulumi
 
+from infra.environment import Environment
 from infra.identity.iam import Allow, Condition
 
 _LOAD_BALANCER_TAG = "elbv2.k8s.aws/cluster"
 
 
-def load_balancer_access(*, partition: pulumi.Input[str], cluster_name: str) -> tuple[Allow, ...]:
+def load_balancer_access(environment: Environment) -> tuple[Allow, ...]:
     """What the AWS Load Balancer Controller needs for application load balancers.
 
     Its chart must switch off Shield and the classic WAF, for which nothing is granted.
     """
+    partition, cluster_name = environment.partition, environment.cluster_name
     requested = Condition(operator="StringEquals", key=f"aws:RequestTag/{_LOAD_BALANCER_TAG}", values=(cluster_name,))
     own = Condition(operator="StringEquals", key=f"aws:ResourceTag/{_LOAD_BALANCER_TAG}", values=(cluster_name,))
     not_requested = Condition(operator="Null", key=f"aws:RequestTag/{_LOAD_BALANCER_TAG}", values=("true",))
@@ -132,11 +134,11 @@ def load_balancer_access(*, partition: pulumi.Input[str], cluster_name: str) -> 
     )
 
 
-def autoscaler_access(*, cluster_name: str) -> tuple[Allow, ...]:
+def autoscaler_access(environment: Environment) -> tuple[Allow, ...]:
     """What the cluster autoscaler needs: to look at all groups, and to size those of its cluster."""
     own = Condition(
         operator="StringEquals",
-        key=f"aws:ResourceTag/k8s.io/cluster-autoscaler/{cluster_name}",
+        key=f"aws:ResourceTag/k8s.io/cluster-autoscaler/{environment.cluster_name}",
         values=("owned",),
     )
     return (

@@ -13,7 +13,9 @@ from pulumi_kubernetes.apiextensions import CustomResource
 from infra import helm
 from infra.cluster.namespaces import Admission, Namespace, NamespaceArgs, Peer
 from infra.cluster.node_pools import GPU_TAINT
+from infra.cluster.pod_security import HARDENED, NOT_ROOT
 from infra.data.external_secret import API_VERSION, STORE
+from infra.environment import Environment
 from infra.facts import charts
 from infra.identity.identity import ServiceAccount
 from infra.settings.settings import NodePoolSettings
@@ -25,13 +27,6 @@ SECRETS_ACCOUNT = ServiceAccount(namespace="external-secrets", name="external-se
 PRIORITIES = {"platform-system": 1_000_000, "platform-service": 100_000, "training": 1_000}
 """By class: a pod may push out those of a lower one when nodes are full."""
 _ROLE_ANNOTATION = "eks.amazonaws.com/role-arn"
-_HARDENED = {
-    "allowPrivilegeEscalation": False,
-    "capabilities": {"drop": ["ALL"]},
-    "readOnlyRootFilesystem": True,
-    "runAsNonRoot": True,
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +36,8 @@ class ControllersArgs:
     `scaling_groups` are the names of the auto-scaling groups by pool.
     """
 
-    cluster_name: str
+    environment: Environment
     kubernetes_version: str
-    region: str
     vpc_id: pulumi.Input[str]
     pools: Mapping[str, NodePoolSettings]
     scaling_groups: Mapping[str, pulumi.Input[str]]
@@ -149,7 +143,7 @@ class Controllers(pulumi.ComponentResource):
                 "provider": {
                     "aws": {
                         "service": "SecretsManager",
-                        "region": args.region,
+                        "region": args.environment.region,
                         "auth": {
                             "jwt": {
                                 "serviceAccountRef": {
@@ -174,9 +168,9 @@ def _account(account: ServiceAccount, role_arn: pulumi.Input[str]) -> dict[str, 
 
 def _load_balancer_values(args: ControllersArgs) -> dict[str, Any]:
     return {
-        "clusterName": args.cluster_name,
+        "clusterName": args.environment.cluster_name,
         # Its pods cannot ask the metadata service, which answers nodes alone.
-        "region": args.region,
+        "region": args.environment.region,
         "vpcId": args.vpc_id,
         "serviceAccount": _account(LOAD_BALANCER_ACCOUNT, args.load_balancer_role_arn),
         "replicaCount": args.replicas,
@@ -201,7 +195,7 @@ def _autoscaler_values(args: ControllersArgs) -> dict[str, Any]:
             {"name": args.scaling_groups[name], "minSize": pool.min_size, "maxSize": pool.max_size}
             for name, pool in args.pools.items()
         ],
-        "awsRegion": args.region,
+        "awsRegion": args.environment.region,
         "image": {"tag": f"v{args.kubernetes_version}.0"},  # it must be of the cluster's minor version
         "rbac": {"serviceAccount": _account(AUTOSCALER_ACCOUNT, args.autoscaler_role_arn)},
         "extraArgs": {
@@ -214,8 +208,8 @@ def _autoscaler_values(args: ControllersArgs) -> dict[str, Any]:
             "skip-nodes-with-local-storage": False,
         },
         "expanderPriorities": expander_priorities(args.pools),
-        "containerSecurityContext": _HARDENED,
-        "securityContext": {"runAsNonRoot": True, "runAsUser": 65534, "fsGroup": 65534},
+        "containerSecurityContext": HARDENED,
+        "securityContext": {**NOT_ROOT, "runAsUser": 65534, "fsGroup": 65534},
         "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}},
         "serviceMonitor": {"enabled": True, "namespace": SYSTEM_NAMESPACE, "selector": {}},
     }

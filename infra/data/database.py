@@ -11,7 +11,8 @@ import pulumi_aws as aws
 import pulumi_random as random
 
 from infra.data.secrets import StoredSecret, StoredSecretArgs, generated_password
-from infra.identity.identity import RoleDefaults, ServiceRole, ServiceRoleArgs
+from infra.environment import Environment
+from infra.identity.identity import ServiceRole, ServiceRoleArgs
 from infra.naming import database_log_group, database_name
 from infra.settings.settings import DatabaseSettings
 
@@ -21,8 +22,6 @@ POSTGRES_MAJOR = "17"
 POSTGRES_PORT = 5432
 DATABASE_NAME = "mlflow"
 ADMIN_USERNAME = "platform"
-OWNERS = ("mlflow", "mlflow_auth", "airflow", "optuna")
-"""Each has a login and, under the same name, a database of its own."""
 EXPORTED_LOGS = ("postgresql", "upgrade")
 MONITORING_INTERVAL_S = 60
 FREE_INSIGHTS_DAYS = 7
@@ -35,23 +34,25 @@ _HOURS_WITHOUT_BACKUP = 36
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseArgs:
-    """Inputs of `Database`. It admits `client_security_group_id` alone; alarms go to `alarm_topic_arn`."""
+    """Inputs of `Database`. It admits `client_security_group_id` alone; alarms go to `alarm_topic_arn`.
 
-    environment: str
+    Each of `owners` gets a login and, under the same name, a database of its own.
+    """
+
+    environment: Environment
     vpc_id: pulumi.Input[str]
     subnet_ids: Sequence[pulumi.Input[str]]
     client_security_group_id: pulumi.Input[str]
+    owners: Sequence[str]
     settings: DatabaseSettings
     log_retention_days: int
     alarm_topic_arn: pulumi.Input[str]
-    deletable: bool
-    roles: RoleDefaults
 
 
 class Database(pulumi.ComponentResource):
     """An encrypted PostgreSQL without a way out of the VPC, spoken to over TLS alone.
 
-    Its logins, the administrator's and one for each of `OWNERS`, are generated and lie in Secrets Manager.
+    Its logins, the administrator's and one for each owner, are generated and lie in Secrets Manager.
     """
 
     host: pulumi.Output[str]
@@ -59,6 +60,8 @@ class Database(pulumi.ComponentResource):
     password: pulumi.Output[str]
     secret_arn: pulumi.Output[str]
     owner_secret_arns: dict[str, pulumi.Output[str]]
+    password_generation: int
+    """Which passwords these are; a higher number is others."""
 
     def __init__(self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:database:Database", name, None, opts)
@@ -85,7 +88,7 @@ class Database(pulumi.ComponentResource):
         monitoring = ServiceRole(
             f"{name}-monitoring",
             ServiceRoleArgs(
-                roles=args.roles,
+                environment=args.environment,
                 service="monitoring.rds.amazonaws.com",
                 managed_policies=("service-role/AmazonRDSEnhancedMonitoringRole",),
             ),
@@ -94,7 +97,7 @@ class Database(pulumi.ComponentResource):
         log_groups = [
             aws.cloudwatch.LogGroup(
                 f"{name}-{log}-log",
-                name=database_log_group(args.environment, log),
+                name=database_log_group(args.environment.name, log),
                 retention_in_days=args.log_retention_days,
                 opts=child,
             )
@@ -102,10 +105,10 @@ class Database(pulumi.ComponentResource):
         ]
         password = generated_password(f"{name}-password", generation=settings.password_generation, opts=child)
         suffix = random.RandomId(f"{name}-final-snapshot", byte_length=4, opts=child)
-        final_snapshot = pulumi.Output.format("{0}-final-{1}", database_name(args.environment), suffix.hex)
+        final_snapshot = pulumi.Output.format("{0}-final-{1}", database_name(args.environment.name), suffix.hex)
         instance = aws.rds.Instance(
             f"{name}-instance",
-            identifier=database_name(args.environment),
+            identifier=database_name(args.environment.name),
             engine="postgres",
             engine_version=POSTGRES_MAJOR,
             engine_lifecycle_support="open-source-rds-extended-support-disabled",
@@ -127,19 +130,19 @@ class Database(pulumi.ComponentResource):
             backup_window=settings.backup_window,
             maintenance_window=settings.maintenance_window,
             copy_tags_to_snapshot=True,
-            delete_automated_backups=args.deletable,
+            delete_automated_backups=args.environment.deletable,
             monitoring_interval=MONITORING_INTERVAL_S,
             monitoring_role_arn=monitoring.role.arn,
             performance_insights_enabled=True,
             performance_insights_retention_period=FREE_INSIGHTS_DAYS,
             enabled_cloudwatch_logs_exports=list(EXPORTED_LOGS),
-            apply_immediately=args.deletable,
-            deletion_protection=not args.deletable,
-            skip_final_snapshot=args.deletable,
-            final_snapshot_identifier=None if args.deletable else final_snapshot,
+            apply_immediately=args.environment.deletable,
+            deletion_protection=not args.environment.deletable,
+            skip_final_snapshot=args.environment.deletable,
+            final_snapshot_identifier=None if args.environment.deletable else final_snapshot,
             opts=pulumi.ResourceOptions(
                 parent=self,
-                protect=not args.deletable,
+                protect=not args.environment.deletable,
                 # The identifier is fixed: systems and people look for it.
                 delete_before_replace=True,
                 # RDS would make the log groups itself, and keep their content for ever.
@@ -148,10 +151,11 @@ class Database(pulumi.ComponentResource):
         )
 
         self._alarms(name, instance)
+        self.password_generation = settings.password_generation
         self.host, self.username, self.password = instance.address, instance.username, password
         self.secret_arn = self._login(f"{name}-login", ADMIN_USERNAME, password, DATABASE_NAME)
         self.owner_secret_arns = {}
-        for owner in OWNERS:
+        for owner in args.owners:
             login = f"{name}-{owner.replace('_', '-')}"
             own = generated_password(f"{login}-password", generation=settings.password_generation, opts=child)
             self.owner_secret_arns[owner] = self._login(login, owner, own, owner)
@@ -212,7 +216,7 @@ class Database(pulumi.ComponentResource):
                     "detail-type": ["RDS DB Instance Event"],
                     # By its name, not the instance itself: the rule is there before the first backup.
                     "detail": {
-                        "SourceIdentifier": [database_name(self._args.environment)],
+                        "SourceIdentifier": [database_name(self._args.environment.name)],
                         "EventID": [_BACKUP_FINISHED],
                     },
                 }
@@ -264,9 +268,7 @@ class Database(pulumi.ComponentResource):
         }
         secret = StoredSecret(
             name,
-            StoredSecretArgs(
-                environment=self._args.environment, recovery_days=0 if self._args.deletable else 30, value=value
-            ),
+            StoredSecretArgs(environment=self._args.environment, value=value),
             self._child,
         )
         return secret.arn

@@ -13,6 +13,8 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from infra.cluster.namespaces import Namespace, NamespaceArgs
+from infra.cluster.pod_security import CONFINED, READ_ONLY, running_as
+from infra.cluster.ready import ClusterReady
 from infra.data.external_secret import ExternalSecret, ExternalSecretArgs
 
 NAMESPACE = "database-bootstrap"
@@ -32,8 +34,7 @@ class DatabaseBootstrapArgs:
     admin_secret_arn: pulumi.Input[str]
     owner_secret_arns: Mapping[str, pulumi.Input[str]]
     password_generation: int
-    secrets: Sequence[pulumi.Resource]
-    needs: Sequence[pulumi.Resource]
+    cluster: ClusterReady
 
 
 class DatabaseBootstrap(pulumi.ComponentResource):
@@ -47,7 +48,7 @@ class DatabaseBootstrap(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         namespace = Namespace(
             f"{name}-namespace",
-            NamespaceArgs(name=NAMESPACE, pod_security="restricted", needs=args.needs),
+            NamespaceArgs(name=NAMESPACE, pod_security="restricted", needs=args.cluster.base),
             child,
         )
         keys: dict[str, tuple[pulumi.Input[str], str]] = {
@@ -63,7 +64,7 @@ class DatabaseBootstrap(pulumi.ComponentResource):
                 namespace=namespace.name,
                 keys=keys,
                 generation=args.password_generation,
-                needs=[*args.secrets, *namespace.ready],
+                needs=[*args.cluster.secrets, *namespace.ready],
             ),
             child,
         )
@@ -91,11 +92,7 @@ def _job_spec(container: dict[str, Any]) -> Any:
                 "restart_policy": "OnFailure",
                 "automount_service_account_token": False,
                 "priority_class_name": "platform-system",
-                "security_context": {
-                    "run_as_non_root": True,
-                    "run_as_user": _USER,
-                    "seccomp_profile": {"type": "RuntimeDefault"},
-                },
+                "security_context": running_as(_USER),
                 "containers": [container],
             }
         },
@@ -115,11 +112,7 @@ def _container(script: str, owners: Sequence[str], host: pulumi.Input[str], secr
         ],
         "env_from": [{"secret_ref": {"name": secret}}],
         "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}},
-        "security_context": {
-            "allow_privilege_escalation": False,
-            "read_only_root_filesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "security_context": {**CONFINED, **READ_ONLY},
     }
 
 

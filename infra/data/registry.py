@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from infra.environment import Environment
 from infra.naming import repository_name
 
 KEPT_IMAGES = 50
@@ -19,9 +20,8 @@ UNTAGGED_DAYS = 7
 class ImageRegistryArgs:
     """Inputs of `ImageRegistry`: one repository is made for each of `images`."""
 
-    environment: str
+    environment: Environment
     images: tuple[str, ...]
-    deletable: bool
 
 
 class ImageRegistry(pulumi.ComponentResource):
@@ -36,13 +36,13 @@ class ImageRegistry(pulumi.ComponentResource):
         for image in args.images:
             repository = aws.ecr.Repository(
                 f"{name}-{image}",
-                name=repository_name(args.environment, image),
+                name=repository_name(args.environment.name, image),
                 # The build cache is one tag that is written again by each build.
                 image_tag_mutability="IMMUTABLE_WITH_EXCLUSION",
                 image_tag_mutability_exclusion_filters=[{"filter": "cache*", "filter_type": "WILDCARD"}],
                 image_scanning_configuration={"scan_on_push": True},
                 encryption_configurations=[{"encryption_type": "KMS"}],
-                force_delete=args.deletable,
+                force_delete=args.environment.deletable,
                 opts=child,
             )
             aws.ecr.LifecyclePolicy(f"{name}-{image}-expiry", repository=repository.name, policy=_expiry(), opts=child)

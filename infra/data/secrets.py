@@ -9,6 +9,7 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_random as random
 
+from infra.environment import Environment
 from infra.identity.iam import Allow
 from infra.naming import secret_prefix
 
@@ -24,10 +25,9 @@ def generated_password(name: str, *, generation: int = 1, opts: pulumi.ResourceO
 
 @dataclass(frozen=True, kw_only=True)
 class StoredSecretArgs:
-    """Inputs of `StoredSecret`. With `recovery_days` 0 a deleted secret is gone at once."""
+    """Inputs of `StoredSecret`."""
 
-    environment: str
-    recovery_days: int
+    environment: Environment
     value: Mapping[str, pulumi.Input[str | int | None]]
 
 
@@ -42,8 +42,8 @@ class StoredSecret(pulumi.ComponentResource):
         # A deleted secret keeps its name for the recovery window, so the name ends in something new.
         secret = aws.secretsmanager.Secret(
             f"{name}-secret",
-            name_prefix=f"{secret_prefix(args.environment)}{name}-",
-            recovery_window_in_days=args.recovery_days,
+            name_prefix=f"{secret_prefix(args.environment.name)}{name}-",
+            recovery_window_in_days=args.environment.recovery_days,
             opts=child,
         )
         version = aws.secretsmanager.SecretVersion(
@@ -53,11 +53,13 @@ class StoredSecret(pulumi.ComponentResource):
         self.register_outputs({"arn": self.arn})
 
 
-def secrets_access(
-    *, partition: pulumi.Input[str], region: str, account: pulumi.Input[str], environment: str
-) -> tuple[Allow, ...]:
+def secrets_access(environment: Environment) -> tuple[Allow, ...]:
     """What lets External Secrets read all secrets of an environment, and none beside them."""
     arn = pulumi.Output.format(
-        "arn:{0}:secretsmanager:{1}:{2}:secret:{3}*", partition, region, account, secret_prefix(environment)
+        "arn:{0}:secretsmanager:{1}:{2}:secret:{3}*",
+        environment.partition,
+        environment.region,
+        environment.account,
+        secret_prefix(environment.name),
     )
     return (Allow(actions=("secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"), resources=(arn,)),)

@@ -1,4 +1,4 @@
-"""Buckets: for artifacts, data sets, logs and backups."""
+"""Buckets: for artifacts, data sets and logs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Literal
 import pulumi
 import pulumi_aws as aws
 
+from infra.environment import Environment
 from infra.identity.iam import ANYONE, Allow, Condition, ResourceStatement, resource_policy
 from infra.naming import bucket_prefix
 
@@ -30,16 +31,15 @@ class ObjectStoreArgs:
     """Inputs of `ObjectStore`.
 
     A version is deleted `noncurrent_days` after a newer one took its place. Objects are archived and expire by age, if
-    at all; what would be archived only after its end is not. With `log_delivery_account`, AWS writes that account's
-    flow logs here.
+    at all; what would be archived only after its end is not. With `takes_logs`, AWS writes flow logs of the
+    environment's account here.
     """
 
-    environment: str
-    deletable: bool
+    environment: Environment
     noncurrent_days: int
     archive: Archive | None = None
     expire_after_days: int | None = None
-    log_delivery_account: pulumi.Input[str] | None = None
+    takes_logs: bool = False
 
     def __post_init__(self) -> None:
         if self.noncurrent_days < 1:
@@ -55,12 +55,12 @@ class ObjectStore(pulumi.ComponentResource):
     def __init__(self, name: str, args: ObjectStoreArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:storage:ObjectStore", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        keep = pulumi.ResourceOptions(parent=self, protect=not args.deletable)
+        keep = pulumi.ResourceOptions(parent=self, protect=not args.environment.deletable)
         bucket = aws.s3.Bucket(
             f"{name}-bucket",
             # The deploy role reaches the buckets of its environment by how their names begin.
-            bucket_prefix=f"{bucket_prefix(args.environment)}{name}-",
-            force_destroy=args.deletable,
+            bucket_prefix=f"{bucket_prefix(args.environment.name)}{name}-",
+            force_destroy=args.environment.deletable,
             opts=keep,
         )
         closed = aws.s3.BucketPublicAccessBlock(
@@ -79,7 +79,7 @@ class ObjectStore(pulumi.ComponentResource):
             f"{name}-versions", bucket=bucket.id, versioning_configuration={"status": "Enabled"}, opts=child
         )
         # AWS delivers logs to no bucket that is encrypted with a key it manages in KMS.
-        algorithm = "AES256" if args.log_delivery_account else "aws:kms"
+        algorithm = "AES256" if args.takes_logs else "aws:kms"
         aws.s3.BucketServerSideEncryptionConfiguration(
             f"{name}-encryption",
             bucket=bucket.id,
@@ -99,8 +99,8 @@ class ObjectStore(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[versions]),
         )
         statements = [_tls_alone(bucket.arn)]
-        if args.log_delivery_account:
-            statements += _log_delivery(bucket.arn, args.log_delivery_account)
+        if args.takes_logs:
+            statements += _log_delivery(bucket.arn, args.environment.account)
         aws.s3.BucketPolicy(
             f"{name}-policy",
             bucket=bucket.id,

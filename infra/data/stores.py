@@ -7,26 +7,24 @@ from dataclasses import dataclass
 import pulumi
 
 from infra.data.storage import Archive, ObjectStore, ObjectStoreArgs
+from infra.environment import Environment
 from infra.settings.settings import StorageSettings
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoresArgs:
-    """Inputs of `Stores`. Services of AWS deliver logs for `account` alone."""
+    """Inputs of `Stores`."""
 
-    environment: str
-    account: pulumi.Input[str]
+    environment: Environment
     settings: StorageSettings
-    deletable: bool
 
 
 class Stores(pulumi.ComponentResource):
-    """A bucket each for models, data sets, logs and backups."""
+    """A bucket each for models, data sets and logs."""
 
     artifacts: ObjectStore
     datasets: ObjectStore
     logs: ObjectStore
-    backups: ObjectStore
 
     def __init__(self, name: str, args: StoresArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:stores:Stores", name, None, opts)
@@ -40,9 +38,8 @@ class Stores(pulumi.ComponentResource):
             "logs",
             archive=Archive(after_days=kept.archive_after_days, storage_class="DEEP_ARCHIVE"),
             expire_after_days=kept.log_retention_days,
-            log_delivery_account=args.account,
+            takes_logs=True,
         )
-        self.backups = self._store("backups", expire_after_days=kept.backup_retention_days)
         self.register_outputs({})
 
     def _store(
@@ -51,17 +48,16 @@ class Stores(pulumi.ComponentResource):
         *,
         archive: Archive | None = None,
         expire_after_days: int | None = None,
-        log_delivery_account: pulumi.Input[str] | None = None,
+        takes_logs: bool = False,
     ) -> ObjectStore:
         return ObjectStore(
             name,
             ObjectStoreArgs(
                 environment=self._args.environment,
-                deletable=self._args.deletable,
                 noncurrent_days=self._args.settings.noncurrent_days,
                 archive=archive,
                 expire_after_days=expire_after_days,
-                log_delivery_account=log_delivery_account,
+                takes_logs=takes_logs,
             ),
             pulumi.ResourceOptions(parent=self),
         )

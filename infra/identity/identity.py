@@ -7,16 +7,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from infra.environment import Environment
 from infra.identity.iam import Allow, policy_document, service_account_trust, service_trust
-
-
-@dataclass(frozen=True, kw_only=True)
-class RoleDefaults:
-    """What all roles of an environment have in common; `path` ends in a slash."""
-
-    partition: pulumi.Input[str]
-    path: str
-    permissions_boundary: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +31,7 @@ class ServiceAccount:
 class WorkloadIdentityArgs:
     """Inputs of `WorkloadIdentity`: the account, and what it may do by grants or by policies that AWS manages."""
 
-    roles: RoleDefaults
+    environment: Environment
     issuer: OidcIssuer
     account: ServiceAccount
     allow: tuple[Allow, ...] = ()
@@ -61,7 +53,7 @@ class WorkloadIdentity(pulumi.ComponentResource):
                 service_account=args.account.name,
             )
         )
-        role = _role(self, name, args.roles, trust)
+        role = _role(self, name, args.environment, trust)
         if args.allow:
             aws.iam.RolePolicy(
                 f"{name}-grants",
@@ -69,7 +61,7 @@ class WorkloadIdentity(pulumi.ComponentResource):
                 policy=policy_document(args.allow),
                 opts=pulumi.ResourceOptions(parent=self),
             )
-        _attachments(self, name, args.roles, role, args.managed_policies)
+        _attachments(self, name, args.environment, role, args.managed_policies)
 
         self.role_arn = role.arn
         self.register_outputs({"role_arn": self.role_arn})
@@ -79,7 +71,7 @@ class WorkloadIdentity(pulumi.ComponentResource):
 class ServiceRoleArgs:
     """Inputs of `ServiceRole`: the AWS service that assumes it, and the policies, managed by AWS, that it needs."""
 
-    roles: RoleDefaults
+    environment: Environment
     service: str
     managed_policies: tuple[str, ...]
     actions: tuple[str, ...] = ("sts:AssumeRole",)
@@ -94,29 +86,29 @@ class ServiceRole(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ServiceRoleArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:identity:ServiceRole", name, None, opts)
-        self.role = _role(self, name, args.roles, service_trust(args.service, actions=args.actions))
-        self.attachments = _attachments(self, name, args.roles, self.role, args.managed_policies)
+        self.role = _role(self, name, args.environment, service_trust(args.service, actions=args.actions))
+        self.attachments = _attachments(self, name, args.environment, self.role, args.managed_policies)
         self.register_outputs({"role_arn": self.role.arn})
 
 
-def _role(parent: pulumi.Resource, name: str, roles: RoleDefaults, trust: pulumi.Input[str]) -> aws.iam.Role:
+def _role(parent: pulumi.Resource, name: str, environment: Environment, trust: pulumi.Input[str]) -> aws.iam.Role:
     return aws.iam.Role(
         f"{name}-role",
-        path=roles.path,
-        permissions_boundary=roles.permissions_boundary,
+        path=environment.role_path,
+        permissions_boundary=environment.permissions_boundary,
         assume_role_policy=trust,
         opts=pulumi.ResourceOptions(parent=parent),
     )
 
 
 def _attachments(
-    parent: pulumi.Resource, name: str, roles: RoleDefaults, role: aws.iam.Role, policies: tuple[str, ...]
+    parent: pulumi.Resource, name: str, environment: Environment, role: aws.iam.Role, policies: tuple[str, ...]
 ) -> list[pulumi.Resource]:
     return [
         aws.iam.RolePolicyAttachment(
             f"{name}-{policy.rpartition('/')[2]}",
             role=role.name,
-            policy_arn=pulumi.Output.format("arn:{0}:iam::aws:policy/{1}", roles.partition, policy),
+            policy_arn=pulumi.Output.format("arn:{0}:iam::aws:policy/{1}", environment.partition, policy),
             opts=pulumi.ResourceOptions(parent=parent),
         )
         for policy in policies

@@ -30,6 +30,10 @@ class Edge(pulumi.ComponentResource):
     certificate_arn: pulumi.Output[str]
     security_group_id: pulumi.Output[str]
     web_acl_arn: pulumi.Output[str] | None
+    domain: str
+    """Where services are, at `<service>.<domain>`."""
+    zone_id: str | None
+    """The zone in which their names are made, if any."""
     oidc: OidcSettings | None
     """Where browsers sign in before they reach any service."""
 
@@ -45,7 +49,7 @@ class Edge(pulumi.ComponentResource):
             else self._certificate(settings.domain, str(settings.zone_id))
         )
         self.security_group_id = self._firewall(args)
-        self.oidc = settings.oidc
+        self.domain, self.zone_id, self.oidc = settings.domain, settings.zone_id, settings.oidc
         self.web_acl_arn = self._rate_limit(settings.requests_per_5_minutes)
         self.register_outputs({"certificate_arn": self.certificate_arn})
 

@@ -13,6 +13,7 @@ import pulumi_kubernetes as kubernetes
 
 from infra.controllers.controllers import LOAD_BALANCER_ACCOUNT
 from infra.data.external_secret import ExternalSecret, ExternalSecretArgs
+from infra.environment import Environment
 from infra.settings.edge_settings import OidcSettings
 
 GROUP = "ml-platform"
@@ -46,7 +47,7 @@ class Backend:
 class IngressArgs:
     """Inputs of `Ingress`. `edge` is what `Edge` offers; names are made in `zone_id`, if one is given."""
 
-    environment: str
+    environment: Environment
     backend: Backend
     domain: str
     zone_id: str | None
@@ -69,7 +70,7 @@ class Ingress(pulumi.ComponentResource):
         backend = args.backend
         host = f"{backend.host}.{args.domain}"
         service = {"name": backend.service, "port": {"number": backend.port}}
-        annotations = load_balancer_annotations(args.environment, backend, args.edge)
+        annotations = load_balancer_annotations(args.environment.name, backend, args.edge)
         needs = [args.controller, *backend.needs]
         if args.oidc:
             client, ready = self._oidc_client(name, args, args.oidc)

@@ -9,8 +9,9 @@ from ipaddress import IPv4Network
 import pulumi
 import pulumi_aws as aws
 
+from infra.environment import Environment
 from infra.network.addresses import subnet_layout
-from infra.settings.settings import InterfaceEndpoint, NatGateways
+from infra.settings.settings import NetworkSettings
 
 EVERYWHERE = "0.0.0.0/0"
 HTTPS_PORT = 443
@@ -18,18 +19,15 @@ HTTPS_PORT = 443
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkArgs:
-    """Inputs of `Network`. `cluster_name` is in the tags by which load balancers and nodes find their subnets.
+    """Inputs of `Network`. The cluster's name is in the tags by which load balancers and nodes find their subnets.
 
     Traffic is recorded in the bucket `flow_log_bucket_arn`, if one is given.
     """
 
-    region: str
-    cidr: IPv4Network
+    environment: Environment
     zones: tuple[str, ...]
-    nat_gateways: NatGateways
-    interface_endpoints: tuple[InterfaceEndpoint, ...]
+    settings: NetworkSettings
     flow_log_bucket_arn: pulumi.Input[str] | None
-    cluster_name: str
 
 
 class Network(pulumi.ComponentResource):
@@ -53,7 +51,7 @@ class Network(pulumi.ComponentResource):
         self._child = pulumi.ResourceOptions(parent=self)
         vpc = aws.ec2.Vpc(
             f"{name}-vpc",
-            cidr_block=str(args.cidr),
+            cidr_block=str(args.settings.cidr),
             enable_dns_hostnames=True,
             enable_dns_support=True,
             tags={"Name": name},
@@ -64,8 +62,8 @@ class Network(pulumi.ComponentResource):
         aws.ec2.DefaultSecurityGroup(
             f"{name}-default", vpc_id=vpc.id, ingress=[], egress=[], tags={"Name": f"{name}-default"}, opts=self._child
         )
-        layout = subnet_layout(args.cidr)
-        cluster = {f"kubernetes.io/cluster/{args.cluster_name}": "shared"}
+        layout = subnet_layout(args.settings.cidr)
+        cluster = {f"kubernetes.io/cluster/{args.environment.cluster_name}": "shared"}
         public = self._subnets("public", args.zones, layout.public, {"kubernetes.io/role/elb": "1", **cluster})
         private = self._subnets(
             "private", args.zones, layout.private, {"kubernetes.io/role/internal-elb": "1", **cluster}
@@ -85,7 +83,7 @@ class Network(pulumi.ComponentResource):
         private_routes = {zone: self._route_table(f"private-{zone}", {zone: private[zone]}) for zone in args.zones}
         self.ways_out = [
             *self._nat_routes(args, gateway, public, private_routes),
-            self._s3_endpoint(args.region, [public_routes, isolated_routes, *private_routes.values()]),
+            self._s3_endpoint(args.environment.region, [public_routes, isolated_routes, *private_routes.values()]),
             *self._interface_endpoints(args, list(private.values())),
         ]
         if args.flow_log_bucket_arn is not None:
@@ -139,7 +137,7 @@ class Network(pulumi.ComponentResource):
         public: dict[str, aws.ec2.Subnet],
         private_routes: dict[str, aws.ec2.RouteTable],
     ) -> list[aws.ec2.Route]:
-        zones_with_nat = {"none": (), "single": args.zones[:1], "per_zone": args.zones}[args.nat_gateways]
+        zones_with_nat = {"none": (), "single": args.zones[:1], "per_zone": args.zones}[args.settings.nat_gateways]
         # An internet gateway must be attached before a NAT gateway can start; no value carries that.
         needs_internet = pulumi.ResourceOptions(parent=self, depends_on=[gateway])
         nat_gateways = [
@@ -178,7 +176,7 @@ class Network(pulumi.ComponentResource):
         )
 
     def _interface_endpoints(self, args: NetworkArgs, subnets: Sequence[aws.ec2.Subnet]) -> list[aws.ec2.VpcEndpoint]:
-        if not args.interface_endpoints:
+        if not args.settings.interface_endpoints:
             return []
         firewall = aws.ec2.SecurityGroup(
             f"{self._name}-endpoints", vpc_id=self._vpc.id, description="AWS services from the VPC", opts=self._child
@@ -186,7 +184,7 @@ class Network(pulumi.ComponentResource):
         aws.vpc.SecurityGroupIngressRule(
             f"{self._name}-endpoints-https",
             security_group_id=firewall.id,
-            cidr_ipv4=str(args.cidr),
+            cidr_ipv4=str(args.settings.cidr),
             ip_protocol="tcp",
             from_port=HTTPS_PORT,
             to_port=HTTPS_PORT,
@@ -196,7 +194,7 @@ class Network(pulumi.ComponentResource):
             aws.ec2.VpcEndpoint(
                 f"{self._name}-{service.replace('.', '-')}",
                 vpc_id=self._vpc.id,
-                service_name=f"com.amazonaws.{args.region}.{service}",
+                service_name=f"com.amazonaws.{args.environment.region}.{service}",
                 vpc_endpoint_type="Interface",
                 private_dns_enabled=True,
                 subnet_ids=[subnet.id for subnet in subnets],
@@ -204,5 +202,5 @@ class Network(pulumi.ComponentResource):
                 tags={"Name": f"{self._name}-{service}"},
                 opts=self._child,
             )
-            for service in args.interface_endpoints
+            for service in args.settings.interface_endpoints
         ]

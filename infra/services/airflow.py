@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -15,9 +15,11 @@ from pulumi_kubernetes.apiextensions import CustomResource
 
 from infra import helm
 from infra.cluster.namespaces import Admission, Namespace, NamespaceArgs, Peer
+from infra.cluster.ready import ClusterReady
 from infra.data.external_secret import ExternalSecret, ExternalSecretArgs
 from infra.data.image import Image
 from infra.data.secrets import StoredSecret, StoredSecretArgs, generated_password
+from infra.environment import Environment
 from infra.facts import charts
 from infra.identity.identity import ServiceAccount
 from infra.network.ingress import Backend
@@ -44,30 +46,24 @@ class AirflowArgs:
 
     Its records are in the database of `database_secret_arn`, which stands once `databases` does. Task logs go to
     `log_bucket`: workers and the triggerer write them, the API server shows them. Pipelines find `variables` among
-    Airflow's own and MLflow as connection `mlflow`, and submit jobs in `training_namespace`. With `domain` people reach
-    it at `airflow.<domain>`, from `load_balancer`.
+    Airflow's own and MLflow as connection `mlflow`, and submit jobs in `training_namespace`. People reach it where the
+    cluster has a domain, at `airflow.<domain>`.
     """
 
-    environment: str
+    environment: Environment
+    cluster: ClusterReady
     settings: AirflowSettings
-    region: str
     image: Image
     database_secret_arn: pulumi.Input[str]
     password_generation: int
     databases: pulumi.Resource
-    worker_role_arn: pulumi.Input[str]
-    triggerer_role_arn: pulumi.Input[str]
-    api_server_role_arn: pulumi.Input[str]
+    role_arns: Mapping[str, pulumi.Input[str]]
+    """Of `worker`, `triggerer` and `api_server`."""
     log_bucket: pulumi.Input[str]
     tracking_url: str
     tracking_secret_arn: pulumi.Input[str]
     variables: Mapping[str, pulumi.Input[str]]
     training_namespace: pulumi.Input[str]
-    domain: str | None
-    load_balancer: tuple[Peer, ...]
-    secrets: Sequence[pulumi.Resource]
-    needs: Sequence[pulumi.Resource]
-    deletable: bool
 
 
 class Airflow(pulumi.ComponentResource):
@@ -84,12 +80,16 @@ class Airflow(pulumi.ComponentResource):
         self._name, self._args, self._child = name, args, pulumi.ResourceOptions(parent=self)
         monitoring = Admission(name="metrics", peers=(Peer(namespace="monitoring"),), ports=(_METRICS_PORT,))
         people = Admission(
-            name="people", peers=args.load_balancer, ports=(SERVICE_PORT,), pods={"component": "api-server"}
+            name="people", peers=args.cluster.load_balancer, ports=(SERVICE_PORT,), pods={"component": "api-server"}
         )
         self._namespace = Namespace(
             f"{name}-namespace",
             NamespaceArgs(
-                name=NAMESPACE, pod_security="restricted", quota=_QUOTA, admits=(monitoring, people), needs=args.needs
+                name=NAMESPACE,
+                pod_security="restricted",
+                quota=_QUOTA,
+                admits=(monitoring, people),
+                needs=args.cluster.base,
             ),
             self._child,
         )
@@ -135,15 +135,11 @@ class Airflow(pulumi.ComponentResource):
             namespace=self._namespace.name,
             values=airflow_values(
                 settings=args.settings,
-                region=args.region,
+                region=args.environment.region,
                 image=args.image,
-                role_arns={
-                    "worker": args.worker_role_arn,
-                    "triggerer": args.triggerer_role_arn,
-                    "api_server": args.api_server_role_arn,
-                },
+                role_arns=args.role_arns,
                 log_folder=pulumi.Output.format("s3://{0}/{1}", args.log_bucket, LOG_FOLDER),
-                domain=args.domain,
+                domain=args.cluster.domain,
                 variables={**args.variables, "training_namespace": args.training_namespace},
                 secret=secret.secret_name,
                 tracking_secret=tracking.secret_name,
@@ -190,8 +186,7 @@ class Airflow(pulumi.ComponentResource):
         }
 
     def _stored(self, role: str, value: Mapping[str, pulumi.Input[str]]) -> pulumi.Output[str]:
-        recovery_days = 0 if self._args.deletable else 30
-        args = StoredSecretArgs(environment=self._args.environment, recovery_days=recovery_days, value=value)
+        args = StoredSecretArgs(environment=self._args.environment, value=value)
         return StoredSecret(f"{self._name}-{role}", args, self._child).arn
 
     def _secret(
@@ -210,7 +205,7 @@ class Airflow(pulumi.ComponentResource):
                 keys={key: (arn, key) for key, arn in arns.items()},
                 template=template,
                 generation=generation,
-                needs=[*self._args.secrets, *self._namespace.ready],
+                needs=[*self._args.cluster.secrets, *self._namespace.ready],
             ),
             self._child,
         )

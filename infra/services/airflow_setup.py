@@ -9,8 +9,9 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from infra.cluster.pod_security import HARDENED
 from infra.data.image import Image
-from infra.services.airflow_values import AIRFLOW_USER, FAB, HARDENED, TMP, sized
+from infra.services.airflow_values import AIRFLOW_USER, FAB, TMP, sized
 
 # The password goes by standard input, and into no list of processes.
 SCRIPT = r"""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pulumi
 
+from infra.cluster.pod_security import HARDENED, running_as
 from infra.data.image import Image
 from infra.settings.service_settings import AirflowSettings
 
@@ -19,21 +20,8 @@ WORKLOADS = "workloads"
 """The ConfigMap of the workloads stack, whose entries pipelines find as files in `WORKLOADS_FOLDER`."""
 WORKLOADS_FOLDER = "/opt/airflow/workloads"
 TASKS_PER_SCHEDULER = 16
-HARDENED = {
-    "allowPrivilegeEscalation": False,
-    "capabilities": {"drop": ["ALL"]},
-    "readOnlyRootFilesystem": True,
-    "runAsNonRoot": True,
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
 # The image's files belong to group 0, and it runs as no other.
-AIRFLOW_USER: Any = {
-    "runAsUser": 50000,
-    "runAsGroup": 0,
-    "runAsNonRoot": True,
-    "fsGroup": 0,
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
+AIRFLOW_USER: Any = {**running_as(50000), "runAsGroup": 0, "fsGroup": 0}
 TMP = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108  inside the pod; all else but logs is read-only
 
 
@@ -165,7 +153,7 @@ def airflow_values(
             "resources": sized("10m", "32Mi", "128Mi"),
             "serviceAccount": {"automountServiceAccountToken": False},
             "securityContexts": {
-                "pod": {"runAsUser": 65534, "runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+                "pod": running_as(65534),
                 "container": HARDENED,
             },
             **_SERVICE,

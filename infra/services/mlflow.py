@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -11,9 +10,11 @@ from pulumi_kubernetes.apiextensions import CustomResource
 
 from infra import helm
 from infra.cluster.namespaces import Admission, Namespace, NamespaceArgs, Peer
+from infra.cluster.ready import ClusterReady
 from infra.data.external_secret import ExternalSecret, ExternalSecretArgs
 from infra.data.image import Image
 from infra.data.secrets import StoredSecret, StoredSecretArgs, generated_password
+from infra.environment import Environment
 from infra.facts import charts
 from infra.identity.identity import ServiceAccount
 from infra.network.ingress import Backend
@@ -41,13 +42,14 @@ class MlflowArgs:
     """Inputs of `Mlflow`.
 
     Records are in the database of `database_secret_arn`, logins in that of `auth_secret_arn`; both stand once
-    `databases` does. Artifacts go through the server to `bucket`, with the rights of `role_arn`. With `domain` people
-    reach it at `mlflow.<domain>`, from `load_balancer`. `pod_hosts` matches the addresses of pods.
+    `databases` does. Artifacts go through the server to `bucket`, with the rights of `role_arn`. Pods of the namespaces
+    in `clients` reach it, and people where the cluster has a domain, at `mlflow.<domain>`. `pod_hosts` matches the
+    addresses of pods.
     """
 
-    environment: str
+    environment: Environment
+    cluster: ClusterReady
     settings: MlflowSettings
-    region: str
     image: Image
     database_host: pulumi.Input[str]
     database_secret_arn: pulumi.Input[str]
@@ -56,12 +58,8 @@ class MlflowArgs:
     databases: pulumi.Resource
     bucket: pulumi.Input[str]
     role_arn: pulumi.Input[str]
-    domain: str | None
-    load_balancer: tuple[Peer, ...]
+    clients: tuple[str, ...]
     pod_hosts: str
-    secrets: Sequence[pulumi.Resource]
-    needs: Sequence[pulumi.Resource]
-    deletable: bool
 
 
 class Mlflow(pulumi.ComponentResource):
@@ -77,14 +75,18 @@ class Mlflow(pulumi.ComponentResource):
     def __init__(self, name: str, args: MlflowArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:services:Mlflow", name, None, opts)
         self._name, self._args, self._child = name, args, pulumi.ResourceOptions(parent=self)
-        clients = tuple(Peer(namespace=one) for one in ("training", "airflow", "monitoring"))
+        clients = Admission(
+            name="clients",
+            peers=(*(Peer(namespace=one) for one in args.clients), *args.cluster.load_balancer),
+            ports=(CONTAINER_PORT,),
+        )
         namespace = Namespace(
             f"{name}-namespace",
             NamespaceArgs(
                 name=NAMESPACE,
                 pod_security="restricted",
-                admits=(Admission(name="clients", peers=(*clients, *args.load_balancer), ports=(CONTAINER_PORT,)),),
-                needs=args.needs,
+                admits=(clients,),
+                needs=args.cluster.base,
             ),
             self._child,
         )
@@ -102,7 +104,7 @@ class Mlflow(pulumi.ComponentResource):
                 name="mlflow-accounts",
                 namespace=namespace.name,
                 keys={account: (logins[account], "password") for account in permissions},
-                needs=[*args.secrets, *namespace.ready],
+                needs=[*args.cluster.secrets, *namespace.ready],
             ),
             self._child,
         )
@@ -115,7 +117,7 @@ class Mlflow(pulumi.ComponentResource):
             values=mlflow_values(
                 args.settings,
                 image=args.image,
-                region=args.region,
+                region=args.environment.region,
                 host=args.database_host,
                 database=database.secret_name,
                 auth=auth.secret_name,
@@ -126,7 +128,7 @@ class Mlflow(pulumi.ComponentResource):
                 account=SERVICE_ACCOUNT.name,
                 names=("mlflow", f"mlflow.{NAMESPACE}", f"mlflow.{NAMESPACE}.svc.cluster.local"),
                 pod_hosts=args.pod_hosts,
-                domain=args.domain,
+                domain=args.cluster.domain,
                 labels=_LABELS,
             ),
             parent=self,
@@ -160,11 +162,7 @@ class Mlflow(pulumi.ComponentResource):
     def _login(self, account: str) -> pulumi.Output[str]:
         login = f"{self._name}-{account.replace('.', '-').replace('_', '-')}"
         password = generated_password(f"{login}-password", opts=self._child)
-        args = StoredSecretArgs(
-            environment=self._args.environment,
-            recovery_days=0 if self._args.deletable else 30,
-            value={"username": account, "password": password},
-        )
+        args = StoredSecretArgs(environment=self._args.environment, value={"username": account, "password": password})
         return StoredSecret(f"{login}-login", args, self._child).arn
 
     def _secret(self, role: str, arn: pulumi.Input[str]) -> ExternalSecret:
@@ -176,7 +174,7 @@ class Mlflow(pulumi.ComponentResource):
                 namespace=self._namespace.name,
                 keys={key: (arn, key) for key in ("username", "password")},
                 generation=self._args.password_generation if from_database else 1,
-                needs=[*self._args.secrets, *self._namespace.ready],
+                needs=[*self._args.cluster.secrets, *self._namespace.ready],
             ),
             self._child,
         )

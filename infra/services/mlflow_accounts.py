@@ -10,6 +10,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from infra.cluster.pod_security import CONFINED, READ_ONLY, running_as
 from infra.data.external_secret import ExternalSecret
 from infra.data.image import Image
 
@@ -44,12 +45,7 @@ def accounts_job(
                 "restart_policy": "OnFailure",
                 "automount_service_account_token": False,
                 "priority_class_name": "platform-service",
-                "security_context": {
-                    "run_as_non_root": True,
-                    "run_as_user": _USER,
-                    "fs_group": _USER,
-                    "seccomp_profile": {"type": "RuntimeDefault"},
-                },
+                "security_context": {**running_as(_USER), "fsGroup": _USER},
                 "containers": [
                     {
                         "name": "accounts",
@@ -71,11 +67,7 @@ def accounts_job(
                             "requests": {"cpu": "50m", "memory": "256Mi"},
                             "limits": {"memory": "512Mi"},
                         },
-                        "security_context": {
-                            "allow_privilege_escalation": False,
-                            "read_only_root_filesystem": True,
-                            "capabilities": {"drop": ["ALL"]},
-                        },
+                        "security_context": {**CONFINED, **READ_ONLY},
                         "volume_mounts": [
                             {"name": "accounts", "mount_path": _FOLDER, "read_only": True},
                             {"name": "tmp", "mount_path": "/tmp"},  # noqa: S108  inside the pod

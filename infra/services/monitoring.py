@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -12,8 +12,10 @@ from pulumi_kubernetes.apiextensions import CustomResource
 
 from infra import helm
 from infra.cluster.namespaces import Admission, Namespace, NamespaceArgs, Peer
+from infra.cluster.ready import ClusterReady
 from infra.data.external_secret import ExternalSecret, ExternalSecretArgs
 from infra.data.secrets import StoredSecret, StoredSecretArgs, generated_password
+from infra.environment import Environment
 from infra.facts import charts
 from infra.identity.identity import ServiceAccount
 from infra.naming import database_name
@@ -45,26 +47,20 @@ _MONITORING_API = "monitoring.coreos.com/v1"
 class MonitoringArgs:
     """Inputs of `Monitoring`.
 
-    Alerts go to `alert_topic_arn` with the rights of `alertmanager_role_arn`, and to Slack if `slack_secret_arn` is
-    given: a secret whose property `url` is an incoming webhook. With `domain` people reach Grafana at
-    `grafana.<domain>`, from `load_balancer`. Pods of `training_namespace` are asked for Ray's and training's metrics.
+    Alerts go to `alert_topic_arn` with the rights of `alertmanager_role_arn`, and to Slack if the settings name a
+    secret whose property `url` is an incoming webhook. People reach Grafana where the cluster has a domain, at
+    `grafana.<domain>`. Pods of `training_namespace` are asked for Ray's and training's metrics.
     """
 
-    environment: str
+    environment: Environment
+    cluster: ClusterReady
+    """With the storage class."""
     settings: MonitoringSettings
-    region: str
     alert_topic_arn: pulumi.Input[str]
     alertmanager_role_arn: pulumi.Input[str]
     grafana_role_arn: pulumi.Input[str]
     """What Grafana may do in AWS: `metrics.cloudwatch_access`."""
-    slack_secret_arn: pulumi.Input[str] | None
-    domain: str | None
-    load_balancer: tuple[Peer, ...]
     training_namespace: str
-    secrets: Sequence[pulumi.Resource]
-    needs: Sequence[pulumi.Resource]
-    """Nodes, storage class and the operator's CRDs."""
-    deletable: bool
 
 
 class Monitoring(pulumi.ComponentResource):
@@ -85,19 +81,15 @@ class Monitoring(pulumi.ComponentResource):
         password = generated_password(f"{name}-admin-password", opts=self._child)
         login = StoredSecret(
             f"{name}-login",
-            StoredSecretArgs(
-                environment=args.environment,
-                recovery_days=0 if args.deletable else 30,
-                value={"username": ADMIN, "password": password},
-            ),
+            StoredSecretArgs(environment=args.environment, value={"username": ADMIN, "password": password}),
             self._child,
         )
         grafana = self._secret(
             "grafana-admin", {"admin-user": (login.arn, "username"), "admin-password": (login.arn, "password")}
         )
         slack = None
-        if args.slack_secret_arn is not None:
-            slack = self._secret("alertmanager-slack", {"url": (args.slack_secret_arn, "url")})
+        if args.settings.slack_secret_arn is not None:
+            slack = self._secret("alertmanager-slack", {"url": (args.settings.slack_secret_arn, "url")})
 
         release = helm.release(
             f"{name}-release",
@@ -105,10 +97,10 @@ class Monitoring(pulumi.ComponentResource):
             name="monitoring",
             namespace=namespace.name,
             values=stack_values(
-                environment=args.environment,
+                environment=args.environment.name,
                 settings=args.settings,
-                region=args.region,
-                grafana_host=f"{HOST}.{args.domain}" if args.domain else None,
+                region=args.environment.region,
+                grafana_host=f"{HOST}.{args.cluster.domain}" if args.cluster.domain else None,
                 grafana_secret=grafana.secret_name,
                 grafana_account=GRAFANA_ACCOUNT.name,
                 grafana_role_arn=args.grafana_role_arn,
@@ -116,7 +108,7 @@ class Monitoring(pulumi.ComponentResource):
                 alertmanager_role_arn=args.alertmanager_role_arn,
                 alertmanager_config=alertmanager_config(
                     topic_arn=args.alert_topic_arn,
-                    region=args.region,
+                    region=args.environment.region,
                     slack_secret=slack.secret_name if slack else None,
                 ),
                 alertmanager_secrets=[slack.secret_name] if slack else [],
@@ -124,7 +116,7 @@ class Monitoring(pulumi.ComponentResource):
             ),
             parent=self,
             needs=[
-                *args.needs,
+                *args.cluster.base,
                 *namespace.ready,
                 *agents.ready,
                 grafana.ready,
@@ -138,7 +130,7 @@ class Monitoring(pulumi.ComponentResource):
             namespace=agents.name,
             values=dcgm_values(),
             parent=self,
-            needs=[*args.needs, *agents.ready],
+            needs=[*args.cluster.base, *agents.ready],
         )
         self._rules()
         self._dashboards()
@@ -160,7 +152,7 @@ class Monitoring(pulumi.ComponentResource):
     def _services_namespace(self) -> Namespace:
         grafana = Admission(
             name="grafana",
-            peers=self._args.load_balancer,
+            peers=self._args.cluster.load_balancer,
             ports=(_GRAFANA_PORT,),
             pods={"app.kubernetes.io/name": "grafana"},
         )
@@ -170,7 +162,7 @@ class Monitoring(pulumi.ComponentResource):
                 name=NAMESPACE,
                 pod_security="restricted",
                 admits=(grafana,),
-                needs=self._args.needs,
+                needs=self._args.cluster.base,
             ),
             self._child,
         )
@@ -184,7 +176,7 @@ class Monitoring(pulumi.ComponentResource):
                 name=AGENTS_NAMESPACE,
                 pod_security="privileged",
                 admits=(prometheus,),
-                needs=self._args.needs,
+                needs=self._args.cluster.base,
             ),
             self._child,
         )
@@ -196,7 +188,7 @@ class Monitoring(pulumi.ComponentResource):
                 name=role,
                 namespace=self._namespace.name,
                 keys=keys,
-                needs=[*self._args.secrets, *self._namespace.ready],
+                needs=[*self._args.cluster.secrets, *self._namespace.ready],
             ),
             self._child,
         )
@@ -206,7 +198,7 @@ class Monitoring(pulumi.ComponentResource):
             self._custom(f"rules-{file}", "PrometheusRule", file, rules)
 
     def _dashboards(self) -> None:
-        constants = {"database": database_name(self._args.environment)}
+        constants = {"database": database_name(self._args.environment.name)}
         for file, dashboard in metrics.dashboards(constants).items():
             kubernetes.core.v1.ConfigMap(
                 f"{self._name}-dashboard-{file}",
@@ -238,6 +230,6 @@ class Monitoring(pulumi.ComponentResource):
             kind=kind,
             metadata={"name": object_name, "namespace": self._namespace.name},
             spec=dict(spec),
-            # The kinds are among `needs`.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=list(self._args.needs)),
+            # The kinds are among what must stand before.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(self._args.cluster.base)),
         )

@@ -8,11 +8,10 @@ import pulumi
 
 from infra.cluster.addons import DEFAULT_STORAGE_CLASS
 from infra.cluster.node_pools import GPU_TAINT
+from infra.cluster.pod_security import CONFINED, READ_ONLY, SECCOMP
 from infra.services.metrics import dcgm_fields
 from infra.settings.service_settings import MonitoringSettings
 
-_NO_ESCALATION = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-_SECCOMP = {"seccompProfile": {"type": "RuntimeDefault"}}
 _NODE_NAME = "__meta_kubernetes_pod_node_name"
 # Prometheus tells GPUs, disks and memory by the node, which outlives the pod that reports them.
 _BY_NODE = [{"sourceLabels": [_NODE_NAME], "targetLabel": "node"}]
@@ -103,8 +102,8 @@ def stack_values(
             "namespaceOverride": agents_namespace,
             "hostNetwork": False,
             "hostPID": False,
-            "securityContext": _SECCOMP,
-            "containerSecurityContext": _NO_ESCALATION,
+            "securityContext": SECCOMP,
+            "containerSecurityContext": CONFINED,
             "tolerations": [{"operator": "Exists"}],
             "resources": _resources("10m", "24Mi", "96Mi"),
             "prometheus": {
@@ -130,9 +129,9 @@ def dcgm_values() -> dict[str, Any]:
         "priorityClassName": "platform-system",
         "nodeSelector": {"nvidia.com/gpu.present": "true"},
         "tolerations": [{"key": GPU_TAINT, "operator": "Exists", "effect": "NoSchedule"}],
-        "podSecurityContext": _SECCOMP,
+        "podSecurityContext": SECCOMP,
         # The chart adds SYS_ADMIN, for profiling fields that are not among ours.
-        "securityContext": {**_NO_ESCALATION, "capabilities": {"add": [], "drop": ["ALL"]}},
+        "securityContext": {**CONFINED, "capabilities": {"add": [], "drop": ["ALL"]}},
         "customMetrics": dcgm_fields(),
         "serviceMonitor": {"enabled": True, "interval": "30s", "relabelings": _BY_NODE},
         # The chart's 512 MiB and fifth of a CPU are too little on nodes of 8 GPUs.
@@ -174,7 +173,7 @@ def _grafana(
             # read-only disk, and stays without (https://github.com/grafana/grafana/issues/132528).
             "plugins": {"preinstall_disabled": True},
         },
-        "containerSecurityContext": {"readOnlyRootFilesystem": True},
+        "containerSecurityContext": READ_ONLY,
         "extraEmptyDirMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108  inside the pod
         # Dashboards come from ConfigMaps of this namespace alone, so that it need not read other namespaces' Secrets.
         "rbac": {"namespaced": True},

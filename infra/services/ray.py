@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -10,6 +9,7 @@ import pulumi_kubernetes as kubernetes
 
 from infra import helm
 from infra.cluster.namespaces import Admission, Namespace, NamespaceArgs, Peer
+from infra.cluster.ready import ClusterReady
 from infra.facts import charts
 
 NAMESPACE = "ray-operator"
@@ -45,7 +45,7 @@ class RayOperatorArgs:
     """Inputs of `RayOperator`; it looks after Ray in `watched` namespaces alone."""
 
     watched: tuple[str, ...]
-    needs: Sequence[pulumi.Resource]
+    cluster: ClusterReady
 
 
 class RayOperator(pulumi.ComponentResource):
@@ -62,7 +62,7 @@ class RayOperator(pulumi.ComponentResource):
                 name=NAMESPACE,
                 pod_security="restricted",
                 admits=(Admission(name="metrics", peers=(Peer(namespace="monitoring"),), ports=(_METRICS_PORT,)),),
-                needs=args.needs,
+                needs=args.cluster.base,
             ),
             pulumi.ResourceOptions(parent=self),
         )
@@ -82,7 +82,7 @@ class RayOperator(pulumi.ComponentResource):
                 "metrics": {"enabled": True, "serviceMonitor": {"enabled": True}},
             },
             parent=self,
-            needs=[*args.needs, *namespace.ready, *rights],
+            needs=[*args.cluster.base, *namespace.ready, *rights],
         )
         self.register_outputs({})
 

@@ -11,18 +11,19 @@ import pulumi
 
 from infra.cluster import training_namespace
 from infra.cluster.addons import default_storage_class
-from infra.cluster.cluster import Cluster
 from infra.cluster.namespaces import Peer
+from infra.cluster.ready import ClusterReady
 from infra.cluster.training_namespace import TrainingNamespace, TrainingNamespaceArgs
 from infra.controllers.controllers import Controllers, ControllersArgs
 from infra.data.database import Database
 from infra.data.database_bootstrap import DatabaseBootstrap, DatabaseBootstrapArgs
 from infra.data.image import Image, ImageArgs
 from infra.data.stores import Stores
-from infra.naming import cluster_name
+from infra.environment import Environment
 from infra.network.addresses import host_pattern, subnet_layout
 from infra.network.edge import Edge
 from infra.network.ingress import Backend, Ingress, IngressArgs
+from infra.services import airflow, monitoring
 from infra.services.airflow import Airflow, AirflowArgs
 from infra.services.mlflow import Mlflow, MlflowArgs
 from infra.services.monitoring import Monitoring, MonitoringArgs
@@ -37,17 +38,14 @@ _REPOSITORY = Path(__file__).resolve().parents[2]
 class ServicesArgs:
     """Inputs of `Services`.
 
-    `role_arns` are the service accounts' roles, by the names under which the platform puts them out. With `edge` people
-    reach the services at names below `domain`, which are made in `zone_id`, if one is given. `nodes` must be there
-    before anything runs.
+    `role_arns` are the service accounts' roles, by the names that the program gives them. With `edge` people reach the
+    services at names below its domain. `nodes` must be there before anything runs.
     """
 
-    environment: str
+    environment: Environment
     settings: ServicesSettings
-    region: str
     vpc_id: pulumi.Input[str]
     network_cidr: IPv4Network
-    cluster: Cluster
     kubernetes_version: str
     node_pools: Mapping[str, NodePoolSettings]
     scaling_groups: Mapping[str, pulumi.Input[str]]
@@ -55,13 +53,9 @@ class ServicesArgs:
     role_arns: Mapping[str, pulumi.Input[str]]
     stores: Stores
     database: Database
-    password_generation: int
     repository_urls: Mapping[str, pulumi.Input[str]]
     alert_topic_arn: pulumi.Input[str]
     edge: Edge | None
-    domain: str | None
-    zone_id: str | None
-    deletable: bool
 
 
 class Services(pulumi.ComponentResource):
@@ -80,26 +74,29 @@ class Services(pulumi.ComponentResource):
     def __init__(self, name: str, args: ServicesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:services:Services", name, None, opts)
         self._args, self._child = args, pulumi.ResourceOptions(parent=self)
-        self._domain = args.domain if args.edge else None
-        public = subnet_layout(args.network_cidr).public if self._domain else ()
-        self._load_balancer = tuple(Peer(cidr=block) for block in public)
+        public = subnet_layout(args.network_cidr).public if args.edge else ()
         self._storage = default_storage_class("default-storage", needs=args.nodes, opts=self._child)
         self._controllers = self._make_controllers()
+        self._cluster = ClusterReady(
+            base=self._controllers.base,
+            secrets=self._controllers.secrets,
+            domain=args.edge.domain if args.edge else None,
+            load_balancer=tuple(Peer(cidr=block) for block in public),
+        )
         self._databases = DatabaseBootstrap(
             "databases",
             DatabaseBootstrapArgs(
                 host=args.database.host,
                 admin_secret_arn=args.database.secret_arn,
                 owner_secret_arns=args.database.owner_secret_arns,
-                password_generation=args.password_generation,
-                secrets=self._controllers.secrets,
-                needs=self._controllers.base,
+                password_generation=args.database.password_generation,
+                cluster=self._cluster,
             ),
             self._child,
         )
         self.tracking = self._make_tracking()
         operator = RayOperator(
-            "ray", RayOperatorArgs(watched=(training_namespace.NAMESPACE,), needs=self._controllers.base), self._child
+            "ray", RayOperatorArgs(watched=(training_namespace.NAMESPACE,), cluster=self._cluster), self._child
         )
         self.training = TrainingNamespace(
             "training",
@@ -107,9 +104,8 @@ class Services(pulumi.ComponentResource):
                 tracking_secret_arn=self.tracking.login_secret_arn,
                 role_arn=args.role_arns["training"],
                 max_gpus=args.settings.max_training_gpus,
-                secrets=self._controllers.secrets,
                 # Ray's objects carry a finalizer of the operator, without which the namespace would never go.
-                needs=[*self._controllers.base, operator.ready],
+                cluster=self._cluster.after(operator.ready),
             ),
             self._child,
         )
@@ -127,9 +123,8 @@ class Services(pulumi.ComponentResource):
         return Controllers(
             "controllers",
             ControllersArgs(
-                cluster_name=cluster_name(args.environment),
+                environment=args.environment,
                 kubernetes_version=args.kubernetes_version,
-                region=args.region,
                 vpc_id=args.vpc_id,
                 pools=args.node_pools,
                 scaling_groups=args.scaling_groups,
@@ -145,26 +140,23 @@ class Services(pulumi.ComponentResource):
 
     def _make_tracking(self) -> Mlflow:
         args = self._args
+        pipelines = (airflow.NAMESPACE,) if args.settings.airflow.enabled else ()
         return Mlflow(
             "mlflow",
             MlflowArgs(
                 environment=args.environment,
+                cluster=self._cluster,
                 settings=args.settings.mlflow,
-                region=args.region,
                 image=self._image("mlflow"),
                 database_host=args.database.host,
                 database_secret_arn=args.database.owner_secret_arns["mlflow"],
                 auth_secret_arn=args.database.owner_secret_arns["mlflow_auth"],
-                password_generation=args.password_generation,
+                password_generation=args.database.password_generation,
                 databases=self._databases.done,
                 bucket=args.stores.artifacts.bucket_name,
                 role_arn=args.role_arns["mlflow"],
-                domain=self._domain,
-                load_balancer=self._load_balancer,
+                clients=(training_namespace.NAMESPACE, *pipelines, monitoring.NAMESPACE),
                 pod_hosts=host_pattern(args.network_cidr),
-                secrets=self._controllers.secrets,
-                needs=self._controllers.base,
-                deletable=args.deletable,
             ),
             self._child,
         )
@@ -175,15 +167,17 @@ class Services(pulumi.ComponentResource):
             "airflow",
             AirflowArgs(
                 environment=args.environment,
+                cluster=self._cluster,
                 settings=args.settings.airflow,
-                region=args.region,
                 image=self._image("airflow"),
                 database_secret_arn=args.database.owner_secret_arns["airflow"],
-                password_generation=args.password_generation,
+                password_generation=args.database.password_generation,
                 databases=self._databases.done,
-                worker_role_arn=args.role_arns["airflow-worker"],
-                triggerer_role_arn=args.role_arns["airflow-triggerer"],
-                api_server_role_arn=args.role_arns["airflow-api-server"],
+                role_arns={
+                    "worker": args.role_arns["airflow-worker"],
+                    "triggerer": args.role_arns["airflow-triggerer"],
+                    "api_server": args.role_arns["airflow-api-server"],
+                },
                 log_bucket=args.stores.logs.bucket_name,
                 tracking_url=self.tracking.url,
                 tracking_secret_arn=self.tracking.login_secret_arn,
@@ -192,11 +186,6 @@ class Services(pulumi.ComponentResource):
                     "dataset_bucket": args.stores.datasets.bucket_name,
                 },
                 training_namespace=self.training.namespace,
-                domain=self._domain,
-                load_balancer=self._load_balancer,
-                secrets=self._controllers.secrets,
-                needs=self._controllers.base,
-                deletable=args.deletable,
             ),
             self._child,
         )
@@ -207,18 +196,12 @@ class Services(pulumi.ComponentResource):
             "monitoring",
             MonitoringArgs(
                 environment=args.environment,
+                cluster=self._cluster.after(self._storage),
                 settings=args.settings.monitoring,
-                region=args.region,
                 alert_topic_arn=args.alert_topic_arn,
                 alertmanager_role_arn=args.role_arns["alertmanager"],
                 grafana_role_arn=args.role_arns["grafana"],
-                slack_secret_arn=args.settings.monitoring.slack_secret_arn,
-                domain=self._domain,
-                load_balancer=self._load_balancer,
                 training_namespace=training_namespace.NAMESPACE,
-                secrets=self._controllers.secrets,
-                needs=[*self._controllers.base, self._storage],
-                deletable=args.deletable,
             ),
             self._child,
         )
@@ -230,7 +213,7 @@ class Services(pulumi.ComponentResource):
 
     def _ways_in(self, backends: Sequence[Backend]) -> dict[str, str]:
         args = self._args
-        if args.edge is None or self._domain is None:
+        if args.edge is None:
             return {}
         ways_in = {
             backend.host: Ingress(
@@ -238,8 +221,8 @@ class Services(pulumi.ComponentResource):
                 IngressArgs(
                     environment=args.environment,
                     backend=backend,
-                    domain=self._domain,
-                    zone_id=args.zone_id,
+                    domain=args.edge.domain,
+                    zone_id=args.edge.zone_id,
                     edge=args.edge.outputs(),
                     controller=self._controllers.load_balancers,
                     oidc=args.edge.oidc,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from infra.cluster.node_pools import GPU_TAINT
+from infra.cluster.pod_security import RESTRICTED
 from infra.services.metrics import TRAINING_PORT_NAME
 from infra.settings.workload_settings import TrainingJobSettings
 
@@ -13,12 +14,6 @@ RAY_VERSION = "2.60.0"
 _CLUSTER_LABEL = "metadata.labels['ray.io/cluster']"
 METRICS_PORT = 8090
 """Where rank 0 shows its metrics; apart from Ray's own ports (8080 among them)."""
-_HARDENED = {
-    "allowPrivilegeEscalation": False,
-    "capabilities": {"drop": ["ALL"]},
-    "runAsNonRoot": True,
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
 _SECONDS_KEPT = 3600
 """How long a finished job can still be asked for its state and logs."""
 _GRACE_S, _DRAIN_S = 110, 95
@@ -56,14 +51,14 @@ def training_job(
     head_container = {
         "name": "ray-head",
         "image": image,
-        "securityContext": _HARDENED,
+        "securityContext": RESTRICTED,
         "env": [*variables, {"name": cluster_variable, "valueFrom": {"fieldRef": {"fieldPath": _CLUSTER_LABEL}}}],
         "resources": {"requests": {"cpu": "1", "memory": "4Gi"}, "limits": {"memory": "4Gi"}},
     }
     worker_container = {
         "name": "ray-worker",
         "image": image,
-        "securityContext": _HARDENED,
+        "securityContext": RESTRICTED,
         "env": [*variables, {"name": "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S", "value": str(_DRAIN_S)}],
         "ports": [{"name": TRAINING_PORT_NAME, "containerPort": METRICS_PORT}],
         "resources": {"requests": worker_limits, "limits": worker_limits},

@@ -34,8 +34,8 @@ class MlflowSettings(SettingsModel):
 class AirflowSettings(SettingsModel):
     """The pipelines."""
 
-    enabled: bool = True
-    """Whether Airflow runs."""
+    enabled: bool = False
+    """Whether Airflow runs; `workloads/dags` has no pipeline for it yet."""
     replicas: int = Field(default=2, ge=1, le=5)
     """API servers and schedulers."""
     dags_repository: str | None = Field(default=None, pattern=r"^https://[^\s]+\.git$")

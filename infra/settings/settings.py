@@ -184,7 +184,7 @@ class DatabaseSettings(SettingsModel):
 
 
 class StorageSettings(SettingsModel):
-    """The buckets for artifacts, data sets, logs and backups."""
+    """The buckets for artifacts, data sets and logs."""
 
     noncurrent_days: int = Field(default=90, ge=1)
     """How long a version is kept after a newer one took its place, or it was deleted."""
@@ -192,8 +192,6 @@ class StorageSettings(SettingsModel):
     """When artifacts go to Glacier Instant Retrieval, and logs to Deep Archive."""
     log_retention_days: int = Field(default=400, ge=1)
     """How long logs are kept."""
-    backup_retention_days: int = Field(default=180, ge=1)
-    """How long backups are kept."""
 
 
 class BudgetSettings(SettingsModel):

@@ -35,6 +35,6 @@ class WorkloadSettings(StackSettings):
     """Everything in which the workloads of one environment may differ from another's."""
 
     deploy_role_arn: str | None = Field(default=None, pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")
-    pipelines: bool = True
-    """Whether the platform runs Airflow, which is then told of images and jobs."""
+    pipelines: bool = False
+    """Whether the platform of the same name runs Airflow, which is then told of images and jobs."""
     training: TrainingJobSettings = TrainingJobSettings()

@@ -18,8 +18,8 @@ from infra.data.database import Database, DatabaseArgs
 from infra.data.registry import ImageRegistry, ImageRegistryArgs
 from infra.data.secrets import secrets_access
 from infra.data.stores import Stores, StoresArgs
-from infra.identity.identity import RoleDefaults, WorkloadIdentity, WorkloadIdentityArgs
-from infra.naming import cluster_name, role_path
+from infra.environment import Environment
+from infra.identity.identity import WorkloadIdentity, WorkloadIdentityArgs
 from infra.network.edge import Edge, EdgeArgs
 from infra.network.network import Network, NetworkArgs
 from infra.provider import aws_place, aws_provider
@@ -29,36 +29,32 @@ from infra.services.services import Services, ServicesArgs
 from infra.settings.settings import PlatformSettings
 
 settings = PlatformSettings.load()
-environment, deletable = settings.environment, not settings.protect_data
+pipelines = settings.services.airflow.enabled
 provider = aws_provider(
     region=settings.region,
-    environment=environment,
+    environment=settings.environment,
     deploy_role_arn=settings.deploy_role_arn,
     emulator=settings.aws.endpoint,
 )
 on_aws = pulumi.ResourceOptions(provider=provider)
 place = aws_place(provider)
-roles = RoleDefaults(
+environment = Environment(
+    name=settings.environment,
+    region=settings.region,
     partition=place.partition,
-    path=role_path(environment),
+    account=place.account,
+    deletable=not settings.protect_data,
     permissions_boundary=settings.permissions_boundary_arn,
 )
 
-stores = Stores(
-    "stores",
-    StoresArgs(environment=environment, account=place.account, settings=settings.storage, deletable=deletable),
-    on_aws,
-)
+stores = Stores("stores", StoresArgs(environment=environment, settings=settings.storage), on_aws)
 network = Network(
     "network",
     NetworkArgs(
-        region=settings.region,
-        cidr=settings.network.cidr,
+        environment=environment,
         zones=settings.zones,
-        nat_gateways=settings.network.nat_gateways,
-        interface_endpoints=settings.network.interface_endpoints,
+        settings=settings.network,
         flow_log_bucket_arn=stores.logs.bucket_arn if settings.network.flow_logs else None,
-        cluster_name=cluster_name(environment),
     ),
     on_aws,
 )
@@ -71,9 +67,7 @@ cluster = Cluster(
         public_subnet_ids=network.public_subnet_ids,
         settings=settings.cluster,
         log_retention_days=settings.log_group_retention_days,
-        deletable=deletable,
         deploy_role_arn=settings.deploy_role_arn,
-        roles=roles,
     ),
     on_aws,
 )
@@ -86,7 +80,6 @@ nodes = NodePools(
         subnet_ids=network.private_subnet_ids,
         ways_out=network.ways_out,
         pools=settings.node_pools,
-        roles=roles,
     ),
     on_aws,
 )
@@ -98,11 +91,10 @@ addons = ClusterAddons(
         kubernetes_version=settings.cluster.kubernetes_version,
         issuer=cluster.issuer,
         node_groups=nodes.always_there,
-        roles=roles,
     ),
     on_aws,
 )
-budget = Budget("budget", BudgetArgs(environment=environment, account=place.account, settings=settings.budget), on_aws)
+budget = Budget("budget", BudgetArgs(environment=environment, settings=settings.budget), on_aws)
 database = Database(
     "database",
     DatabaseArgs(
@@ -110,17 +102,16 @@ database = Database(
         vpc_id=network.vpc_id,
         subnet_ids=network.isolated_subnet_ids,
         client_security_group_id=cluster.security_group_id,
+        owners=("mlflow", "mlflow_auth", *(("airflow",) if pipelines else ())),
         settings=settings.database,
         log_retention_days=settings.log_group_retention_days,
         alarm_topic_arn=budget.topic_arn,
-        deletable=deletable,
-        roles=roles,
     ),
     on_aws,
 )
 registry = ImageRegistry(
     "images",
-    ImageRegistryArgs(environment=environment, images=("airflow", "mlflow", "training"), deletable=deletable),
+    ImageRegistryArgs(environment=environment, images=(*(("airflow",) if pipelines else ()), "mlflow", "training")),
     on_aws,
 )
 edge = None
@@ -141,33 +132,25 @@ service_accounts = {
             *stores.artifacts.append_access("registry/"),
         ),
     ),
-    "airflow-worker": (
-        airflow.WORKER,
-        (*stores.logs.write_access("airflow/"), *stores.datasets.write_access()),
-    ),
-    "airflow-triggerer": (airflow.TRIGGERER, stores.logs.write_access("airflow/")),
-    "airflow-api-server": (airflow.API_SERVER, stores.logs.read_access("airflow/")),
     "alertmanager": (monitoring.ALERTMANAGER_ACCOUNT, publish_access(budget.topic_arn)),
     "grafana": (monitoring.GRAFANA_ACCOUNT, metrics.cloudwatch_access(settings.region)),
-    "load-balancer-controller": (
-        LOAD_BALANCER_ACCOUNT,
-        load_balancer_access(partition=place.partition, cluster_name=cluster_name(environment)),
-    ),
-    "cluster-autoscaler": (
-        AUTOSCALER_ACCOUNT,
-        autoscaler_access(cluster_name=cluster_name(environment)),
-    ),
-    "external-secrets": (
-        SECRETS_ACCOUNT,
-        secrets_access(
-            partition=place.partition, region=settings.region, account=place.account, environment=environment
-        ),
-    ),
+    "load-balancer-controller": (LOAD_BALANCER_ACCOUNT, load_balancer_access(environment)),
+    "cluster-autoscaler": (AUTOSCALER_ACCOUNT, autoscaler_access(environment)),
+    "external-secrets": (SECRETS_ACCOUNT, secrets_access(environment)),
 }
+if pipelines:
+    service_accounts |= {
+        "airflow-worker": (
+            airflow.WORKER,
+            (*stores.logs.write_access("airflow/"), *stores.datasets.write_access()),
+        ),
+        "airflow-triggerer": (airflow.TRIGGERER, stores.logs.write_access("airflow/")),
+        "airflow-api-server": (airflow.API_SERVER, stores.logs.read_access("airflow/")),
+    }
 role_arns = {
     name: WorkloadIdentity(
         f"{name}-identity",
-        WorkloadIdentityArgs(roles=roles, issuer=cluster.issuer, account=account, allow=allow),
+        WorkloadIdentityArgs(environment=environment, issuer=cluster.issuer, account=account, allow=allow),
         on_aws,
     ).role_arn
     for name, (account, allow) in service_accounts.items()
@@ -180,10 +163,8 @@ if settings.services.enabled:
         ServicesArgs(
             environment=environment,
             settings=settings.services,
-            region=settings.region,
             vpc_id=network.vpc_id,
             network_cidr=settings.network.cidr,
-            cluster=cluster,
             kubernetes_version=settings.cluster.kubernetes_version,
             node_pools=settings.node_pools,
             scaling_groups=nodes.scaling_groups,
@@ -191,13 +172,9 @@ if settings.services.enabled:
             role_arns=role_arns,
             stores=stores,
             database=database,
-            password_generation=settings.database.password_generation,
             repository_urls=registry.repository_urls,
             alert_topic_arn=budget.topic_arn,
             edge=edge,
-            domain=settings.edge.domain,
-            zone_id=settings.edge.zone_id,
-            deletable=deletable,
         ),
         pulumi.ResourceOptions(providers=[provider, cluster.kubernetes]),
     )
@@ -207,13 +184,9 @@ PlatformOutputs(
     vpc_id=network.vpc_id,
     cluster_name=cluster.name,
     kubeconfig=cluster.kubeconfig,
-    oidc_provider_arn=cluster.issuer.provider_arn,
-    oidc_issuer=cluster.issuer.url,
-    role_arns=role_arns,
     artifact_bucket=stores.artifacts.bucket_name,
     dataset_bucket=stores.datasets.bucket_name,
     log_bucket=stores.logs.bucket_name,
-    backup_bucket=stores.backups.bucket_name,
     database_host=database.host,
     database_secret_arn=database.secret_arn,
     database_owner_secret_arns=database.owner_secret_arns,
@@ -222,8 +195,6 @@ PlatformOutputs(
     training_service_account=services.training.service_account if services else "",
     training_login_secret=services.training.login_secret if services else "",
     alert_topic_arn=budget.topic_arn,
-    edge=edge.outputs() if edge else {},
     service_urls=services.urls if services else {},
     public_urls=services.public_urls if services else {},
-    tracking_secret_arn=services.tracking.login_secret_arn if services else "",
 ).export()

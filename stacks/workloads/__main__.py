@@ -21,8 +21,6 @@ platform = PlatformOutputs.read(pulumi.StackReference(f"{pulumi.get_organization
 provider = aws_provider(
     region=platform.region, environment=settings.environment, deploy_role_arn=settings.deploy_role_arn
 )
-kubeconfig = acting_kubeconfig(platform.kubeconfig, settings.deploy_role_arn)
-cluster = kubernetes.Provider("cluster", kubeconfig=kubeconfig, enable_server_side_apply=True)
 
 training_image = Image(
     "training",
@@ -66,6 +64,8 @@ job = pulumi.Output.all(
 )
 
 if settings.pipelines:
+    kubeconfig = acting_kubeconfig(platform.kubeconfig, settings.deploy_role_arn)
+    cluster = kubernetes.Provider("cluster", kubeconfig=kubeconfig, enable_server_side_apply=True)
     Pipelines(
         "pipelines",
         PipelinesArgs(training_image=training_image.reference, training_job=job),

@@ -8,11 +8,12 @@ from infra.budget import Budget, BudgetArgs
 from infra.settings.settings import BudgetSettings
 from tests.builders import deploy, inputs_of, wanted
 from tests.iam_evaluator import trusts
+from tests.infra.builders import ENVIRONMENT
 
 
 def deploy_budget(*emails):
     settings = BudgetSettings(monthly_usd=300, emails=emails)
-    args = BudgetArgs(environment="dev", account="111122223333", settings=settings)
+    args = BudgetArgs(environment=ENVIRONMENT, settings=settings)
     return deploy(lambda: Budget("budget", args))
 
 
@@ -24,7 +25,7 @@ def budget_of(deployment):
 def test_it_counts_what_carries_the_environments_tag_alone():
     budget = budget_of(deploy_budget())
     assert (budget["limitAmount"], budget["limitUnit"], budget["timeUnit"]) == ("300", "USD", "MONTHLY")
-    assert budget["costFilters"] == [{"name": "TagKeyValue", "values": ["user:Platform$ml-platform-dev"]}]
+    assert budget["costFilters"] == [{"name": "TagKeyValue", "values": ["user:Platform$ml-platform-test"]}]
 
 
 def test_it_speaks_of_what_was_spent_and_of_what_will_be():
@@ -47,7 +48,7 @@ def test_every_address_is_told():
     }
 
 
-@pytest.mark.parametrize(("account", "allowed"), [("111122223333", True), ("999999999999", False)])
+@pytest.mark.parametrize(("account", "allowed"), [("123456789012", True), ("999999999999", False)])
 def test_budgets_and_alarms_of_the_own_account_alone_publish_to_the_topic(account, allowed):
     [policy] = inputs_of(deploy_budget(), "aws:sns/topicPolicy:TopicPolicy").values()
     context = {"aws:SourceAccount": account}

@@ -8,6 +8,7 @@ from infra.cluster.namespaces import Admission, Namespace, NamespaceArgs, Peer, 
 from infra.controllers.controllers import Controllers, ControllersArgs, expander_priorities
 from infra.settings.settings import NodePoolSettings
 from tests.builders import deploy, inputs_of
+from tests.infra.builders import ENVIRONMENT
 
 CORE = NodePoolSettings(instance_types=("m7i.large",), min_size=2, max_size=4)
 GPU = NodePoolSettings(gpu=True, instance_types=("g6.xlarge", "g5.xlarge"), capacity="spot", min_size=0, max_size=5)
@@ -15,9 +16,8 @@ GPU = NodePoolSettings(gpu=True, instance_types=("g6.xlarge", "g5.xlarge"), capa
 
 def deploy_controllers(replicas=2):
     args = ControllersArgs(
-        cluster_name="c",
+        environment=ENVIRONMENT,
         kubernetes_version="1.35",
-        region="us-east-1",
         vpc_id="vpc-1",
         pools={"core": CORE, "gpu": GPU, "gpu-on-demand": GPU.model_copy(update={"capacity": "on_demand"})},
         scaling_groups={name: f"eks-nodes-{name}" for name in ("core", "gpu", "gpu-on-demand")},
@@ -48,7 +48,7 @@ def test_every_controller_that_asks_aws_has_its_role(values):
 
 def test_the_load_balancer_controller_asks_no_node_and_blocks_no_service(values):
     told = values["aws-load-balancer-controller"]
-    assert (told["clusterName"], told["region"], told["vpcId"]) == ("c", "us-east-1", "vpc-1")
+    assert (told["clusterName"], told["region"], told["vpcId"]) == ("ml-platform-test", "us-east-1", "vpc-1")
     assert told["enableServiceMutatorWebhook"] is False
     assert told["enableShield"] is told["enableWaf"] is False
 

@@ -1,14 +1,13 @@
 import json
-from dataclasses import replace
 
 import pulumi
 
 from infra.provider import acting_kubeconfig, aws_provider
 from mlp.engine.clouds.recording import RecordingCloud
 from mlp.engine.deployment import run_program
-from mlp.engine.programs import PLATFORM, WORKLOADS, Program
+from mlp.engine.programs import PLATFORM
 from mlp.engine.values import revealed
-from tests.builders import deploy, inputs_of, planned
+from tests.builders import WORKLOADS_WITH_AIRFLOW, changed, deploy, deployed, inputs_of, planned
 
 ROLE = "arn:aws:iam::123456789012:role/ml-platform-deploy-dev"
 
@@ -38,16 +37,6 @@ def test_with_an_emulator_the_provider_talks_to_nothing_else():
     assert {"s3", "ec2", "sts"} <= set(endpoints)
 
 
-class Deploying(Program):
-    """A program whose stack file names the role that deploys; without it, it is what a preview runs."""
-
-    def config(self, stack):
-        found = super().config(stack)
-        key = f"{self.project}:settings"
-        settings = {**json.loads(found.values[key]), "deploy_role_arn": ROLE}
-        return replace(found, values={**found.values, key: json.dumps(settings)})
-
-
 def changed_types(one, other):
     """The types of the resources whose inputs differ; both plans have the same resources."""
     assert set(one.resources) == set(other.resources)
@@ -59,11 +48,10 @@ def changed_types(one, other):
 
 
 def test_a_program_without_the_role_that_deploys_differs_in_its_logins_alone():
-    platform = run_program(Deploying(label=PLATFORM.label, folder=PLATFORM.folder), "dev", RecordingCloud())
+    with_role = {"deploy_role_arn": ROLE}
+    platform, deploying = deployed("dev", changed(PLATFORM, **with_role), changed(WORKLOADS_WITH_AIRFLOW, **with_role))
     references = {platform.reference: platform.outputs}
-    workloads = Deploying(label=WORKLOADS.label, folder=WORKLOADS.folder)
-    deploying = run_program(workloads, "dev", RecordingCloud(), references=references)
-    previewing = run_program(WORKLOADS, "dev", RecordingCloud(), references=references)
+    previewing = run_program(WORKLOADS_WITH_AIRFLOW, "dev", RecordingCloud(), references=references)
 
     logins = {"pulumi:providers:aws", "pulumi:providers:kubernetes"}
     assert changed_types(platform, planned("dev")[0]) == logins | {"eks:index:Cluster"}

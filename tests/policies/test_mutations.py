@@ -17,7 +17,7 @@ from mlp.review.policy.verdict import as_planned, committed_exemptions, secret_v
 from policies.rules import RULES, PlannedResource
 from policies.rules.judging import judge
 from policies.rules.model import STACK
-from tests.builders import planned
+from tests.builders import planned_with_airflow
 from tests.policies.builders import context, resource
 
 Plan = list[PlannedResource]
@@ -38,12 +38,12 @@ MAP = "kubernetes:core/v1:ConfigMap"
 
 @cache
 def plans(stack: str) -> list[Plan]:
-    return [as_planned(one) for one in planned(stack)]
+    return [as_planned(one) for one in planned_with_airflow(stack)]
 
 
 @cache
 def secrets_of(stack: str) -> frozenset[str]:
-    return secret_values(planned(stack))
+    return secret_values(planned_with_airflow(stack))
 
 
 def rules_broken_by(mutation: Mutation, stack: str = "prod", **known: Any) -> set[str]:
@@ -141,7 +141,7 @@ MUTATIONS: dict[str, tuple[Mutation, set[str]]] = {
         {"buckets-versioned"},
     ),
     "a bucket that says nothing of encryption": (
-        without("aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration", "backups"),
+        without("aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration", "artifacts"),
         {"buckets-encrypted"},
     ),
     "an unencrypted database": (set_at(DATABASE, "storageEncrypted", value=False), {"database-encrypted"}),

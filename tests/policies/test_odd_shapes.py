@@ -16,7 +16,7 @@ from mlp.review.policy.verdict import as_planned
 from policies.rules import RULES, PlannedResource
 from policies.rules.model import UNKNOWN
 from policies.rules.reading import parsed
-from tests.builders import planned
+from tests.builders import planned_with_airflow
 from tests.policies.builders import context
 
 Path = tuple[Any, ...]
@@ -42,7 +42,7 @@ ODD: tuple[Any, ...] = (
 @cache
 def positions() -> list[tuple[PlannedResource, Path]]:
     """Every place within the real resources, one of each of Kubernetes' types; documents within text laid open."""
-    real = [one for deployment in planned("prod") for one in as_planned(deployment)]
+    real = [one for deployment in planned_with_airflow("prod") for one in as_planned(deployment)]
     alike = {one.type if one.type.startswith("kubernetes:") else one.urn: one for one in real}
     opened = [replace(one, properties=laid_open(one.properties)) for one in alike.values()]
     return [(one, path) for one in opened for path in paths(one.properties) if path]
@@ -123,7 +123,7 @@ def test_no_rule_fails_on_a_value_of_any_shape(place, value, usd, tags, marked):
 
 
 def test_what_is_unknown_is_not_spoken_of():
-    kinds = [one for deployment in planned("prod") for one in as_planned(deployment)]
+    kinds = [one for deployment in planned_with_airflow("prod") for one in as_planned(deployment)]
     unknown = [replace(one, properties=dict.fromkeys(one.properties, UNKNOWN), default_tags=UNKNOWN) for one in kinds]
     spoken = {rule.name for rule in RULES for _ in rule.check(unknown, context(marks_secrets=False))}
     assert spoken == {"topics-encrypted"}, "the one that nothing at all is said of"

@@ -9,7 +9,7 @@ from infra.cluster.addons import ClusterAddons, ClusterAddonsArgs, default_stora
 from infra.facts.kubernetes_versions import ADDON_VERSIONS
 from infra.tags import standard_tags
 from tests.builders import deploy, inputs_of, wanted
-from tests.infra.builders import ISSUER_URL, ROLES, issuer
+from tests.infra.builders import ENVIRONMENT, ISSUER_URL, issuer
 
 
 def deploy_addons():
@@ -17,12 +17,11 @@ def deploy_addons():
         size = aws.eks.NodeGroupScalingConfigArgs(min_size=1, max_size=1, desired_size=1)
         group = aws.eks.NodeGroup("core", cluster_name="c", node_role_arn="arn", subnet_ids=[], scaling_config=size)
         args = ClusterAddonsArgs(
-            environment="dev",
+            environment=ENVIRONMENT,
             cluster_name="c",
             kubernetes_version="1.35",
             issuer=issuer(),
             node_groups=[group],
-            roles=ROLES,
         )
         addons = ClusterAddons("addons", args)
         default_storage_class("storage", needs=addons.all, opts=pulumi.ResourceOptions())
@@ -65,7 +64,7 @@ def test_the_volume_driver_alone_gets_a_role_and_its_account_alone_may_assume_it
 
 def test_volumes_that_the_driver_makes_carry_the_tags_of_their_environment():
     driver = inputs_of(deploy_addons(), "aws:eks/addon:Addon")["addons-aws-ebs-csi-driver"]
-    assert json.loads(driver["configurationValues"]) == {"controller": {"extraVolumeTags": standard_tags("dev")}}
+    assert json.loads(driver["configurationValues"]) == {"controller": {"extraVolumeTags": standard_tags("test")}}
 
 
 def test_volumes_are_encrypted_gp3_by_default_and_outlive_no_driver():

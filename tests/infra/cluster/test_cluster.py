@@ -7,22 +7,20 @@ import pytest
 from infra.cluster.cluster import Cluster, ClusterArgs
 from infra.settings.settings import ClusterSettings
 from tests.builders import deploy, inputs_of, wanted
-from tests.infra.builders import ROLES
+from tests.infra.builders import environment
 
 ROLE = "arn:aws:iam::123456789012:role/{}"
 
 
 def deploy_cluster(*, deletable=False, deploy_role_arn=None, **settings):
     args = ClusterArgs(
-        environment="test",
+        environment=environment(deletable=deletable),
         vpc_id="vpc-1",
         private_subnet_ids=["subnet-1"],
         public_subnet_ids=["subnet-2"],
         settings=ClusterSettings(**settings),
         log_retention_days=90,
-        deletable=deletable,
         deploy_role_arn=deploy_role_arn,
-        roles=ROLES,
     )
     return deploy(lambda: Cluster("cluster", args))
 

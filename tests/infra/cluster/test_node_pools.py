@@ -2,7 +2,6 @@
 
 import base64
 import email
-from ipaddress import IPv4Network
 
 import pulumi
 import pytest
@@ -10,11 +9,11 @@ import yaml
 
 from infra.cluster.node_pools import NodePools, NodePoolsArgs, autoscaler_tags, node_labels, node_user_data
 from infra.network.network import Network, NetworkArgs
-from infra.settings.settings import NodePoolSettings
+from infra.settings.settings import NetworkSettings, NodePoolSettings
 from mlp.plan.planned import program_plan
 from mlp.review.changes.differences import compare_program
 from tests.builders import deploy, inputs_of, wanted
-from tests.infra.builders import ROLES, ZONES
+from tests.infra.builders import ENVIRONMENT, ZONES
 
 CORE = NodePoolSettings(instance_types=("m7i.large",), min_size=2, max_size=4)
 GPU = NodePoolSettings(
@@ -25,13 +24,12 @@ TEMPLATE = "k8s.io/cluster-autoscaler/node-template"
 
 def pools_args(**pools):
     return NodePoolsArgs(
-        environment="test",
+        environment=ENVIRONMENT,
         cluster_name="c",
         kubernetes_version="1.35",
         subnet_ids={zone: f"subnet-{zone}" for zone in ZONES},
         ways_out=[],
         pools=pools,
-        roles=ROLES,
     )
 
 
@@ -173,23 +171,19 @@ def test_nodes_wait_for_their_roles_policies_and_their_way_out():
         network = Network(
             "network",
             NetworkArgs(
-                region="us-east-1",
-                cidr=IPv4Network("10.0.0.0/16"),
+                environment=ENVIRONMENT,
                 zones=ZONES,
-                nat_gateways="single",
-                interface_endpoints=(),
+                settings=NetworkSettings(nat_gateways="single"),
                 flow_log_bucket_arn=None,
-                cluster_name="c",
             ),
         )
         args = NodePoolsArgs(
-            environment="test",
+            environment=ENVIRONMENT,
             cluster_name="c",
             kubernetes_version="1.35",
             subnet_ids=network.private_subnet_ids,
             ways_out=network.ways_out,
             pools={"core": CORE},
-            roles=ROLES,
         )
         NodePools("nodes", args)
 

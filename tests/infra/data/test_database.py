@@ -7,27 +7,27 @@ from pathlib import Path
 import pulumi
 import pytest
 
-from infra.data.database import OWNERS, Database, DatabaseArgs
+from infra.data.database import Database, DatabaseArgs
 from infra.settings.settings import DatabaseSettings
 from mlp.engine.values import Secret
 from tests.builders import ancestors, deploy, inputs_of, wanted
-from tests.infra.builders import ROLES
+from tests.infra.builders import environment
 
 REPOSITORY = Path(__file__).resolve().parents[3]
+OWNERS = ("mlflow", "airflow")
 _VERSION = "aws:secretsmanager/secretVersion:SecretVersion"
 
 
 def deploy_database(*, deletable=False, **settings):
     args = DatabaseArgs(
-        environment="test",
+        environment=environment(deletable=deletable),
         vpc_id="vpc-1",
         subnet_ids=["subnet-1", "subnet-2"],
         client_security_group_id="sg-cluster",
+        owners=OWNERS,
         settings=DatabaseSettings(**settings),
         log_retention_days=90,
         alarm_topic_arn="arn:topic",
-        deletable=deletable,
-        roles=ROLES,
     )
 
     def declare():

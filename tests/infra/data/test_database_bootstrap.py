@@ -9,7 +9,6 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from infra.data.database import OWNERS
 from infra.data.database_bootstrap import DatabaseBootstrap, DatabaseBootstrapArgs
 from mlp.local.credentials import ensure_credentials
 from mlp.local.home import Home, prepare
@@ -18,10 +17,12 @@ from mlp.local.postgres_files import PostgresFiles
 from mlp.local.state import load_state
 from mlp.local.supervisor import Supervisor
 from tests.builders import deploy, inputs_of, wanted
+from tests.infra.builders import CLUSTER
 from tests.mlp.local.builders import Told
 
 SCRIPT = Path(__file__).resolve().parents[3] / "infra" / "data" / "database_bootstrap.sh"
 ADMIN = "platform"
+OWNERS = ("mlflow", "airflow")
 
 
 class EmptyPostgres(Postgres):
@@ -98,10 +99,10 @@ def test_a_second_run_changes_passwords_and_nothing_else(server):
 
 def test_a_database_that_is_the_administrators_is_handed_to_its_owner(server):
     with server.connect(ADMIN, "admin", "postgres") as connection:
-        connection.execute("CREATE DATABASE optuna")
-    assert server.bootstrap(optuna="three").returncode == 0
-    with server.connect("optuna", "three", "optuna") as connection:
-        connection.execute("CREATE TABLE studies (id int)")
+        connection.execute("CREATE DATABASE experiments")
+    assert server.bootstrap(experiments="three").returncode == 0
+    with server.connect("experiments", "three", "experiments") as connection:
+        connection.execute("CREATE TABLE runs (id int)")
 
 
 def test_a_server_that_refuses_ends_the_script_with_its_message(server):
@@ -124,8 +125,7 @@ def deploy_bootstrap(generation=1):
         admin_secret_arn="arn:admin",
         owner_secret_arns={owner: f"arn:{owner}" for owner in OWNERS},
         password_generation=generation,
-        secrets=[],
-        needs=[],
+        cluster=CLUSTER,
     )
     return deploy(lambda: DatabaseBootstrap("databases", args))
 

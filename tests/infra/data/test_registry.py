@@ -4,16 +4,17 @@ import pytest
 
 from infra.data.registry import ImageRegistry, ImageRegistryArgs
 from tests.builders import deploy, inputs_of
+from tests.infra.builders import environment
 
 
 def deploy_registry(*, deletable=True):
-    args = ImageRegistryArgs(environment="dev", images=("training",), deletable=deletable)
+    args = ImageRegistryArgs(environment=environment(deletable=deletable), images=("training",))
     return deploy(lambda: ImageRegistry("images", args))
 
 
 def test_image_tags_never_move_but_for_the_build_cache():
     [repository] = inputs_of(deploy_registry(), "aws:ecr/repository:Repository").values()
-    assert repository["name"] == "ml-platform/dev/training"
+    assert repository["name"] == "ml-platform/test/training"
     assert repository["imageTagMutability"] == "IMMUTABLE_WITH_EXCLUSION"
     assert repository["imageTagMutabilityExclusionFilters"] == [{"filter": "cache*", "filterType": "WILDCARD"}]
 

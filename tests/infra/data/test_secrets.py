@@ -9,6 +9,7 @@ from infra.data.external_secret import ExternalSecret, ExternalSecretArgs
 from infra.data.secrets import StoredSecret, StoredSecretArgs, generated_password, secrets_access
 from mlp.engine.values import Secret
 from tests.builders import deploy, inputs_of, wanted
+from tests.infra.builders import environment
 
 PASSWORD = "random:index/randomPassword:RandomPassword"
 EXTERNAL_SECRET = "kubernetes:external-secrets.io/v1:ExternalSecret"
@@ -60,22 +61,23 @@ def test_a_secret_in_the_cluster_takes_each_key_from_its_place_and_is_waited_for
     assert templated["spec"]["target"]["template"] == {"mergePolicy": "Merge", "data": {"url": "x://{{ .PGUSER }}"}}
 
 
-def test_a_stored_secret_is_a_json_object_under_its_environments_prefix():
+@pytest.mark.parametrize(("deletable", "days"), [(True, 0), (False, 30)])
+def test_a_stored_secret_is_a_json_object_under_its_environments_prefix(deletable, days):
     def declare():
-        args = StoredSecretArgs(environment="test", recovery_days=7, value={"username": "a", "port": 5432})
+        args = StoredSecretArgs(environment=environment(deletable=deletable), value={"username": "a", "port": 5432})
         StoredSecret("login", args)
 
     deployment = deploy(declare)
     [secret] = inputs_of(deployment, "aws:secretsmanager/secret:Secret").values()
     assert secret["namePrefix"] == "ml-platform/test/login-"
-    assert secret["recoveryWindowInDays"] == 7
+    assert secret["recoveryWindowInDays"] == days
     [version] = wanted(deployment, "aws:secretsmanager/secretVersion:SecretVersion").values()
     assert json.loads(version.inputs["secretString"].value) == {"username": "a", "port": 5432}
 
 
 def test_the_operator_reads_the_secrets_of_its_environment_alone():
     def declare():
-        [access] = secrets_access(partition="aws", region="eu-west-1", account="123456789012", environment="test")
+        [access] = secrets_access(environment(region="eu-west-1"))
         pulumi.export("actions", list(access.actions))
         pulumi.export("resources", pulumi.Output.all(*access.resources))
 

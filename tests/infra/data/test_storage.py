@@ -9,12 +9,13 @@ from infra.data.storage import Archive, ObjectStore, ObjectStoreArgs
 from infra.identity.iam import policy_document
 from tests.builders import deploy, inputs_of, wanted
 from tests.iam_evaluator import allows, denies
+from tests.infra.builders import environment
 
 IR = Archive(after_days=90, storage_class="GLACIER_IR")
 
 
 def deploy_store(*, deletable=False, **changes):
-    args = ObjectStoreArgs(environment="test", deletable=deletable, noncurrent_days=30, **changes)
+    args = ObjectStoreArgs(environment=environment(deletable=deletable), noncurrent_days=30, **changes)
     return deploy(lambda: ObjectStore("store", args))
 
 
@@ -72,7 +73,7 @@ def test_what_expires_before_it_would_be_archived_is_not_archived():
 
 def test_a_store_that_keeps_versions_for_no_day_is_refused():
     with pytest.raises(ValueError, match="noncurrent_days is 0; ObjectStore keeps a version at least 1 day"):
-        ObjectStoreArgs(environment="test", noncurrent_days=0, deletable=False)
+        ObjectStoreArgs(environment=environment(), noncurrent_days=0)
 
 
 def bucket_and_policy(deployment):
@@ -80,10 +81,10 @@ def bucket_and_policy(deployment):
     return bucket.created.outputs["arn"], json.loads(only(deployment, "aws:s3/bucketPolicy:BucketPolicy")["policy"])
 
 
-@pytest.mark.parametrize("log_delivery_account", [None, "111122223333"], ids=["own", "logs"])
+@pytest.mark.parametrize("takes_logs", [False, True], ids=["own", "logs"])
 @pytest.mark.parametrize(("over_tls", "denied"), [("false", True), ("true", False)])
-def test_plain_http_is_denied_to_everyone_whatever_is_asked_for(over_tls, denied, log_delivery_account):
-    arn, policy = bucket_and_policy(deploy_store(log_delivery_account=log_delivery_account))
+def test_plain_http_is_denied_to_everyone_whatever_is_asked_for(over_tls, denied, takes_logs):
+    arn, policy = bucket_and_policy(deploy_store(takes_logs=takes_logs))
     context = {"aws:SecureTransport": over_tls}
     of_objects = ("s3:GetObject", "s3:GetObjectVersion", "s3:PutObject", "s3:PutObjectAcl", "s3:DeleteObject")
     of_buckets = ("s3:ListBucket", "s3:DeleteBucket", "s3:PutBucketPolicy", "s3:GetBucketAcl", "s3:PutBucketVersioning")
@@ -95,13 +96,13 @@ def test_plain_http_is_denied_to_everyone_whatever_is_asked_for(over_tls, denied
 @pytest.mark.parametrize(
     ("account", "path", "allowed"),
     [
-        ("111122223333", "AWSLogs/111122223333/a", True),
-        ("999", "AWSLogs/111122223333/a", False),
-        ("111122223333", "elsewhere/a", False),
+        ("123456789012", "AWSLogs/123456789012/a", True),
+        ("999", "AWSLogs/123456789012/a", False),
+        ("123456789012", "elsewhere/a", False),
     ],
 )
 def test_flow_logs_of_the_own_account_alone_are_delivered(account, path, allowed):
-    store = deploy_store(log_delivery_account="111122223333")
+    store = deploy_store(takes_logs=True)
     arn, policy = bucket_and_policy(store)
     context = {
         "aws:SourceAccount": account,
@@ -118,7 +119,7 @@ def granted(offer):
     """The policy made of what `offer` gives for a store, and the ARN of its bucket."""
 
     def declare():
-        store = ObjectStore("store", ObjectStoreArgs(environment="test", deletable=True, noncurrent_days=1))
+        store = ObjectStore("store", ObjectStoreArgs(environment=environment(), noncurrent_days=1))
         pulumi.export("policy", policy_document(offer(store)))
         pulumi.export("arn", store.bucket_arn)
 

@@ -260,8 +260,8 @@ CALLS = {
 
 @cache
 def planned(stack):
-    """The stack's AWS resources."""
-    resources = [one for deployment in builders.planned(stack) for one in deployment.resources.values()]
+    """The stack's AWS resources, those of Airflow among them."""
+    resources = [one for deployment in builders.planned_with_airflow(stack) for one in deployment.resources.values()]
     return [one for one in resources if one.wanted.type.startswith("aws:")]
 
 

@@ -7,7 +7,6 @@ import pytest
 
 from infra.identity.iam import Allow, github_trust, plain_policy_document, policy_document, service_account_trust
 from infra.identity.identity import (
-    RoleDefaults,
     ServiceAccount,
     ServiceRole,
     ServiceRoleArgs,
@@ -16,17 +15,17 @@ from infra.identity.identity import (
 )
 from tests.builders import deploy, inputs_of
 from tests.iam_evaluator import allows, trusts
-from tests.infra.builders import ISSUER_URL, ROLES, issuer
+from tests.infra.builders import ENVIRONMENT, ISSUER_URL, environment, issuer
 
 READ = Allow(actions=("s3:GetObject",), resources=("arn:aws:s3:::b/*",))
 PROVIDER = f"arn:aws:iam::123456789012:oidc-provider/{ISSUER_URL}"
 WEB_IDENTITY = "sts:AssumeRoleWithWebIdentity"
 
 
-def deploy_identity(*, roles=ROLES, allow=(READ,), managed_policies=()):
+def deploy_identity(*, given=ENVIRONMENT, allow=(READ,), managed_policies=()):
     def declare():
         args = WorkloadIdentityArgs(
-            roles=roles,
+            environment=given,
             issuer=issuer(),
             account=ServiceAccount(namespace="serving", name="server"),
             allow=allow,
@@ -72,17 +71,17 @@ def test_a_workload_without_grants_has_the_managed_policies_it_was_given():
 
 def test_every_role_lies_under_the_environments_path_and_within_its_boundary():
     boundary = "arn:aws:iam::123456789012:policy/boundary"
-    roles = RoleDefaults(partition="aws", path="/ml-platform/dev/", permissions_boundary=boundary)
+    given = environment(name="dev", permissions_boundary=boundary)
     service = deploy(
-        lambda: ServiceRole("db", ServiceRoleArgs(roles=roles, service="rds.amazonaws.com", managed_policies=()))
+        lambda: ServiceRole("db", ServiceRoleArgs(environment=given, service="rds.amazonaws.com", managed_policies=()))
     )
-    for deployment in (deploy_identity(roles=roles), service):
+    for deployment in (deploy_identity(given=given), service):
         [role] = inputs_of(deployment, "aws:iam/role:Role").values()
         assert (role["path"], role["permissionsBoundary"]) == ("/ml-platform/dev/", boundary)
 
 
 def test_a_service_role_is_assumed_by_its_service_alone():
-    args = ServiceRoleArgs(roles=ROLES, service="ec2.amazonaws.com", managed_policies=("A",))
+    args = ServiceRoleArgs(environment=ENVIRONMENT, service="ec2.amazonaws.com", managed_policies=("A",))
     [role] = inputs_of(deploy(lambda: ServiceRole("nodes", args)), "aws:iam/role:Role").values()
     document = json.loads(role["assumeRolePolicy"])
     assert trusts(document, action="sts:AssumeRole", principal={"Service": "ec2.amazonaws.com"})

@@ -10,6 +10,7 @@ from infra.controllers.controllers import LOAD_BALANCER_ACCOUNT
 from infra.network.ingress import Backend, Ingress, IngressArgs, load_balancer_annotations
 from infra.settings.edge_settings import OidcSettings
 from tests.builders import ancestors, deploy, inputs_of, wanted
+from tests.infra.builders import ENVIRONMENT
 
 EDGE = {"certificate_arn": "arn:certificate", "security_group_id": "sg-1", "web_acl_arn": "arn:acl"}
 PREFIX = "alb.ingress.kubernetes.io/"
@@ -33,7 +34,7 @@ def deploy_ingress(zone_id="Z0123456789", oidc=None):
         store = kubernetes.core.v1.ConfigMap("store", metadata={"name": "store"})
         controller = kubernetes.core.v1.ConfigMap("controller", metadata={"name": "controller"})
         args = IngressArgs(
-            environment="test",
+            environment=ENVIRONMENT,
             backend=backend(),
             domain="ml.example.com",
             zone_id=zone_id,

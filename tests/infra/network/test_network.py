@@ -1,25 +1,21 @@
 """The network: who can leave, who can be reached, and what is recorded."""
 
-from ipaddress import IPv4Network
-
 import pytest
 
 from infra.network.network import Network, NetworkArgs
+from infra.settings.settings import NetworkSettings
 from tests.builders import deploy, inputs_of, wanted
-from tests.infra.builders import ZONES
+from tests.infra.builders import ENVIRONMENT, ZONES
 
 
-def deploy_network(**changes):
-    args = {
-        "region": "us-east-1",
-        "cidr": IPv4Network("10.0.0.0/16"),
-        "zones": ZONES,
-        "nat_gateways": "none",
-        "interface_endpoints": (),
-        "flow_log_bucket_arn": None,
-        "cluster_name": "c",
-    }
-    return deploy(lambda: Network("network", NetworkArgs(**(args | changes))))
+def deploy_network(*, flow_log_bucket_arn=None, **settings):
+    args = NetworkArgs(
+        environment=ENVIRONMENT,
+        zones=ZONES,
+        settings=NetworkSettings().model_copy(update={"nat_gateways": "none", **settings}),
+        flow_log_bucket_arn=flow_log_bucket_arn,
+    )
+    return deploy(lambda: Network("network", args))
 
 
 def test_all_that_a_console_lists_has_a_name_of_its_own():
@@ -66,9 +62,9 @@ def test_subnets_carry_the_tags_that_load_balancers_look_for():
     tags = {name: one["tags"] for name, one in subnets.items()}
     assert tags["network-public-us-east-1a"]["kubernetes.io/role/elb"] == "1"
     assert tags["network-private-us-east-1a"]["kubernetes.io/role/internal-elb"] == "1"
-    assert all(("kubernetes.io/cluster/c" in one) is ("isolated" not in name) for name, one in tags.items()), (
-        "the database's subnets are not for load balancers or nodes"
-    )
+    assert all(
+        ("kubernetes.io/cluster/ml-platform-test" in one) is ("isolated" not in name) for name, one in tags.items()
+    ), "the database's subnets are not for load balancers or nodes"
 
 
 def test_s3_is_reached_without_nat_from_every_route_table():

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pulumi
@@ -18,6 +19,7 @@ from infra.settings.service_settings import AirflowSettings
 from mlp.charts.store import FOLDER_VARIABLE, find_store
 from mlp.charts.values import findings
 from tests.builders import deploy, inputs_of, wanted
+from tests.infra.builders import CLUSTER, environment
 from tests.mlp.charts.pod_security import pod_specs, pods_of_release, violations
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -40,26 +42,19 @@ def deploy_airflow(*, domain="example.com", load_balancer=(LOAD_BALANCER,), pass
         airflow.Airflow(
             "airflow",
             airflow.AirflowArgs(
-                environment="test",
+                environment=environment(deletable=True),
+                cluster=replace(CLUSTER, domain=domain, load_balancer=load_balancer),
                 settings=AirflowSettings(**settings),
-                region="us-east-1",
                 image=image,
                 database_secret_arn="arn:database",
                 password_generation=password_generation,
                 databases=kubernetes.core.v1.ConfigMap("databases"),
-                worker_role_arn="arn:worker",
-                triggerer_role_arn="arn:triggerer",
-                api_server_role_arn="arn:api-server",
+                role_arns={"worker": "arn:worker", "triggerer": "arn:triggerer", "api_server": "arn:api-server"},
                 log_bucket="logs",
                 tracking_url="http://mlflow.mlflow.svc.cluster.local",
                 tracking_secret_arn="arn:tracking",
                 variables={"dataset_bucket": pulumi.Output.from_input("datasets")},
                 training_namespace="training",
-                domain=domain,
-                load_balancer=load_balancer,
-                secrets=[],
-                needs=[],
-                deletable=True,
             ),
         )
 

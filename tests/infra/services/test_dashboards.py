@@ -7,6 +7,7 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 
 from infra.services.metrics import ALERTS, CLOUDWATCH_METRICS, EXPORTED_METRICS, dashboards
@@ -86,3 +87,37 @@ def test_what_grafana_asks_cloudwatch_is_documented_and_of_the_environments_data
             assert query["region"] == "default"
             assert query["matchExact"]
     assert asked == {namespace: set(names) for namespace, names in CLOUDWATCH_METRICS.items()}
+
+
+def test_dashboards_have_ids_of_their_own():
+    uids = [one["uid"] for one in dashboards().values()]
+    assert len(set(uids)) == len(uids) == 7
+    for dashboard in dashboards().values():
+        ids = [panel["id"] for panel in dashboard["panels"]]
+        assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize("name", sorted(dashboards()))
+def test_every_panel_has_a_title_a_description_and_a_unit(name):
+    panels = dashboards()[name]["panels"]
+    assert 6 <= len(panels) <= 10
+    for panel in panels:
+        assert panel["title"]
+        assert panel["description"].endswith(".")
+        assert panel["fieldConfig"]["defaults"]["unit"]
+        assert panel["datasource"] in (
+            {"type": "prometheus", "uid": "${datasource}"},
+            {"type": "cloudwatch", "uid": "cloudwatch"},
+        )
+
+
+@pytest.mark.parametrize("name", sorted(dashboards()))
+def test_panels_do_not_overlap(name):
+    taken = [
+        (x, y)
+        for panel in dashboards()[name]["panels"]
+        for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
+        for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
+    ]
+    assert len(set(taken)) == len(taken)
+    assert max(x for x, _ in taken) < 24

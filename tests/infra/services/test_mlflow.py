@@ -1,5 +1,6 @@
 """MLflow: replicated where asked, behind a login, its records and artifacts outside its pods."""
 
+from dataclasses import replace
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from infra.services.mlflow import SERVICE_ACCOUNT, Mlflow, MlflowArgs
 from infra.services.mlflow_values import DRIVER
 from infra.settings.service_settings import MlflowSettings
 from tests.builders import deploy, inputs_of, wanted
+from tests.infra.builders import CLUSTER, environment
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CHARTS_LABELS = {"app.kubernetes.io/name": "mlflow", "app.kubernetes.io/instance": "mlflow"}
@@ -32,9 +34,9 @@ def deploy_mlflow(*, domain=None, generation=1, **settings):
             ),
         )
         args = MlflowArgs(
-            environment="test",
+            environment=environment(deletable=True),
+            cluster=replace(CLUSTER, domain=domain, load_balancer=(Peer(cidr=IPv4Network("10.0.192.0/20")),)),
             settings=MlflowSettings.model_validate(settings),
-            region="us-east-1",
             image=image,
             database_host="db.example",
             database_secret_arn="arn:mlflow",
@@ -43,12 +45,8 @@ def deploy_mlflow(*, domain=None, generation=1, **settings):
             databases=databases,
             bucket="artifacts",
             role_arn="arn:role",
-            domain=domain,
-            load_balancer=(Peer(cidr=IPv4Network("10.0.192.0/20")),),
+            clients=("training", "monitoring"),
             pod_hosts="10.0.*",
-            secrets=[],
-            needs=[],
-            deletable=True,
         )
         pulumi.export("login", Mlflow("mlflow", args).login_secret_arn)
 
@@ -197,7 +195,7 @@ def test_an_upload_may_end_before_its_server_does():
     assert patch["spec"]["template"]["spec"] == {"terminationGracePeriodSeconds": 300}
 
 
-def test_jobs_pipelines_metrics_and_the_load_balancer_alone_reach_it():
+def test_its_clients_and_the_load_balancer_alone_reach_it():
     policies = inputs_of(deploy_mlflow(), "kubernetes:networking.k8s.io/v1:NetworkPolicy")
     [rule] = policies["mlflow-namespace-admit-clients"]["spec"]["ingress"]
     namespaces = [
@@ -205,6 +203,6 @@ def test_jobs_pipelines_metrics_and_the_load_balancer_alone_reach_it():
         for peer in rule["from"]
         if "namespaceSelector" in peer
     ]
-    assert namespaces == ["training", "airflow", "monitoring"]
+    assert namespaces == ["training", "monitoring"]
     assert [peer["ipBlock"]["cidr"] for peer in rule["from"] if "ipBlock" in peer] == ["10.0.192.0/20"]
     assert rule["ports"] == [{"protocol": "TCP", "port": 5000}]

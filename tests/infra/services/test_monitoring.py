@@ -1,7 +1,8 @@
-"""Monitoring: what is installed, who may reach it, who is told of alerts, and that nothing rests on absent metrics."""
+"""Monitoring: what is installed, who may reach it, and what it is told of its secrets."""
 
 import json
 import re
+from dataclasses import replace
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -11,21 +12,17 @@ import pytest
 from infra.cluster.namespaces import Peer
 from infra.facts import charts
 from infra.services import metrics, monitoring
-from infra.services.alert_routing import NOBODY, PEOPLE, SEVERITIES, alertmanager_config, publish_access
+from infra.services.alert_routing import PEOPLE, publish_access
 from infra.services.metrics import (
     DCGM_FIELDS,
-    EXPORTED_METRICS,
-    TRAINING_METRICS,
     alert_files,
-    alerts,
     dashboards,
     dcgm_fields,
 )
 from infra.settings.service_settings import MonitoringSettings
-from infra.settings.settings import PlatformSettings
 from mlp.engine.values import Secret
 from tests.builders import deploy, inputs_of, wanted
-from tests.infra.services.promql import metrics_of, queries_of
+from tests.infra.builders import CLUSTER, environment
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 RELEASE = "kubernetes:helm.sh/v3:Release"
@@ -41,19 +38,13 @@ def deploy_monitoring(*, domain=None, load_balancer=(), slack=None, deletable=Fa
         made = monitoring.Monitoring(
             "monitoring",
             monitoring.MonitoringArgs(
-                environment="test",
-                settings=MonitoringSettings(**settings),
-                region="us-east-1",
+                environment=environment(deletable=deletable),
+                cluster=replace(CLUSTER, domain=domain, load_balancer=load_balancer),
+                settings=MonitoringSettings(slack_secret_arn=slack, **settings),
                 alert_topic_arn=pulumi.Output.from_input(TOPIC),
                 alertmanager_role_arn="arn:aws:iam::123456789012:role/alertmanager",
                 grafana_role_arn="arn:aws:iam::123456789012:role/grafana",
-                slack_secret_arn=slack,
-                domain=domain,
-                load_balancer=load_balancer,
                 training_namespace="training",
-                secrets=(),
-                needs=(),
-                deletable=deletable,
             ),
         )
         pulumi.export("url", made.url)
@@ -281,53 +272,6 @@ def test_training_and_ray_are_asked_for_metrics_where_they_run():
     assert {one["port"] for one in monitor["spec"]["podMetricsEndpoints"]} == {"train-metrics", "metrics"}
 
 
-def matches(matcher, labels):
-    """Whether one of Alertmanager's matchers, `name op "value"`, holds for an alert."""
-    parts = re.fullmatch(r'(\w+) (=~|=) "(.*)"', matcher)
-    assert parts, matcher
-    name, operator, value = parts.groups()
-    given = labels.get(name, "")
-    return re.fullmatch(value, given) is not None if operator == "=~" else given == value
-
-
-def receiver_of(config, labels):
-    """Who is told of an alert: the first route that matches, else the root's."""
-    for route in config["route"]["routes"]:
-        if all(matches(one, labels) for one in route["matchers"]):
-            return route["receiver"]
-    return config["route"]["receiver"]
-
-
-def config_of(slack_secret=None):
-    return alertmanager_config(topic_arn=TOPIC, region="us-east-1", slack_secret=slack_secret)
-
-
-def test_every_alert_has_a_receiver_that_people_read():
-    config = config_of()
-    ways = {one["name"]: [key for key in one if key.endswith("_configs")] for one in config["receivers"]}
-    assert ways[PEOPLE] == ["sns_configs"]
-    for rule in alerts():
-        labels = {"alertname": rule["alert"], **rule["labels"]}
-        assert receiver_of(config, labels) == PEOPLE, labels
-    assert {rule["labels"]["severity"] for rule in alerts()} <= set(SEVERITIES)
-
-
-def test_an_alert_of_an_unknown_severity_is_not_lost():
-    assert receiver_of(config_of(), {"alertname": "Other", "severity": "page"}) == PEOPLE
-    assert receiver_of(config_of(), {"alertname": "Other"}) == PEOPLE
-
-
-@pytest.mark.parametrize("labels", [{"severity": "info"}, {"alertname": "Watchdog", "severity": "none"}])
-def test_what_is_no_news_is_not_sent(labels):
-    assert receiver_of(config_of(), {"alertname": "Other", **labels}) == NOBODY
-
-
-def test_every_receiver_that_a_route_names_is_there():
-    route = config_of()["route"]
-    named = {route["receiver"], *(one["receiver"] for one in route["routes"])}
-    assert named == {one["name"] for one in config_of()["receivers"]}
-
-
 def test_slack_is_told_too_once_there_is_a_webhook_which_no_value_holds():
     deployment = deploy_monitoring(slack=SLACK)
     alertmanager = stack_of(deployment)["values"]["alertmanager"]
@@ -339,130 +283,3 @@ def test_slack_is_told_too_once_there_is_a_webhook_which_no_value_holds():
     [url] = [one for one in secret["spec"]["data"] if one["remoteRef"] == {"key": SLACK, "property": "url"}]
     assert slack["api_url_file"] == f"/etc/alertmanager/secrets/{name}/{url['secretKey']}"
     assert {one["topic_arn"] for one in people["sns_configs"]} == {TOPIC}
-
-
-def test_a_critical_alert_silences_the_warning_of_the_same_thing():
-    [rule] = config_of()["inhibit_rules"]
-    assert (rule["source_matchers"], rule["target_matchers"]) == (['severity = "critical"'], ['severity = "warning"'])
-    assert {"alertname", "namespace", "persistentvolumeclaim"} <= set(rule["equal"])
-
-
-def emitted():
-    return frozenset().union(*EXPORTED_METRICS.values())
-
-
-def rule_queries():
-    for file in alert_files().values():
-        for group in file["groups"]:
-            for rule in group["rules"]:
-                yield rule.get("alert", rule.get("record")), rule["expr"]
-
-
-def dashboard_queries():
-    for name, dashboard in dashboards().items():
-        for panel, expr, _ in queries_of(dashboard):
-            yield f"{name}: {panel}", expr
-
-
-def test_every_alert_rests_on_a_metric_that_an_exporter_emits():
-    assert {name: metrics_of(expr) - emitted() for name, expr in rule_queries() if metrics_of(expr) - emitted()} == {}
-
-
-def test_every_panel_rests_on_a_metric_that_an_exporter_emits():
-    queries = list(dashboard_queries())
-    assert {name: metrics_of(expr) - emitted() for name, expr in queries if metrics_of(expr) - emitted()} == {}
-
-
-def test_the_table_of_metrics_lists_none_that_nobody_asks_for():
-    asked = {metric for _, expr in [*rule_queries(), *dashboard_queries()] for metric in metrics_of(expr)}
-    assert emitted() - asked == set()
-
-
-def test_no_two_exporters_are_said_to_emit_one_metric():
-    assert sum(len(names) for names in EXPORTED_METRICS.values()) == len(emitted())
-
-
-def test_what_training_exports_has_a_type_and_our_own_prefix():
-    assert all(name.startswith("mlplatform_training_") for name in TRAINING_METRICS)
-    for name, text in TRAINING_METRICS.items():
-        assert text.startswith("counter: " if name.endswith("_total") else "gauge: ")
-
-
-@pytest.mark.parametrize(
-    ("query", "metrics"),
-    [
-        (
-            'sum by (pod) (rate(requests_total{status=~"5.."}[5m])) / sum(rate(requests_total[5m])) > 0.05',
-            {"requests_total"},
-        ),
-        ("max by (run) (step offset 30m) and on (run) changes(loss[20m]) == 0", {"step", "loss"}),
-        ('label_replace(a:b, "x", "$1", "y", "(.+)") * on (x) group_left () c or vector(0)', {"a:b", "c"}),
-        ("abs(loss) == Inf unless on () up", {"loss", "up"}),
-    ],
-)
-def test_the_metrics_of_a_query_are_found(query, metrics):
-    assert metrics_of(query) == metrics
-
-
-def paragraphs():
-    text = (REPOSITORY / "docs" / "alerts.md").read_text()
-    return {
-        title: body.strip() for title, body in re.findall(r"^### (\w+)\n(.*?)(?=^#|\Z)", text, re.MULTILINE | re.DOTALL)
-    }
-
-
-def test_every_alert_says_what_it_is_and_leads_to_what_to_do():
-    for rule in alerts():
-        annotations = rule["annotations"]
-        assert set(annotations) == {"summary", "description", "runbook_url"}
-        assert annotations["runbook_url"] == f"docs/alerts.md#{rule['alert'].lower()}"
-
-
-def test_the_paragraphs_are_those_of_the_alerts():
-    assert set(paragraphs()) == {rule["alert"] for rule in alerts()}
-    assert all(len(body) > 100 for body in paragraphs().values())
-
-
-def test_nodes_of_the_usual_types_have_a_price():
-    priced = {
-        rule["labels"]["instance_type"]
-        for group in alert_files()["costs"]["groups"]
-        for rule in group["rules"]
-        if rule["record"] == "mlplatform:instance_price:usd_per_hour"
-    }
-    usual = PlatformSettings.model_fields["node_pools"].get_default(call_default_factory=True)
-    assert {one for pool in usual.values() for one in pool.instance_types} <= priced
-
-
-def test_dashboards_have_ids_of_their_own():
-    uids = [one["uid"] for one in dashboards().values()]
-    assert len(set(uids)) == len(uids) == 7
-    for dashboard in dashboards().values():
-        ids = [panel["id"] for panel in dashboard["panels"]]
-        assert len(set(ids)) == len(ids)
-
-
-@pytest.mark.parametrize("name", sorted(dashboards()))
-def test_every_panel_has_a_title_a_description_and_a_unit(name):
-    panels = dashboards()[name]["panels"]
-    assert 6 <= len(panels) <= 10
-    for panel in panels:
-        assert panel["title"]
-        assert panel["description"].endswith(".")
-        assert panel["fieldConfig"]["defaults"]["unit"]
-        assert panel["datasource"] in (
-            {"type": "prometheus", "uid": "${datasource}"},
-            {"type": "cloudwatch", "uid": "cloudwatch"},
-        )
-
-
-@pytest.mark.parametrize("name", sorted(dashboards()))
-def test_panels_do_not_overlap(name):
-    taken = [
-        (x, y)
-        for panel in dashboards()[name]["panels"]
-        for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
-        for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
-    ]
-    assert len(set(taken)) == len(taken)
-    assert max(x for x, _ in taken) < 24

@@ -243,7 +243,7 @@ WITHOUT_A_MOST = {
     "BudgetSettings.monthly_usd",
     "DatabaseSettings.password_generation",
     "NodePoolSettings.min_size",  # max_size bounds it
-    *(f"StorageSettings.{name}_days" for name in ("archive_after", "backup_retention", "log_retention", "noncurrent")),
+    *(f"StorageSettings.{name}_days" for name in ("archive_after", "log_retention", "noncurrent")),
     *(f"TrainingJobSettings.{name}" for name in ("cpus", "gpus", "memory_gib", "usd_per_hour", "workers")),
 }
 

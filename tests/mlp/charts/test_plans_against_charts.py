@@ -5,7 +5,7 @@ import pytest
 from mlp.charts.check import check, releases_of
 from mlp.charts.pull import pins
 from mlp.charts.store import find_store
-from mlp.plan.planning import plan
+from tests.builders import planned_with_airflow
 
 STORE = find_store()
 needs_chart_data = pytest.mark.skipif(
@@ -16,7 +16,7 @@ needs_chart_data = pytest.mark.skipif(
 
 @pytest.fixture(scope="module", params=["dev", "prod"])
 def deployments(request):
-    return plan(request.param)
+    return planned_with_airflow(request.param)
 
 
 def test_every_release_installs_a_pinned_chart(deployments):

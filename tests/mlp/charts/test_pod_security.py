@@ -9,7 +9,7 @@ from mlp.charts.check import RELEASE, releases_of
 from mlp.charts.store import find_store
 from mlp.charts.values import merged
 from mlp.engine.values import revealed
-from tests.builders import planned
+from tests.builders import planned_with_airflow
 from tests.mlp.charts.pod_security import CHARTS, OF_THE_OPERATOR, manifests_in, pod_specs, pods_of_release, violations
 
 STORE = find_store()
@@ -92,7 +92,7 @@ def faults(manifests, levels_of):
 
 @pytest.fixture(scope="module", params=["dev", "prod"])
 def deployments(request):
-    return planned(request.param)
+    return planned_with_airflow(request.param)
 
 
 def test_the_pods_of_every_release_keep_to_the_level_of_their_namespace(deployments):

@@ -1,11 +1,12 @@
 """In which order the cluster is filled and, the other way round, emptied; and how safe what runs there is."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from mlp.engine.values import revealed
-from tests.builders import ancestors, planned, wanted
+from tests.builders import ancestors, planned_with_airflow, wanted
 
 INGRESS = "kubernetes:networking.k8s.io/v1:Ingress"
 RELEASE = "kubernetes:helm.sh/v3:Release"
@@ -15,12 +16,13 @@ NAMESPACE = "kubernetes:core/v1:Namespace"
 GIVEN = {"kube-system", "default"}
 WRITABLE_ROOT = {"monitoring"}
 """Releases of which a container writes where it likes: the sidecars of Grafana."""
-OPERATIONS = Path(__file__).resolve().parents[3] / "docs" / "operations.md"
+REPOSITORY = Path(__file__).resolve().parents[3]
+OPERATIONS = REPOSITORY / "docs" / "operations.md"
 
 
 @pytest.fixture(scope="module", params=["dev", "prod"])
 def platform(request):
-    return planned(request.param)[0]
+    return planned_with_airflow(request.param)[0]
 
 
 def release_of(platform, chart):
@@ -177,6 +179,14 @@ def test_no_password_is_in_a_releases_values(platform):
         assert not [password for password in passwords if password in text]
 
 
+def test_security_contexts_are_written_in_one_place():
+    words = re.compile(
+        "runAsNonRoot|run_as_non_root|[sS]eccomp_?[pP]rofile|allow_?[pP]rivilege_?[eE]sc|readOnlyRoot|read_only_root"
+    )
+    writers = {path.name for path in (REPOSITORY / "infra").rglob("*.py") if words.search(path.read_text())}
+    assert writers == {"pod_security.py"}
+
+
 def test_jobs_of_ours_are_hardened(platform):
     for job in wanted(platform, "kubernetes:batch/v1:Job").values():
         pod = job.inputs["spec"]["template"]["spec"]
@@ -190,7 +200,7 @@ def test_jobs_of_ours_are_hardened(platform):
 
 
 def test_the_doors_of_namespaces_are_those_that_the_documents_show():
-    platform = planned("prod")[0]
+    platform = planned_with_airflow("prod")[0]
     [network] = [one.inputs["cidrBlock"] for one in wanted(platform, "aws:ec2/vpc:Vpc").values()]
     doors = set()
     for one in wanted(platform, "kubernetes:networking.k8s.io/v1:NetworkPolicy").values():

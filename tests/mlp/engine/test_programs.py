@@ -51,16 +51,29 @@ def test_production_has_what_the_platform_promises(prod):
     assert counts["aws:eks/cluster:Cluster"] == 1
     assert counts["aws:rds/instance:Instance"] == 1
     assert counts["aws:eks/addon:Addon"] == 6
-    assert counts["aws:s3/bucket:Bucket"] == 4
+    assert counts["aws:s3/bucket:Bucket"] == 3
     assert counts["aws:acm/certificate:Certificate"] == 1
     assert counts["aws:budgets/budget:Budget"] == 1
-    assert counts["aws:ecr/repository:Repository"] == 3
+    assert counts["aws:ecr/repository:Repository"] == 2
     assert counts["kubernetes:helm.sh/v3:Release"] >= 7
 
 
 def test_the_laptops_stack_has_no_release_and_no_workloads_program():
     [platform] = planned("local")
     assert not platform.of_type("kubernetes:helm.sh/v3:Release")
+
+
+@pytest.mark.parametrize("stack", WORKLOADS.stacks())
+def test_a_stack_writes_for_airflow_where_it_runs_airflow(stack):
+    platform, workloads = planned(stack)
+    runs = "airflow" in platform.outputs["service_urls"]
+    assert bool(workloads.of_type("mlplatform:pipelines:Pipelines")) is runs
+
+
+def test_nothing_of_airflow_is_made_where_it_is_off(any_plan):
+    made = [urn for one in any_plan for urn in one.resources if "airflow" in urn.rpartition("::")[2]]
+    shown = [urn for urn in made if not urn.endswith(("monitoring-rules-airflow", "monitoring-dashboard-airflow"))]
+    assert shown == []
 
 
 def test_every_aws_resource_is_made_by_the_stacks_own_provider(any_plan):

@@ -19,6 +19,7 @@ from mlp.engine.clouds.emulated import EMULATOR_ENVIRONMENT, EmulatedCloud
 from mlp.engine.deployment import Deployment, Resource, run_program
 from mlp.engine.programs import PLATFORM
 from mlp.engine.values import revealed
+from tests.builders import PLATFORM_WITH_AIRFLOW
 
 REGION = "us-east-1"
 ZONES = ["us-east-1a", "us-east-1b", "us-east-1c"]
@@ -109,12 +110,12 @@ class Applied:
 
 @contextmanager
 def applied_stack(stack: str) -> Iterator[Applied]:
-    """`stack` on an emulator that held nothing but the zone, if any, that its settings name."""
+    """`stack`, with Airflow, on an emulator that held nothing but the zone, if any, that its settings name."""
     with emulator_settings(), mock_aws():
         edge = settings_of(stack).get("edge", {})
         if "zone_id" in edge:
             make_zone(edge["domain"], edge["zone_id"])
-        yield Applied(stack=stack, deployment=run_program(PLATFORM, stack, EmulatedCloud(None)))
+        yield Applied(stack=stack, deployment=run_program(PLATFORM_WITH_AIRFLOW, stack, EmulatedCloud(None)))
 
 
 @contextmanager

@@ -65,7 +65,7 @@ def test_an_emulator_that_holds_a_platform_is_emptied_and_applied_again(server_u
     vpcs = client("ec2", server_url).describe_vpcs()["Vpcs"]
     assert [vpc["VpcId"] for vpc in vpcs if not vpc["IsDefault"]] == [outputs["vpc_id"]]
     buckets = client("s3", server_url).list_buckets()["Buckets"]
-    kinds = ("artifact_bucket", "dataset_bucket", "log_bucket", "backup_bucket")
+    kinds = ("artifact_bucket", "dataset_bucket", "log_bucket")
     assert {bucket["Name"] for bucket in buckets} == {outputs[kind] for kind in kinds}
     login = client("secretsmanager", server_url).get_secret_value(SecretId=outputs["database_secret_arn"])
     assert json.loads(login["SecretString"])["host"] == outputs["database_host"]

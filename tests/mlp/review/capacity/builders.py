@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from infra.cluster.node_pools import node_user_data
 from mlp.engine.cloud import Registration
 from mlp.plan.planned import ProgramPlan, program_plan
-from tests.builders import planned
+from tests.builders import planned, planned_with_airflow
 
 OBJECT = "kubernetes:batch/v1:Job"
 """A type whose pods are told in the object itself; by its `kind` they are read, whatever it is."""
@@ -23,7 +23,18 @@ def plans(stack: str) -> tuple[ProgramPlan, ...]:
     return tuple(program_plan(one) for one in planned(stack))
 
 
-def changed(stack: str, name: str, change: Callable[[dict[str, Any]], None]) -> list[ProgramPlan]:
+@cache
+def plans_with_airflow(stack: str) -> tuple[ProgramPlan, ...]:
+    """Return the same with Airflow, which no committed stack runs."""
+    return tuple(program_plan(one) for one in planned_with_airflow(stack))
+
+
+def changed(
+    stack: str,
+    name: str,
+    change: Callable[[dict[str, Any]], None],
+    plans: Callable[[str], Sequence[ProgramPlan]] = plans,
+) -> list[ProgramPlan]:
     """The plans of `stack` in which `change` was done to the inputs of the resource called `name`."""
 
     def edited(entry: Registration) -> Registration:

@@ -17,6 +17,7 @@ from tests.mlp.review.capacity.builders import (
     deployment,
     entry,
     plans,
+    plans_with_airflow,
     pool,
     program,
     with_inputs,
@@ -33,6 +34,7 @@ def verdict(*entries):
 @pytest.mark.parametrize("stack", ["dev", "prod", "local"])
 def test_all_that_a_committed_stack_runs_fits_its_nodes(stack):
     assert capacity(plans(stack)).faults == []
+    assert capacity(plans_with_airflow(stack)).faults == []
 
 
 def test_everything_of_dev_stands_on_its_two_core_nodes_with_room_to_spare():
@@ -41,11 +43,11 @@ def test_everything_of_dev_stands_on_its_two_core_nodes_with_room_to_spare():
     assert (core.nodes, gpu.nodes) == (2, 0)
     assert core.percent("cpu") <= 75
     assert core.percent("memory") <= 75
-    assert core.requested["pods"] == report.standing > 30
+    assert core.requested["pods"] == report.standing >= 30
 
 
 def test_a_training_job_starts_one_gpu_node_and_the_tasks_of_airflow_none():
-    added = {one.source: one.added for one in capacity(plans("dev")).busy}
+    added = {one.source: one.added for one in capacity(plans_with_airflow("dev")).busy}
     assert added["workloads output RayJob"] == {"gpu": 1}
     assert added["airflow-release"] == {}
 

@@ -4,7 +4,7 @@ from mlp.review.capacity.chart_pods import CHARTS
 from mlp.review.capacity.planned_pods import planned_workloads
 from mlp.review.capacity.pods import Runs, manifest_workloads, read_pod
 from mlp.shared.errors import PlatformError
-from tests.mlp.review.capacity.builders import changed, deployment, entry, plans, program
+from tests.mlp.review.capacity.builders import changed, deployment, entry, plans, plans_with_airflow, program
 
 MIB = 2**20
 
@@ -119,7 +119,7 @@ def test_every_pod_of_the_committed_stacks_is_known_and_names_its_source(stack):
 
 
 def test_training_and_the_workers_of_airflow_are_there_when_busy_and_services_always():
-    runs = {one.name: one.runs for one in planned_workloads(plans("dev"))}
+    runs = {one.name: one.runs for one in planned_workloads(plans_with_airflow("dev"))}
     assert runs["RayJob training/fashion-mnist worker gpu"] is Runs.WHEN_BUSY
     assert runs["CronJob airflow/airflow-worker"] is Runs.WHEN_BUSY
     assert runs["Deployment mlflow/mlflow"] is Runs.ALWAYS
@@ -179,9 +179,10 @@ def test_airflow_with_another_executor_is_refused():
         inputs["values"]["executor"] = "CeleryExecutor"
 
     with pytest.raises(PlatformError, match="the pods of Airflow's CeleryExecutor are not counted"):
-        planned_workloads(changed("dev", "airflow-release", celery))
+        planned_workloads(changed("dev", "airflow-release", celery, plans_with_airflow))
 
 
 def test_every_chart_of_the_table_is_installed():
-    installed = {one.inputs["chart"] for plan in plans("prod") for one in plan.of_type("kubernetes:helm.sh/v3:Release")}
+    platform = plans_with_airflow("prod")[0]
+    installed = {one.inputs["chart"] for one in platform.of_type("kubernetes:helm.sh/v3:Release")}
     assert set(CHARTS) == installed

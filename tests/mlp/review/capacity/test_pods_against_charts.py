@@ -14,7 +14,7 @@ from mlp.charts.check import releases_of
 from mlp.charts.store import find_store
 from mlp.review.capacity.chart_pods import CHARTS, release_manifests
 from mlp.review.capacity.pods import manifest_workloads
-from tests.builders import planned
+from tests.builders import planned_with_airflow
 
 STORE = find_store()
 needs_chart_data = pytest.mark.skipif(
@@ -78,7 +78,7 @@ def rendered_manifests(release, stack):
     """What the chart renders to, in the form that the operators and the autoscaler make of it."""
     archive = STORE.archive(release.chart, release.version)
     assert archive
-    cluster = rendering.Cluster(kubernetes_version=rendering.kubernetes_version(planned(stack)))
+    cluster = rendering.Cluster(kubernetes_version=rendering.kubernetes_version(planned_with_airflow(stack)))
     texts = [one.text for one in rendering.find_renderer()(archive, release, cluster)]
     found: list[Any] = []
     for one in (document for text in texts for document in yaml_text.documents(text)):
@@ -130,7 +130,7 @@ def compare(release, stack):
 @needs_rendering
 @pytest.mark.parametrize("stack", ["dev", "prod"])
 def test_each_release_starts_the_pods_that_the_table_says(stack):
-    releases = releases_of(planned(stack))
+    releases = releases_of(planned_with_airflow(stack))
     assert {one.chart for one in releases} <= set(CHARTS)
     for release in releases:
         compare(release, stack)
@@ -154,13 +154,13 @@ GIT_SYNC = {"enabled": True, "repo": "https://example.com/d.git", "resources": {
     ids=["git", "placement", "defaults", "sidecars", "no migration", "autoscaler", "device plugin"],
 )
 def test_the_table_follows_values_that_no_stack_sets_now(chart, values):
-    [release] = [one for one in releases_of(planned("dev")) if one.chart == chart]
+    [release] = [one for one in releases_of(planned_with_airflow("dev")) if one.chart == chart]
     compare(replace(release, shown=merged_values(values, release.shown)), "dev")
 
 
 @needs_rendering
 def test_replicas_of_prometheus_that_must_stand_apart_do_so_in_the_table():
-    [release] = [one for one in releases_of(planned("prod")) if one.chart == "kube-prometheus-stack"]
+    [release] = [one for one in releases_of(planned_with_airflow("prod")) if one.chart == "kube-prometheus-stack"]
     hard = {"alertmanager": {"alertmanagerSpec": {"podAntiAffinity": "hard"}}}
     values = merged_values(hard, release.shown)
     table = as_pods(

@@ -14,7 +14,7 @@ from mlp.engine.types import facts_of
 from mlp.review.timeline.critical_path import minutes, timeline
 from mlp.review.timeline.report import as_markdown, rendered
 from mlp.shared.errors import PlatformError
-from tests.builders import ancestors, planned
+from tests.builders import ancestors, planned_with_airflow
 from tests.mlp.review.capacity.builders import entry, plans, program
 
 CLUSTER, NODES, ADDON = "aws:eks/cluster:Cluster", "aws:eks/nodeGroup:NodeGroup", "aws:eks/addon:Addon"
@@ -144,7 +144,7 @@ def test_the_control_plane_and_its_nodes_decide_and_no_store_database_image_or_c
 @pytest.mark.parametrize("stack", ["dev", "prod"])
 def test_the_database_the_images_and_the_certificate_wait_for_nothing_of_the_cluster(stack):
     """However long each takes: they are made beside the cluster, and never after it."""
-    platform = planned(stack)[0]
+    platform = planned_with_airflow(stack)[0]
     of_the_cluster = {one.wanted.urn for type_ in (CLUSTER, NODES, ADDON) for one in platform.of_type(type_)}
     beside = [
         urn

@@ -34,5 +34,8 @@ def stack(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def applied(stack: str, apply_once: Callable[[str], Applied]) -> Applied:
-    """The stack, whole, as its committed file has it. Tests ask what exists there and change nothing."""
+    """The stack as its committed file has it, and with Airflow, so that all roles are there.
+
+    Tests ask what exists there and change nothing.
+    """
     return apply_once(stack)

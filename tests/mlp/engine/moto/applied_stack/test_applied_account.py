@@ -73,7 +73,8 @@ def _tags_of_stores(applied: Applied) -> list[dict[str, str]]:
 
 def _tags_of_identities(applied: Applied) -> list[dict[str, str]]:
     iam, kms = applied.client("iam"), applied.client("kms")
-    issuer, key = applied.outputs["oidc_provider_arn"], applied.id("aws:kms/key:Key")
+    issuer = applied.id("aws:iam/openIdConnectProvider:OpenIdConnectProvider")
+    key = applied.id("aws:kms/key:Key")
     return [
         tags(iam.list_open_id_connect_provider_tags(OpenIDConnectProviderArn=issuer)),
         *(tags(iam.list_role_tags(RoleName=role["RoleName"])) for role in iam.list_roles()["Roles"]),
@@ -180,12 +181,18 @@ def test_alerts_go_to_the_addresses_of_the_settings(applied: Applied) -> None:
     assert addresses == [("email", address) for address in applied.settings["budget"].get("emails", [])]
 
 
+def told_to_the_load_balancer(applied: Applied) -> dict[str, str]:
+    """What the controller reads in the ingress of MLflow."""
+    annotations = applied.inputs("kubernetes:networking.k8s.io/v1:Ingress", "way-in-mlflow")["metadata"]["annotations"]
+    return {key.rpartition("/")[2]: value for key, value in annotations.items()}
+
+
 def test_the_certificate_is_for_the_names_of_the_services(applied: Applied) -> None:
     names = entrance_of(applied)
 
     assert [set(one["SubjectAlternativeNames"]) for one in certificates(applied)] == ([set(names)] if names else [])
     assert [one["CertificateArn"] for one in certificates(applied)] == (
-        [applied.outputs["edge"]["certificate_arn"]] if names else []
+        [told_to_the_load_balancer(applied)["certificate-arn"]] if names else []
     )
 
 
@@ -228,16 +235,14 @@ def test_an_address_that_asks_too_often_is_blocked(applied: Applied) -> None:
     for summary in found:
         acl = wafv2.get_web_acl(Name=summary["Name"], Id=summary["Id"], Scope="REGIONAL")["WebACL"]
         [rule] = acl["Rules"]
-        assert acl["ARN"] == applied.outputs["edge"]["web_acl_arn"]
+        assert acl["ARN"] == told_to_the_load_balancer(applied)["wafv2-acl-arn"]
         assert (acl["DefaultAction"], rule["Action"]) == ({"Allow": {}}, {"Block": {}})
         assert rule["Statement"] == {"RateBasedStatement": {"Limit": 2000, "AggregateKeyType": "IP"}}
 
 
 def test_the_load_balancer_is_reached_by_http_and_https_and_reaches_the_network_alone(applied: Applied) -> None:
-    edge = applied.outputs["edge"]
-    assert set(edge) == ({"certificate_arn", "security_group_id", "web_acl_arn"} if entrance_of(applied) else set())
-    if edge:
-        group = applied.security_group(edge["security_group_id"])
+    if entrance_of(applied):
+        group = applied.security_group(told_to_the_load_balancer(applied)["security-groups"])
         admitted = {
             (one["FromPort"], one["ToPort"], block["CidrIp"])
             for one in group["IpPermissions"]

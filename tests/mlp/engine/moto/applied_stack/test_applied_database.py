@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.mlp.engine.moto.applied import Applied
 
-OWNERS = {"mlflow", "mlflow_auth", "airflow", "optuna"}
+OWNERS = {"mlflow", "mlflow_auth", "airflow"}
 
 
 def database_of(applied: Applied) -> dict[str, Any]:
@@ -176,7 +176,6 @@ def test_the_databases_secrets_exist_and_all_have_names_of_the_environment(appli
     outputs = applied.outputs
     named = {
         outputs["database_secret_arn"],
-        outputs["tracking_secret_arn"],
         *outputs["database_owner_secret_arns"].values(),
     }
     assert named <= {one["ARN"] for one in secrets}

@@ -12,7 +12,7 @@ from mlp.engine.cloud import ACCOUNT
 from tests.iam_evaluator import allows, denies
 from tests.mlp.engine.moto.applied import Applied
 
-BUCKETS = ("artifact_bucket", "dataset_bucket", "log_bucket", "backup_bucket")
+BUCKETS = ("artifact_bucket", "dataset_bucket", "log_bucket")
 
 REPLACED = {
     "ID": "replaced-versions",
@@ -38,13 +38,11 @@ RETENTION = {
         "artifact_bucket": [archived(90, "GLACIER_IR")],
         "dataset_bucket": [],
         "log_bucket": [ended(30)],
-        "backup_bucket": [ended(30)],
     },
     "prod": {
         "artifact_bucket": [archived(90, "GLACIER_IR")],
         "dataset_bucket": [],
         "log_bucket": [archived(90, "DEEP_ARCHIVE"), ended(400)],
-        "backup_bucket": [ended(180)],
     },
 }
 NONCURRENT_DAYS = {"dev": 7, "prod": 90}
@@ -66,11 +64,11 @@ def policy_of(applied: Applied, bucket: str) -> dict[str, Any]:
     return document
 
 
-def test_there_are_four_buckets_and_no_other(applied: Applied) -> None:
+def test_there_are_three_buckets_and_no_other(applied: Applied) -> None:
     names = [bucket["Name"] for bucket in applied.client("s3").list_buckets()["Buckets"]]
 
     assert sorted(names) == sorted(applied.outputs[kind] for kind in BUCKETS)
-    assert len(set(names)) == 4
+    assert len(set(names)) == 3
     # The deploy role reaches those alone whose names begin so.
     assert all(name.startswith(f"ml-platform-{applied.stack}-") for name in names)
 

@@ -22,7 +22,7 @@ def stack(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def planned(applied: Applied) -> Deployment:
     """The same stack on the recording cloud."""
-    return builders.planned(applied.stack)[0]
+    return builders.planned_with_airflow(applied.stack)[0]
 
 
 def without_none(value: Any) -> Any:

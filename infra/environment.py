@@ -1,0 +1,46 @@
+"""One environment, as all of its components are told of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+
+from infra import naming
+from infra.tags import standard_tags
+
+_RECOVERY_DAYS = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """An environment in its account and region, and what all that is made in it has in common."""
+
+    name: str
+    region: str
+    partition: pulumi.Input[str]
+    account: pulumi.Input[str]
+    deletable: bool
+    """Whether what holds data lets itself be destroyed, without a trace."""
+    permissions_boundary: str | None
+    """ARN of the permissions boundary of every role."""
+
+    @property
+    def cluster_name(self) -> str:
+        """The name of the EKS cluster."""
+        return naming.cluster_name(self.name)
+
+    @property
+    def role_path(self) -> str:
+        """The path of every role; it ends in a slash."""
+        return naming.role_path(self.name)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags of what the provider does not tag by itself."""
+        return standard_tags(self.name)
+
+    @property
+    def recovery_days(self) -> int:
+        """How long a deleted secret can be brought back, in days; with 0 it is gone at once."""
+        return 0 if self.deletable else _RECOVERY_DAYS
