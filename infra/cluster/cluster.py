@@ -114,6 +114,8 @@ class Cluster(pulumi.ComponentResource):
                 # EKS would make the log group itself, and keep its content for ever; the role's ARN does not carry
                 # what it may do.
                 depends_on=[logs, *role.attachments],
+                # The component's children are its own, so that no resource of ours can be made to go before them.
+                protect=not args.environment.deletable,
             ),
         )
 

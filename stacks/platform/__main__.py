@@ -18,6 +18,7 @@ from infra.data.database import Database, DatabaseArgs
 from infra.data.registry import ImageRegistry, ImageRegistryArgs
 from infra.data.secrets import secrets_access
 from infra.data.stores import Stores, StoresArgs
+from infra.deletion_guard import deletion_guard
 from infra.environment import Environment
 from infra.identity.identity import WorkloadIdentity, WorkloadIdentityArgs
 from infra.network.edge import Edge, EdgeArgs
@@ -147,12 +148,12 @@ if pipelines:
         "airflow-triggerer": (airflow.TRIGGERER, stores.logs.write_access("airflow/")),
         "airflow-api-server": (airflow.API_SERVER, stores.logs.read_access("airflow/")),
     }
-role_arns = {
+identities = {
     name: WorkloadIdentity(
         f"{name}-identity",
         WorkloadIdentityArgs(environment=environment, issuer=cluster.issuer, account=account, allow=allow),
         on_aws,
-    ).role_arn
+    )
     for name, (account, allow) in service_accounts.items()
 }
 
@@ -169,7 +170,7 @@ if settings.services.enabled:
             node_pools=settings.node_pools,
             scaling_groups=nodes.scaling_groups,
             nodes=addons.all,
-            role_arns=role_arns,
+            role_arns={name: identity.role_arn for name, identity in identities.items()},
             stores=stores,
             database=database,
             repository_urls=registry.repository_urls,
@@ -178,6 +179,9 @@ if settings.services.enabled:
         ),
         pulumi.ResourceOptions(providers=[provider, cluster.kubernetes]),
     )
+
+everything = [stores, network, cluster, nodes, addons, budget, database, registry, *identities.values()]
+deletion_guard("guard", protect=settings.protect_data, guarded=[*everything, *filter(None, (edge, services))])
 
 PlatformOutputs(
     region=settings.region,

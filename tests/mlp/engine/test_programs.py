@@ -152,6 +152,18 @@ def test_what_runs_in_the_cluster_goes_before_its_volumes_nodes_and_ways_out(dev
     assert [urn for urn in running if not outlive <= ancestors(platform, urn)] == []
 
 
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_the_guard_goes_before_all_else_and_is_protected_with_the_data(stack):
+    platform = planned(stack)[0]
+    guard = wanted(platform, "random:index/randomId:RandomId")["guard"]
+    assert guard.protect is (stack == "prod")
+    made = {urn for urn, one in platform.resources.items() if one.wanted.custom}
+    free = made - ancestors(platform, guard.urn) - {guard.urn}
+    free -= {urn for urn in made if "$" not in urn and "pulumi:providers:" in urn}
+    # The children of pulumi-eks' component can be made to go after nothing of ours, and refuse by themselves.
+    assert all("eks:index:Cluster$" in urn and platform.resources[urn].wanted.protect is guard.protect for urn in free)
+
+
 def test_nodes_and_database_go_before_the_network_they_stand_in(dev):
     platform = dev[0]
     subnets = {name: one.urn for name, one in wanted(platform, "aws:ec2/subnet:Subnet").items()}
@@ -171,7 +183,11 @@ HOLDS_DATA = {
 
 def test_production_refuses_to_destroy_what_holds_data_and_development_goes_clean(dev, prod):
     for platform, kept in ((dev[0], False), (prod[0], True)):
-        protected = {one.wanted.type for one in platform.resources.values() if one.wanted.protect}
+        protected = {
+            one.wanted.type
+            for urn, one in platform.resources.items()
+            if one.wanted.protect and "eks:index:Cluster" not in urn and one.wanted.name != "guard"
+        }
         assert protected == (HOLDS_DATA if kept else set())
         assert all(one["forceDestroy"] is not kept for one in inputs_of(platform, "aws:s3/bucket:Bucket").values())
         assert all(
