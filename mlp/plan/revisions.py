@@ -1,4 +1,4 @@
-"""The plans of another revision of this repository: those it keeps, or those its programs make."""
+"""The plans of another revision of this repository: the committed ones, or those its programs make."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from mlp.shared.checkout import REPOSITORY
 from mlp.shared.errors import PlatformError
 
 LONGEST_S = 300
-"""How long an old program may take for its plan: it takes seconds, and more on a busy machine."""
+"""Time-out of an old program's plan, in seconds: it takes a few, and more on a busy machine."""
 
 
 def plans_of(revision: str, stack: str, repository: Path = REPOSITORY) -> list[ProgramPlan]:
-    """The plans of `stack` at `revision`, as they are kept there, or else made by that revision's own code.
+    """Return the plans of `stack` at `revision`: the committed ones, or else those made by that revision's code.
 
-    Raises PlatformError for a revision that git does not know, or whose program does not run here.
+    Raise PlatformError for a revision that git does not know, or whose program does not run here.
     """
     commit = _commit(revision, repository)
     kept = {}
@@ -54,7 +54,7 @@ def _commit(revision: str, repository: Path) -> str:
 def files_of(revision: str, repository: Path = REPOSITORY) -> Iterator[Path]:
     """Have a copy of the files of `revision` in a folder of its own while the block runs.
 
-    Raises PlatformError for a revision that git does not know.
+    Raise PlatformError for a revision that git does not know.
     """
     commit = _commit(revision, repository)
     with tempfile.TemporaryDirectory(prefix="mlp-revision-", ignore_cleanup_errors=True) as folder:
@@ -71,7 +71,7 @@ def files_of(revision: str, repository: Path = REPOSITORY) -> Iterator[Path]:
 def run_plan(files: Path, stack: str, printed: Path) -> subprocess.CompletedProcess[bytes]:
     """Run `mlp plan` of the code in `files` with this interpreter, which writes its plan as JSON to `printed`.
 
-    Raises subprocess.TimeoutExpired after `LONGEST_S`.
+    Raise subprocess.TimeoutExpired after `LONGEST_S`.
     """
     # Before the command had a package of its own it was a part of `stacks`.
     module = "mlp.cli" if (files / "mlp").is_dir() else "stacks.cli"
@@ -103,7 +103,7 @@ def _made(revision: str, stack: str, repository: Path) -> list[ProgramPlan]:
 
 
 def last_line(result: subprocess.CompletedProcess[bytes]) -> str:
-    """Return what a program said last on stderr, which is mostly why it failed."""
+    """Return the last line of a program on stderr, which is mostly the reason of its failure."""
     return (result.stderr.decode(errors="replace").strip().splitlines() or ["it printed nothing"])[-1]
 
 

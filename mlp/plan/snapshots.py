@@ -1,4 +1,4 @@
-"""Plans kept in the repository, so that a change shows what it does to an environment before anybody runs it."""
+"""Plans committed to the repository, so that a change shows its effect on an environment before anybody runs it."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from mlp.shared.errors import PlatformError
 from mlp.shared.files import write_whole
 
 FORMAT = 2
-"""The version of a plan's file; 1 had no options but `protect`."""
+"""Version of a plan's file; 1 had no options but `protect`."""
 FOLDER = "stacks/plans"
 PROGRAMS = (PLATFORM.label, WORKLOADS.label)
-"""Those with plans, the platform first: each stack has one of it."""
+"""Labels of the programs with plans; the platform is first, since each stack has a plan of it."""
 _MOST_FAULTS = 10
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
 def file_name(program: str, stack: str) -> str:
-    """Where a plan is kept, from the repository's top."""
+    """Return the path of a plan's file, relative to the repository's root."""
     return f"{FOLDER}/{program}.{stack}.json"
 
 
 def as_text(plan: ProgramPlan) -> str:
-    """A plan as its file has it: the same whoever makes it, wherever."""
+    """Return the content of a plan's file, the same on every machine."""
     data = {"format": FORMAT, "program": plan.program, "stack": plan.stack, **plan_data(plan)}
     return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def write(stack: str, plans: Sequence[ProgramPlan], repository: Path = REPOSITORY) -> dict[str, str]:
-    """Make the files of `stack` hold `plans` and no other; by each file's name, what was done with it."""
+    """Write `plans` as the only plan files of `stack`; return by file name what was done with it."""
     texts = {one.program: as_text(one) for one in plans}
     done = {}
     for program in PROGRAMS:
@@ -57,7 +57,7 @@ def write(stack: str, plans: Sequence[ProgramPlan], repository: Path = REPOSITOR
 
 
 def read(stack: str, repository: Path = REPOSITORY) -> list[ProgramPlan]:
-    """The plans kept for `stack`, the platform's first; none if it has none. Raises PlatformError as `parse` does."""
+    """Return the committed plans of `stack`, the platform's first; none if it has none. Raise as `parse` does."""
     found = []
     for program in PROGRAMS:
         path = repository / file_name(program, stack)
@@ -73,7 +73,7 @@ class _File(PlanData):
 
 
 def parse(content: bytes, name: str, program: str, stack: str) -> ProgramPlan:
-    """The plan in the file `name`. Raises PlatformError, with all its faults, for one that cannot be it."""
+    """Return the plan in the file `name`. Raise PlatformError, with all errors, for a file that is not this plan."""
     remedy = f"`mlp snapshot {stack}` writes it anew"
     try:
         data = json.loads(content)
@@ -94,13 +94,13 @@ def parse(content: bytes, name: str, program: str, stack: str) -> ProgramPlan:
 
 
 class _Printed(BaseModel):
-    """What `mlp plan --json` prints, of which a later version may have more."""
+    """The output of `mlp plan --json`; a later version may have more fields."""
 
     programs: dict[str, PlanData]
 
 
 def parse_printed(content: bytes, name: str, stack: str) -> list[ProgramPlan]:
-    """The plans in what `mlp plan STACK --json` printed. Raises PlatformError where it cannot be read."""
+    """Return the plans in the output of `mlp plan STACK --json`. Raise PlatformError where it cannot be read."""
     try:
         data = json.loads(content)
     except (ValueError, RecursionError) as error:

@@ -17,7 +17,8 @@ STANDARD_SUPPORT_ENDS: Mapping[str, date] = {
     "1.34": date(2026, 12, 2),
     "1.35": date(2027, 3, 27),
 }
-"""As of 2026-11-21 (https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html)."""
+"""Last day of EKS's standard support by Kubernetes version, as of 2026-11-21
+(https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html)."""
 NOTICE = timedelta(days=90)
 _NOT_EKS = {"local": Level.OFF}
 _EVERYBODY = "0.0.0.0/0"

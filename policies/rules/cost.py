@@ -1,4 +1,4 @@
-"""The rule about money."""
+"""The rule about the price of an environment."""
 
 from __future__ import annotations
 

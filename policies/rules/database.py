@@ -10,7 +10,7 @@ from policies.rules.reading import at, is_on, number
 DATABASES = ("aws:rds/instance:Instance", "aws:rds/cluster:Cluster")
 BACKUP_DAYS = 7
 NOT_KEPT = {"dev": Level.OFF, "local": Level.OFF}
-"""What lies in these environments can be made again."""
+"""Levels of rules that are off in environments whose data can be recreated."""
 
 
 def _database_encrypted(plan: Plan, _context: Context) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""Rules about who may do what in AWS."""
+"""Rules about IAM permissions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _POLICIES = (
 _ATTACHMENT = re.compile(r"aws:iam/(role|user|group)?[pP]olicyAttachment:")
 _TOO_MUCH = re.compile(r"(AdministratorAccess|PowerUserAccess|FullAccess)$")
 _SCOPES = re.compile(r"(aws:(resource|request)tag/|iam:awsservicename$)", re.IGNORECASE)
-"""What a condition may test to hold a grant on `*` to some resources."""
+"""Pattern of condition keys that restrict a grant on `*` to some resources."""
 
 _NEW = "asked for what is not there yet, and so has no tag"
 _READS = "reads, and AWS checks no resource for it"
@@ -105,12 +105,12 @@ def _too_wide(statement: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _is_everything(resource: str) -> bool:
-    """Whether an ARN names no resource: `*`, or one such as `arn:aws:s3:::*`."""
+    """Return whether an ARN names no resource: `*`, or one such as `arn:aws:s3:::*`."""
     return resource.strip("*:") == "" or resource.split(":", 5)[-1] in ("*", "*/*")
 
 
 def _is_held(statement: Mapping[str, Any]) -> bool:
-    """Whether a condition holds a grant to what carries a tag, or the like."""
+    """Return whether a condition restricts a grant to resources with a tag, or the like."""
     return any(
         _SCOPES.match(str(key)) and texts(values) and "*" not in texts(values)
         for operator in ("StringEquals", "StringLike")

@@ -1,4 +1,4 @@
-"""What rules say of plans, by level, and what exemptions take from that."""
+"""The findings of rules in plans, by level, with exemptions applied."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from policies.rules.exemptions import Exemption
 from policies.rules.model import Context, Level, Plan, Rule, Violation
 
 EXEMPTIONS = "exemptions"
-"""The name under which exemptions themselves are spoken of."""
+"""Name under which findings about exemptions are reported."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exempted:
-    """A violation that an exemption lets pass."""
+    """A violation that an exemption permits."""
 
     violation: Violation
     exemption: Exemption
@@ -22,7 +22,7 @@ class Exempted:
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """What was found: mandatory and advisory violations, and what is exempt, each ordered by rule and resource."""
+    """The findings: mandatory and advisory violations, and exempt ones, each ordered by rule and resource."""
 
     violations: tuple[Violation, ...]
     advisories: tuple[Violation, ...]
@@ -32,10 +32,9 @@ class Judgement:
 def judge(
     rules: Iterable[Rule], plans: Sequence[Plan], context: Context, exemptions: Sequence[Exemption] = ()
 ) -> Judgement:
-    """Ask `rules` of each plan; a plan is one program's, as Pulumi runs them.
+    """Apply `rules` to each plan; a plan is one program's, as Pulumi runs them.
 
-    An exemption whose time has passed covers nothing and is itself a violation; one that covers nothing is advised
-    against.
+    An expired exemption permits nothing and is itself a violation; an unused one is reported as advice.
     """
     rules = list(rules)
     found: set[Violation] = set()
@@ -62,7 +61,7 @@ def judge(
 
 
 def over(exemptions: Iterable[Exemption], context: Context) -> Iterator[Violation]:
-    """A violation for each exemption whose time has passed."""
+    """Yield a violation for each expired exemption."""
     for one in exemptions:
         if one.is_for(context.environment) and one.is_over(context.today):
             message = (

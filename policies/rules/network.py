@@ -1,4 +1,4 @@
-"""Rules about who may come in."""
+"""Rules about inbound network access."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ INGRESS = "kubernetes:networking.k8s.io/v1:Ingress"
 _LOAD_BALANCERS = ("aws:lb/loadBalancer:LoadBalancer", "aws:alb/loadBalancer:LoadBalancer")
 _REDIRECT = "alb.ingress.kubernetes.io/ssl-redirect"
 _WORLD_BITS = 8
-"""A shorter prefix than this is no network of anybody's: it is a part of the internet."""
+"""Shortest prefix of an address range that is a network of its own; a shorter one is a part of the internet."""
 HTTPS, HTTP = 443, 80
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Opening:
-    """What a firewall lets in: ports of a protocol, from address ranges."""
+    """A firewall rule for inbound traffic: ports of a protocol, from address ranges."""
 
     protocol: Any
     first: Any
@@ -55,7 +55,7 @@ def _opening(rule: Any, protocol: str, ranges: list[str]) -> _Opening:
 
 
 def is_world(block: str) -> bool:
-    """Whether an address range takes in strangers."""
+    """Return whether an address range is a part of the internet."""
     try:
         return ip_network(block, strict=False).prefixlen < _WORLD_BITS
     except ValueError:

@@ -12,13 +12,13 @@ from policies.rules.reading import at, mappings, texts
 NODE_GROUP = "aws:eks/nodeGroup:NodeGroup"
 GPU = "nvidia.com/gpu"
 SMALLEST_TAG = "ml-platform/min-size"
-"""The tag of a node group that says how many nodes the autoscaler keeps in it."""
+"""Tag of a node group with the minimum number of nodes that the autoscaler keeps."""
 _GPU_TYPE = re.compile(r"(g|gr|p)\d")
 _HOPS = 1
 
 
 def _has_gpus(group: PlannedResource) -> bool:
-    """By what it is made of: a taint or a label may be the very thing that was forgotten."""
+    """Return whether a node group has GPUs, by instance type: its taint or label may be what is missing."""
     return "NVIDIA" in str(at(group.properties, "amiType")) or any(
         _GPU_TYPE.match(name) for name in texts(at(group.properties, "instanceTypes"))
     )

@@ -1,4 +1,4 @@
-"""Rules about what must not be lost."""
+"""Rules about protection from deletion."""
 
 from __future__ import annotations
 

@@ -11,11 +11,11 @@ from policies.rules.reading import at, mappings, pairs, parsed
 
 REQUIRED_TAGS = ("Environment", "ManagedBy", "Platform", "Project")
 _STARTED = ("instance", "volume")
-"""What a launch template starts and what costs money; it does not get the provider's default tags."""
+"""Billed resources that a launch template starts; they do not get the provider's default tags."""
 
 
 def default_tags(provider: Any) -> Any:
-    """The tags that a provider, given by its properties, puts on all it makes. They come as text or as a mapping."""
+    """Return the tags that a provider, given by its properties, adds to all resources, from text or a mapping."""
     found = at(provider, "defaultTags")
     return UNKNOWN if found is UNKNOWN else at(parsed(found), "tags") or {}
 

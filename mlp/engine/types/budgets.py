@@ -1,4 +1,4 @@
-"""Budgets: what an account may cost, and who is told."""
+"""Budgets: the limit on an account's cost, and who is notified."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from mlp.engine.types.facts import Duration, Inputs, KubernetesType, Pods, Price
 _PROVIDER = "https://github.com/pulumi/pulumi-kubernetes/blob/master/provider/pkg/provider/"
 _DIFF = f"{_PROVIDER}diff.go"
 _PLACE = "metadata.name metadata.namespace apiVersion kind"
-"""What no object of whatever kind can change; a custom resource's kind decides by itself what else it cannot."""
+"""Paths that are immutable for objects of every kind; a custom resource's kind may add others."""
 _IN_PLACE = forced_by(_DIFF, _PLACE)
 _AT_ONCE = Duration(2)
 _ON_NODES = "runs on nodes that are counted"
@@ -23,7 +23,7 @@ _BY_CHART = {
 
 
 def _record_object(wanted: Registration, inputs: Inputs, _place: Place) -> Created:
-    """Of whatever kind, the API server gives back what it was given."""
+    """Return the object as the API server does for every kind: as it was given."""
     metadata = dict(inputs.get("metadata", {}))
     metadata.setdefault("name", physical_name(wanted))
     names = [metadata[key] for key in ("namespace", "name") if key in metadata]
@@ -31,7 +31,7 @@ def _record_object(wanted: Registration, inputs: Inputs, _place: Place) -> Creat
 
 
 def _record_ingress(wanted: Registration, inputs: Inputs, place: Place) -> Created:
-    """A load balancer's controller writes its name into the status."""
+    """Return the ingress with the name of its load balancer in the status, which the controller writes."""
     created = _record_object(wanted, inputs, place)
     annotations = inputs.get("metadata", {}).get("annotations", {})
     group = annotations.get("alb.ingress.kubernetes.io/group.name", created.id)

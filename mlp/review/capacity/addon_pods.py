@@ -61,11 +61,11 @@ _ADDONS: Mapping[str, tuple[Manifest, ...]] = {
     ),
 }
 _KNOWN_SETTINGS = {"enableNetworkPolicy", "env", "init.env", "controller.extraVolumeTags"}
-"""Of `configurationValues`, by its path: what changes no request."""
+"""Paths of `configurationValues` that change no pod's requests."""
 
 
 def addon_manifests(name: str, settings: Mapping[str, Any]) -> tuple[Manifest, ...]:
-    """What an add-on starts. Raises PlatformError for one, or for settings of one, that the table does not have."""
+    """Return what an add-on starts. Raise PlatformError for an add-on, or settings, that the table lacks."""
     if name not in _ADDONS:
         raise PlatformError(
             f"add-on {name}: its pods are not known; say what it starts in mlp/review/capacity/addon_pods.py, "

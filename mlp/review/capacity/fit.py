@@ -1,4 +1,4 @@
-"""Whether the pods of a plan fit its nodes: the standing ones on the fewest, the rest on what may be added."""
+"""Check whether the pods of a plan fit its nodes: those that always run at minimum size, the others up to maximum."""
 
 from __future__ import annotations
 
@@ -17,49 +17,49 @@ from mlp.review.capacity.quantities import CPU, DISK, GPU, MEMORY, PODS, shown
 
 _NAMED = 3
 FORMAT = 1
-"""The version of the data that `as_data` returns."""
+"""Version of the data that `as_data` returns."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PoolUse:
-    """A pool at its fewest nodes: what stands on them, of what there is."""
+    """The requests on a pool at its minimum size, and what its nodes can allocate."""
 
     pool: NodePool
     nodes: int
     requested: Amounts
     allocatable: Amounts
     survives_a_loss: bool | None
-    """Whether the others hold all that stands; None where there is no node to lose."""
+    """Whether the pods still fit with one node less; None for a pool without nodes."""
 
     def percent(self, resource: str) -> int:
-        """How much of a resource is taken."""
+        """Return how much of a resource is requested, in percent."""
         there = self.allocatable.get(resource, 0)
         return round(100 * self.requested.get(resource, 0) / there) if there else 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class BusyUse:
-    """What comes and goes, from one source, and the nodes that it needs beyond the fewest."""
+    """The temporary pods of one source, and the nodes that they need beyond the minimum."""
 
     source: str
     pods: int
     added: Mapping[str, int]
-    """Nodes by pool."""
+    """Number of added nodes by pool."""
 
 
 @dataclass(kw_only=True)
 class CapacityReport:
-    """The verdict of one stack. `faults` name what cannot run, and why."""
+    """The verdict on one stack. `faults` name what cannot run, and why."""
 
     stack: str
     pools: list[PoolUse]
     standing: int
-    """Pods that are always there, those of daemon sets among them."""
+    """Number of pods that always run, those of daemon sets included."""
     busy: list[BusyUse] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
     def summary(self) -> str:
-        """The verdict in one line."""
+        """Return the verdict in one line."""
         if self.faults:
             count = len(self.faults)
             return f"{self.stack}: {count} {'fault' if count == 1 else 'faults'}: {self.faults[0]}"
@@ -68,7 +68,7 @@ class CapacityReport:
         return f"{self.stack}: {self.standing} {verb} the nodes; {'; '.join(uses) or 'none is always there'}"
 
     def as_data(self) -> dict[str, Any]:
-        """The report as JSON has it; CPU in thousandths, memory in bytes."""
+        """Return the report as JSON data; CPU in millicores, memory in bytes."""
         return {
             "format": FORMAT,
             "stack": self.stack,
@@ -92,9 +92,9 @@ class CapacityReport:
 
 
 def capacity(plans: Sequence[ProgramPlan]) -> CapacityReport:
-    """Judge the plans of one stack's programs, the platform's first.
+    """Check the plans of one stack's programs, the platform's first.
 
-    Raises PlatformError where pods or nodes cannot be told from them.
+    Raise PlatformError where pods or nodes cannot be determined from them.
     """
     pools = [pool for plan in plans for pool in node_pools(plan)]
     workloads = planned_workloads(plans)
@@ -146,7 +146,7 @@ def _busy_uses(
     fewest: Mapping[str, int],
     faults: list[str],
 ) -> Iterable[BusyUse]:
-    """Each source of pods that come and go, alone beside what stands."""
+    """Yield the use of each source of temporary pods, placed alone beside the pods that always run."""
     coming = [one for one in workloads if one.runs is Runs.WHEN_BUSY]
     for source, group in groupby(coming, key=lambda one: one.source):
         busy = list(group)
@@ -189,7 +189,7 @@ def _too_few(
 
 
 def _crowded(pool: NodePool, workloads: Sequence[Workload]) -> str | None:
-    """Why the daemon sets alone are too much for a node of `pool`; None where they are not."""
+    """Return why the daemon sets alone exceed a node of `pool`; None where they fit."""
     node = _empty_node(pool, workloads)
     short = [resource for resource, left in node.free.items() if left < 0]
     if not short:
@@ -204,12 +204,12 @@ def _crowded(pool: NodePool, workloads: Sequence[Workload]) -> str | None:
 
 
 def _empty_node(pool: NodePool, workloads: Sequence[Workload]) -> Node:
-    """A node with nothing but its daemon sets."""
+    """Return a node with nothing but its daemon sets."""
     return Cluster([pool], workloads, {pool.name: 1}).nodes[0]
 
 
 def _homeless(workload: Workload, pools: Sequence[NodePool], workloads: Sequence[Workload]) -> str | None:
-    """Why no node can ever hold one pod of `workload`; None where one can, and for a daemon set."""
+    """Return why no node can ever hold one pod of `workload`; None where one can, and for a daemon set."""
     if workload.runs is Runs.ON_EVERY_NODE:
         return None
     empty = [(pool, _empty_node(pool, workloads)) for pool in pools]
@@ -229,7 +229,7 @@ def _homeless(workload: Workload, pools: Sequence[NodePool], workloads: Sequence
 
 
 def _nearness(workload: Workload, node: Node) -> float:
-    """The share of the request that a node could give, by its scarcest resource."""
+    """Return the share of the request that a node could give, by its scarcest resource."""
     return min((node.free[key] / count for key, count in workload.pod.requests.items() if count), default=1.0)
 
 
@@ -254,7 +254,7 @@ def _sizes(sizes: Mapping[str, int]) -> str:
 
 
 def _names(workloads: Iterable[Workload]) -> str:
-    """The first few by name: pods are placed the largest first, so these weigh most."""
+    """Return the first few names: pods are placed in descending size, so these are the largest."""
     counts = Counter(one.name for one in workloads)
     told = [name if count == 1 else f"{name} ({count} pods)" for name, count in counts.items()]
     more = [f"{len(told) - _NAMED} more"] if len(told) > _NAMED else []

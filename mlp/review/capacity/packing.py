@@ -1,4 +1,4 @@
-"""Pods onto nodes, first fit decreasing: a packing that exists, though perhaps not the best one."""
+"""Placement of pods on nodes, first fit decreasing: a packing that exists, though perhaps not the best one."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ class Node:
 
     @property
     def free(self) -> Counter[str]:
-        """What is left; below zero where daemon sets alone ask for more than there is."""
+        """Return what is left; below zero where daemon sets alone request more than is allocatable."""
         left = Counter(self.pool.allocatable)
         left.subtract(requested(self.pods))
         return left
 
 
 def requested(pods: Sequence[Pod]) -> Counter[str]:
-    """What pods ask for, their number among it."""
+    """Return the sum of the requests of `pods`, and their number."""
     asked = total(pod.requests for pod in pods)
     asked[PODS] = len(pods)
     return asked
 
 
 def fits(pod: Pod, free: Amounts) -> bool:
-    """Whether there is room for one more pod."""
+    """Return whether there is room for one more pod."""
     return free.get(PODS, 0) >= 1 and all(free.get(one, 0) >= count for one, count in pod.requests.items() if count)
 
 
 def admits(pool: NodePool, pod: Pod) -> str | None:
-    """Why the nodes of a pool are not for a pod; None where they are."""
+    """Return why the nodes of a pool do not admit a pod; None where they do."""
     return _unmet(pool.labels, pod) or _repelled(pool.taints, pod)
 
 
@@ -63,7 +63,10 @@ def _repelled(taints: Iterable[Mapping[str, str]], pod: Pod) -> str | None:
 
 
 def _tolerates(toleration: Mapping[str, str], taint: Mapping[str, str]) -> bool:
-    """https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/"""
+    """Return whether a toleration matches a taint.
+
+    https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/
+    """
     if toleration.get("effect") and toleration["effect"] != taint["effect"]:
         return False
     if toleration.get("operator", "Equal") == "Exists":
@@ -80,20 +83,20 @@ class Cluster:
         self.nodes = [self._node(pool, index) for pool in pools for index in range(sizes[pool.name])]
 
     def size(self, pool: NodePool) -> int:
-        """How many nodes a pool has now."""
+        """Return the present number of nodes of a pool."""
         return sum(node.pool is pool for node in self.nodes)
 
     def place(self, workloads: Iterable[Workload], *, grow: bool = False) -> list[Workload]:
-        """Place all pods of `workloads`, the largest first; with `grow`, pools may go up to their maximum.
+        """Place all pods of `workloads`, the largest first; with `grow`, pools may grow to their maximum size.
 
-        Returns the workload of each pod that found no place.
+        Return the workload of each unschedulable pod.
         """
         pods = [one for one in workloads for _ in range(one.replicas)]
         pods.sort(key=self._weight, reverse=True)
         return [one for one in pods if not self._place(one.pod, grow=grow)]
 
     def _weight(self, workload: Workload) -> tuple[bool, float]:
-        """Pods with rules first, then by the largest share of the largest node."""
+        """Return the order of placement: pods with rules first, then by the largest share of the largest node."""
         pod = workload.pod
         largest = {key: max(pool.allocatable.get(key, 0) for pool in self.pools) for key in pod.requests}
         shares = [count / largest[key] for key, count in pod.requests.items() if largest[key]]
@@ -116,7 +119,7 @@ class Cluster:
         return False
 
     def _node(self, pool: NodePool, index: int) -> Node:
-        """The next node of a pool; an auto-scaling group fills its zones in turn."""
+        """Return the next node of a pool; an auto-scaling group fills its zones in turn."""
         place = {_HOST: f"{pool.name}-{index}", _ZONE: f"zone-{index % pool.zones}"}
         return Node(
             pool=pool,
@@ -125,7 +128,7 @@ class Cluster:
         )
 
     def _keeps_apart(self, pod: Pod, node: Node) -> bool:
-        """Anti-affinity of the pod, and of those that are there, and its spread."""
+        """Return whether a node meets the pod's anti-affinity and spread, and the anti-affinity of other pods."""
         for rule in pod.apart:
             if self._count(rule, pod, node.labels.get(rule.topology)):
                 return False

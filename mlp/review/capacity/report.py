@@ -16,12 +16,12 @@ _COLUMNS = ("pool", "nodes", "CPU", "memory", "GPU", "pods")
 
 
 def rendered(report: CapacityReport) -> RenderableType:
-    """The report at a terminal."""
+    """Return the report for a terminal."""
     return Group(_details(report), Text(report.summary(), style="bold"))
 
 
 def section(report: CapacityReport) -> Section:
-    """The report as a part of a change's; one with faults may not be overlooked."""
+    """Return the report as a section of a change's report, unfolded if it has faults."""
     notes = (*_notes(report), *(f"cannot run: {fault}" for fault in report.faults))
     return Section(
         title="Capacity",
@@ -36,7 +36,7 @@ def section(report: CapacityReport) -> Section:
 
 
 def as_markdown(report: CapacityReport) -> str:
-    """The report in GitHub's Markdown."""
+    """Return the report in GitHub's Markdown."""
     return "\n\n".join([escaped(report.summary()), *section(report).body]) + "\n"
 
 
@@ -57,7 +57,7 @@ def _row(use: PoolUse) -> tuple[str, ...]:
 
 
 def _taken(use: PoolUse, resource: str) -> str:
-    """What is taken on the fewest nodes; what one node has where there is none."""
+    """Return what is requested of the minimum nodes; what one node can allocate where there is none."""
     if not use.nodes:
         return f"{shown(resource, use.pool.allocatable[resource])} a node"
     there = use.allocatable[resource]

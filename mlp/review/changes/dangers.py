@@ -1,4 +1,4 @@
-"""Changes that nobody should wave through: data that goes, guards that fall, doors that open."""
+"""Dangerous changes: data that is lost, protection that is removed, access that widens."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _MEMBERSHIPS = {
     "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": ("clusterName", "policyArn"),
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": ("role", "policyArn"),
 }
-"""What gives a policy of AWS's own to something: the inputs that name both."""
+"""Resources that attach a policy of AWS's own, and the inputs that name the holder and the policy."""
 
 _HOLDERS = ("role", "clusterName", "bucket", "arn")
-"""The inputs that say whose policy it is."""
+"""Inputs that name the holder of a policy."""
 _ACCESS_BLOCK = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
 
 
@@ -41,13 +41,13 @@ class Danger:
     message: str
 
     def as_data(self) -> dict[str, str]:
-        """The danger in plain values."""
+        """Return the danger in plain values."""
         return dict(vars(self))
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Guard:
-    """An input that keeps data or doors safe while `safe` holds; absent it has `default`."""
+    """An input that protects data or access while `safe` holds; absent it has `default`."""
 
     path: tuple[str, ...]
     safe: Callable[[Any], bool]
@@ -105,7 +105,7 @@ _GUARDS = (
 
 
 def dangers(changes: Sequence[ProgramChanges]) -> tuple[Danger, ...]:
-    """Every danger in `changes`, the gravest first."""
+    """Return every danger in `changes`, the gravest first."""
     found = [
         Danger(kind=kind, program=program.program, urn=one.urn, type=one.type, name=one.name, message=message)
         for program in changes
@@ -148,7 +148,10 @@ def _lost(change: ResourceChange) -> Found:
 
 
 def _sent_sizes(change: ResourceChange) -> Found:
-    """A change of any size of a node group sends all of them, the present one as the last deployment knew it."""
+    """Yield the danger of a changed node group size: the provider sends all of them, desired size included.
+
+    The desired size it sends is the one that the last deployment knew.
+    """
     one, changed = change.entry, {field.fields[:2] for field in change.fields}
     ends = [("scalingConfig", "minSize"), ("scalingConfig", "maxSize"), ("scalingConfig",)]
     if change.kind != "changed" or one.type != NODE_GROUP or not changed.intersection(ends):
@@ -182,7 +185,7 @@ def _fallen_guards(change: ResourceChange) -> Found:
 
 
 def _has(old: Registration, new: Registration, path: tuple[str, ...]) -> bool:
-    """Whether the resource has such an input at all."""
+    """Return whether the resource has such an input at all."""
     return any(path[0] in one.inputs for one in (old, new))
 
 
@@ -194,7 +197,10 @@ def _at(inputs: Mapping[str, Any], path: tuple[str, ...], default: Any) -> Any:
 
 
 def _wider_policies(change: ResourceChange, earlier: Mapping[str, Any] | None, held: set[str]) -> Found:
-    """`earlier` are its inputs before, if it was there; `held` are the ids of all that was there."""
+    """Yield grants that were not there before.
+
+    `earlier` are the resource's inputs before, None for a new one; `held` are the ids of all earlier resources.
+    """
     one = change.entry
     if change.kind == "deleted":
         # A bucket's or a topic's own policy may have forbidden something.
@@ -244,7 +250,7 @@ def _opened_bucket(change: ResourceChange, after: ProgramPlan) -> Found:
 
 
 def _wider_groups(program: ProgramChanges) -> Found:
-    """Doors of groups that were there before, which nothing let through."""
+    """Yield firewall rules that let more into, or out of, security groups that existed before."""
     old, new = doors(program.old), doors(program.new)
     names = {one.id: one.name for one in program.old.resources.values() if one.id}
     for group, opened in new.items():

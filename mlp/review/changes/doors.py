@@ -1,4 +1,4 @@
-"""What security groups let through, rule by rule."""
+"""The firewall rules of security groups."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _INLINE_RULES = ("aws:ec2/securityGroup:SecurityGroup", "aws:ec2/defaultSecurity
 
 @dataclass(frozen=True)
 class Door:
-    """What a rule lets through: -1 for every protocol, and for every port."""
+    """A firewall rule: -1 stands for every protocol, and for every port."""
 
     direction: str
     protocol: str
@@ -28,7 +28,7 @@ class Door:
     peer: str
 
     def covers(self, other: Door) -> bool:
-        """Whether this lets through whatever `other` does."""
+        """Return whether this rule permits whatever `other` does."""
         return (
             self.direction == other.direction
             and self.protocol in (other.protocol, "-1")
@@ -37,7 +37,7 @@ class Door:
         )
 
     def __str__(self) -> str:
-        """The door in words."""
+        """Return the rule in words."""
         first, last = self.ports
         ports = "every port" if self.protocol == "-1" or first == -1 else f"port {first}"
         ports += f" to {last}" if last != first else ""
@@ -46,7 +46,7 @@ class Door:
 
 
 def within(address_range: str, other: str) -> bool:
-    """Whether one address range lies in another; other peers, groups and lists, only in themselves."""
+    """Return whether one address range is inside another; other peers, groups and lists, only in themselves."""
     if address_range == other:
         return True
     try:
@@ -57,7 +57,7 @@ def within(address_range: str, other: str) -> bool:
 
 
 def doors(plan: ProgramPlan) -> Mapping[str, list[tuple[Registration, Door]]]:
-    """The doors of every group by its id, each with the resource that opens it."""
+    """Return the firewall rules of every group by its id, each with the resource that declares it."""
     found: dict[str, list[tuple[Registration, Door]]] = defaultdict(list)
     for one in plan.resources.values():
         if one.type in _RULES:

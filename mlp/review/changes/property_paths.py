@@ -18,11 +18,11 @@ _PART = re.compile(r'\[("(?:\\"|[^"])*"|\*|[0-9]+)\]|\.?([^.\[]+)')
 
 
 class MissingError(LookupError):
-    """What a path leads to is there on one side alone."""
+    """A path whose value exists on one side alone."""
 
 
 def parsed(path: str) -> Path:
-    """Return the keys of `path`, and the places in lists as numbers. Raises PlatformError for what is no path."""
+    """Return the keys of `path`, with list indexes as numbers. Raise PlatformError for an invalid path."""
     parts: list[str | int] = []
     rest = path
     while match := _PART.match(rest):
@@ -40,10 +40,10 @@ def parsed(path: str) -> Path:
 
 
 def kept(old: Any, new: Any, path: Path) -> Any:
-    """Return `new` with what is at `path` as it is in `old`.
+    """Return `new` with the value of `old` at `path`.
 
-    Raises MissingError where an entry of a list, or what leads to the place, is there on one side alone: Pulumi's
-    engine then refuses the deployment.
+    Raise MissingError where an entry of a list, or what leads to the path, exists on one side alone: Pulumi's engine
+    then refuses the deployment.
     """
     key, rest = path[0], path[1:]
     if key == ALL:
@@ -90,7 +90,7 @@ def _entry_kept(old: Any, new: Any, place: int, rest: Path) -> Any:
 
 
 def differs(old: Any, new: Any, path: Path) -> bool:
-    """Return whether anything at `path` or below it is another in `new` than in `old`."""
+    """Return whether anything at `path` or below it differs between `old` and `new`."""
     if not path:
         return bool(old != new)
     key, rest = path[0], path[1:]
@@ -107,7 +107,7 @@ def _keys(value: Any) -> Iterator[str | int]:
 
 
 def at(value: Any, path: Path) -> Any:
-    """Return what is at `path`, which has no wildcard; ABSENT where nothing is."""
+    """Return the value at `path`, which has no wildcard; ABSENT where there is none."""
     for key in path:
         match value:
             case Mapping():

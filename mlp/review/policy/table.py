@@ -1,4 +1,4 @@
-"""`mlp policies`: every rule and how it is asked in each environment, as docs/policies.md shows it."""
+"""`mlp policies`: every rule and its level in each environment, as docs/policies.md shows it."""
 
 from __future__ import annotations
 
