@@ -30,7 +30,7 @@ from pulumi_policy.proxy import UnknownValueError
 
 from policies.rules import RULES, Context, Level, PlannedResource, Rule, Violation
 from policies.rules.exemptions import Exemption, ExemptionsError, load
-from policies.rules.judging import EXEMPTIONS, judge, over
+from policies.rules.judging import EXEMPTIONS, expired, judge
 from policies.rules.model import UNKNOWN
 from policies.rules.tags import default_tags
 
@@ -91,9 +91,9 @@ def _as_policy(rule: Rule, level: Level, exemptions: Sequence[Exemption]) -> Pol
     ) -> list[Violation]:
         context = context_of(resources[0].urn if resources else "")
         if rule.level_in(context.environment) is not level:
-            args.not_applicable(f"in {context.environment or 'an empty stack'} it is not asked at this level")
-        if rule.offline_alone:
-            args.not_applicable(rule.offline_alone)
+            args.not_applicable(f"in {context.environment or 'an empty stack'} the rule has another level")
+        if rule.offline_only_reason:
+            args.not_applicable(rule.offline_only_reason)
         judgement = judge([rule], [[as_planned(one) for one in resources]], context, exemptions)
         return [one for one in (*judgement.violations, *judgement.advisories) if one.rule == rule.name]
 
@@ -120,12 +120,12 @@ def exemptions_policy(exemptions: Sequence[Exemption]) -> StackValidationPolicy:
     """Return the policy that refuses expired exemptions."""
 
     def validate(args: StackValidationArgs, report: ReportViolation) -> None:
-        for violation in over(exemptions, context_of(args.resources[0].urn if args.resources else "")):
+        for violation in expired(exemptions, context_of(args.resources[0].urn if args.resources else "")):
             report(violation.message, None)
 
     return StackValidationPolicy(
         name=EXEMPTIONS,
-        description="Every exemption of policies/exemptions.yaml is still in time.",
+        description="Every exemption of policies/exemptions.yaml is still valid.",
         validate=validate,
         enforcement_level=EnforcementLevel.MANDATORY,
     )

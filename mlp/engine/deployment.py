@@ -201,7 +201,7 @@ class _Monitor(mocks.MockMonitor):
             return resource_pb2.RegisterResourceResponse(urn=self.make_urn("", request.type, request.name))
         above = self.made.get(request.parent)
         parent = above.wanted if above else None
-        with self._keeping_faults():
+        with self._recording_fault():
             given = options(request, parent)
         wanted = self._registration(request, from_wire(request.object), custom=request.custom, **given)
         wanted = replace(wanted, aliases=former_urns(wanted, request.aliases, parent))
@@ -218,7 +218,7 @@ class _Monitor(mocks.MockMonitor):
     def ReadResource(self, request: Any) -> Any:
         """Return a stack reference from `references`; no other resource can be read offline."""
         wanted = self._registration(request, from_wire(request.properties), custom=True)
-        with self._keeping_faults():
+        with self._recording_fault():
             if wanted.type != _STACK_REFERENCE:
                 raise PlatformError(f"{wanted.type} {wanted.name} is read from a cloud, which cannot be done offline")
             outputs = self.references.get(wanted.name)
@@ -234,7 +234,7 @@ class _Monitor(mocks.MockMonitor):
 
     def Invoke(self, request: Any) -> Any:
         """Return the result of a lookup: from the registrations for a resource, from the cloud for all others."""
-        with self._keeping_faults():
+        with self._recording_fault():
             args = revealed(from_wire(request.args))
             if request.tok == _GET_RESOURCE:
                 answer = self._state(args["urn"])
@@ -271,7 +271,7 @@ class _Monitor(mocks.MockMonitor):
 
     def _make(self, wanted: Registration) -> Created | None:
         created: Created | None = None
-        with self._keeping_faults():
+        with self._recording_fault():
             if wanted.urn in self.made:
                 raise PlatformError(f"{wanted.type} {wanted.name} is registered twice; give one another name")
             if wanted.custom:
@@ -286,10 +286,10 @@ class _Monitor(mocks.MockMonitor):
 
     def _expand(self, wanted: Registration) -> Any:
         if wanted.type != eks_component.TYPE:
-            with self._keeping_faults():
+            with self._recording_fault():
                 raise PlatformError(f"{wanted.type} is a remote component that the offline engine cannot expand")
         self._make(wanted)
-        with self._keeping_faults():
+        with self._recording_fault():
             expanded = eks_component.expand(wanted, self._make_child, self._made)
         sources = {
             output: resource_pb2.RegisterResourceResponse.PropertyDependencies(urns=urns)
@@ -312,7 +312,7 @@ class _Monitor(mocks.MockMonitor):
         return Place(region=self._regions.get(provider or "", "us-east-1"))
 
     @contextmanager
-    def _keeping_faults(self) -> Iterator[None]:
+    def _recording_fault(self) -> Iterator[None]:
         try:
             yield
         except BaseException as fault:

@@ -71,10 +71,10 @@ def expand(component: Registration, make: Make, made: Made) -> Expanded:
     Raise PlatformError for an argument whose children are not in this table, so that none is overlooked.
     """
     args = revealed(component.inputs)
-    strangers = sorted(set(args) - _EXPANDED)
-    if strangers:
+    unknown = sorted(set(args) - _EXPANDED)
+    if unknown:
         raise PlatformError(
-            f"{TYPE} {component.name}: argument {', '.join(strangers)} is not expanded offline; "
+            f"{TYPE} {component.name}: argument {', '.join(unknown)} is not expanded offline; "
             "add what it creates to mlp/engine/eks_component.py"
         )
     role = component.inputs.get("serviceRole")

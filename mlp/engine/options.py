@@ -23,7 +23,7 @@ _FOLLOWED = {
     "replaceOnChanges",
     "retainOnDelete",
 }
-_NO_OPTION = {
+_NOT_OPTIONS = {
     "acceptResources",
     "acceptSecrets",
     "accepts_byte_string",
@@ -46,7 +46,7 @@ _NO_OPTION = {
     "version",
 }
 """Fields of the request that are no options: the resource, source positions, what the SDK supports."""
-_WRITTEN = {
+_PROGRAM_NAMES = {
     "importId": "import_",
     "hideDiffs": "hide_diffs",
     "envVarMappings": "env_var_mappings",
@@ -61,7 +61,7 @@ def options(request: Any, parent: Registration | None) -> dict[str, Any]:
     option that plans do not follow.
     """
     refused = [
-        _WRITTEN.get(field.name, field.name) for field, value in request.ListFields() if _is_strange(field, value)
+        _PROGRAM_NAMES.get(field.name, field.name) for field, value in request.ListFields() if _is_unknown(field, value)
     ]
     if refused:
         raise PlatformError(
@@ -82,6 +82,6 @@ def options(request: Any, parent: Registration | None) -> dict[str, Any]:
     }
 
 
-def _is_strange(field: Any, value: Any) -> bool:
+def _is_unknown(field: Any, value: Any) -> bool:
     """Return whether a set field of the request is unknown: neither a followed option nor part of the protocol."""
-    return field.name not in _FOLLOWED | _NO_OPTION and (field.name != "hooks" or value.ByteSize() > 0)
+    return field.name not in _FOLLOWED | _NOT_OPTIONS and (field.name != "hooks" or value.ByteSize() > 0)

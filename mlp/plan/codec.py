@@ -70,7 +70,7 @@ def _registration(one: BaseModel) -> Registration:
 def _distinct(resources: list[BaseModel]) -> list[BaseModel]:
     counts = Counter(_registration(one).urn for one in resources)
     if twice := [urn for urn, count in counts.items() if count > 1]:
-        raise ValueError(f"{', '.join(twice)} is there more than once")
+        raise ValueError(f"{', '.join(twice)} occurs more than once")
     return resources
 
 

@@ -21,7 +21,7 @@ FORMAT = 2
 FOLDER = "stacks/plans"
 PROGRAMS = (PLATFORM.label, WORKLOADS.label)
 """Labels of the programs with plans; the platform is first, since each stack has a plan of it."""
-_MOST_FAULTS = 10
+_MAX_ERRORS = 10
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -74,7 +74,7 @@ class _File(PlanData):
 
 def parse(content: bytes, name: str, program: str, stack: str) -> ProgramPlan:
     """Return the plan in the file `name`. Raise PlatformError, with all errors, for a file that is not this plan."""
-    remedy = f"`mlp snapshot {stack}` writes it anew"
+    remedy = f"`mlp snapshot {stack}` rewrites it"
     try:
         data = json.loads(content)
     except (ValueError, RecursionError) as error:  # not JSON, not even text, or nested without end
@@ -83,7 +83,7 @@ def parse(content: bytes, name: str, program: str, stack: str) -> ProgramPlan:
     if isinstance(found, int) and found > FORMAT:
         raise PlatformError(
             f"{name} has format {found}, and this version of mlp reads up to {FORMAT}; "
-            f"bring the checkout up to date, or let it be: {remedy}"
+            f"update the checkout, or replace the file: {remedy}"
         )
     plan = _valid(_File, data, name, remedy)
     if (plan.program, plan.stack) != (program, stack):
@@ -114,13 +114,13 @@ def _valid(model: type[_Model], data: Any, name: str, remedy: str) -> _Model:
         return model.model_validate(data)
     except ValidationError as error:
         errors = sorted(error.errors(), key=lambda one: len(one["loc"]))  # what is wrong with the whole comes first
-        faults = [_fault(one["loc"], one["msg"], one["input"]) for one in errors]
-    more = [f"  and {len(faults) - _MOST_FAULTS} more"] if len(faults) > _MOST_FAULTS else []
-    lines = [f"{name} is damaged; {remedy}:", *(f"  {one}" for one in faults[:_MOST_FAULTS]), *more]
+        faults = [_error_line(one["loc"], one["msg"], one["input"]) for one in errors]
+    more = [f"  and {len(faults) - _MAX_ERRORS} more"] if len(faults) > _MAX_ERRORS else []
+    lines = [f"{name} is damaged; {remedy}:", *(f"  {one}" for one in faults[:_MAX_ERRORS]), *more]
     raise PlatformError("\n".join(lines))
 
 
-def _fault(place: tuple[int | str, ...], message: str, value: Any) -> str:
-    path = "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in place).lstrip(".") or "the file"
+def _error_line(location: tuple[int | str, ...], message: str, value: Any) -> str:
+    path = "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in location).lstrip(".") or "the file"
     shown = json.dumps(value, default=str)
     return f"{path}: {message} (got {shown if len(shown) <= 60 else shown[:57] + '...'})"

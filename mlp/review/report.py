@@ -10,7 +10,7 @@ from rich.text import Text
 
 LIMIT = 65_536
 """Longest comment on GitHub, in characters (https://github.com/orgs/community/discussions/27190)."""
-_FOR_THE_NOTE = 400
+_NOTE_LENGTH = 400
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Section:
 def markdown(title: str, summary: str, sections: Sequence[Section], *, limit: int = LIMIT) -> str:
     """Return a comment of at most `limit` characters: every summary, and as much of the bodies as fits."""
     head = f"**{title}**: {summary}\n"
-    left = limit - _FOR_THE_NOTE - len(head) - sum(len(_section(one, ())) for one in sections)
+    left = limit - _NOTE_LENGTH - len(head) - sum(len(_section(one, ())) for one in sections)
     cut = []
     # What may not be overlooked comes before all else that could take its place.
     kept: dict[int, tuple[str, ...]] = {}
@@ -47,7 +47,7 @@ def markdown(title: str, summary: str, sections: Sequence[Section], *, limit: in
             cut.append(f"{section.title} ({len(section.body) - len(pieces)} of {len(section.body)} parts)")
     parts = [_section(section, kept[number]) for number, section in enumerate(sections)]
     note = f"\nCut to the length of a comment: {', '.join(cut)}. `mlp plan` shows all of it.\n" if cut else ""
-    return head + "".join(parts) + note[:_FOR_THE_NOTE]
+    return head + "".join(parts) + note[:_NOTE_LENGTH]
 
 
 def _section(section: Section, body: tuple[str, ...]) -> str:

@@ -47,7 +47,7 @@ KUBERNETES_SUPPORTED = Rule(
     description="The cluster and its nodes run a version in EKS's standard support, and never fall into the extended "
     "one, which costs 0.60 USD an hour and not 0.10 (https://aws.amazon.com/eks/pricing/).",
     check=_kubernetes_supported,
-    eased=_NOT_EKS,
+    level_overrides=_NOT_EKS,
 )
 
 
@@ -68,7 +68,7 @@ KUBERNETES_SUPPORT_ENDS_SOON = Rule(
     description=f"The version stays in standard support for {NOTICE.days} days more.",
     check=_kubernetes_support_ends_soon,
     level=Level.ADVISORY,
-    eased=_NOT_EKS,
+    level_overrides=_NOT_EKS,
 )
 
 
@@ -91,7 +91,7 @@ API_ENDPOINT_CLOSED = Rule(
     name="api-endpoint-closed",
     description="The cluster's API answers the VPC alone, or named ranges.",
     check=_api_endpoint_closed,
-    eased={"dev": Level.ADVISORY, "local": Level.OFF},
+    level_overrides={"dev": Level.ADVISORY, "local": Level.OFF},
 )
 
 CLUSTER_RULES = (KUBERNETES_SUPPORTED, KUBERNETES_SUPPORT_ENDS_SOON, API_ENDPOINT_CLOSED)

@@ -41,11 +41,11 @@ class Exemption:
         """Return the exempted resources, in words."""
         return self.urn or f"{self.type} {self.name}"
 
-    def is_for(self, environment: str) -> bool:
+    def applies_in(self, environment: str) -> bool:
         """Return whether it is valid in an environment."""
         return not self.environments or environment in self.environments
 
-    def is_over(self, today: date) -> bool:
+    def is_expired(self, today: date) -> bool:
         """Return whether it has expired."""
         return today > self.until
 
@@ -73,7 +73,7 @@ def load(rules: Collection[str], path: Path = FILE) -> tuple[Exemption, ...]:
     if faults:
         count = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
         raise ExemptionsError(
-            "\n".join([f"{path.name} has {count}, and nothing is checked until they are mended:", *faults])
+            "\n".join([f"{path.name} has {count}, and nothing is checked until they are fixed:", *faults])
         )
     return tuple(
         Exemption(
@@ -93,7 +93,7 @@ def _faults(entry: Any, rules: Collection[str]) -> Iterator[str]:
     yield from _resource_faults(entry)
     reason, until = entry.get("reason"), entry.get("until")
     if not isinstance(reason, str) or len(reason.strip()) < _SHORTEST_REASON:
-        yield f".reason: say in {_SHORTEST_REASON} characters or more why this is right (got {reason!r})"
+        yield f".reason: explain in {_SHORTEST_REASON} characters or more why this is right (got {reason!r})"
     if not isinstance(until, date) or isinstance(until, datetime):
         yield f".until: must be the last day on which it holds, as YYYY-MM-DD (got {until!r})"
     environments = entry.get("environments", [])

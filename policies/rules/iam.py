@@ -95,7 +95,7 @@ def _too_wide(statement: Mapping[str, Any]) -> Iterator[str]:
     for action in actions:
         if "*" in action and action not in WILDCARD_ACTIONS:
             yield f"{action}; name each action, or list this one with a reason in policies/rules/iam.py"
-    if any(_is_everything(one) for one in texts(at(statement, "Resource"))) and not _is_held(statement):
+    if any(_is_everything(one) for one in texts(at(statement, "Resource"))) and not _is_restricted(statement):
         for action in actions:
             if "*" not in action and action not in ON_ALL_RESOURCES:
                 yield (
@@ -109,7 +109,7 @@ def _is_everything(resource: str) -> bool:
     return resource.strip("*:") == "" or resource.split(":", 5)[-1] in ("*", "*/*")
 
 
-def _is_held(statement: Mapping[str, Any]) -> bool:
+def _is_restricted(statement: Mapping[str, Any]) -> bool:
     """Return whether a condition restricts a grant to resources with a tag, or the like."""
     return any(
         _SCOPES.match(str(key)) and texts(values) and "*" not in texts(values)

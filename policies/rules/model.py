@@ -73,27 +73,27 @@ Finding = tuple[PlannedResource, str]
 class Rule:
     """A requirement; `check` yields each resource that breaks it, with a message.
 
-    Its level is `level`, except in the environments of `eased`, which have another.
+    Its level is `level`, except in the environments of `level_overrides`, which have another.
     """
 
     name: str
     description: str
     check: Callable[[Plan, Context], Iterable[Finding]]
     level: Level = Level.MANDATORY
-    eased: Mapping[str, Level] = field(default_factory=dict)
+    level_overrides: Mapping[str, Level] = field(default_factory=dict)
     whole_plan: bool = False
     """Whether it needs the whole plan; other rules check each resource by itself."""
-    offline_alone: str | None = None
+    offline_only_reason: str | None = None
     """Reason why Pulumi's pack cannot run it; None if it can."""
 
     def level_in(self, environment: str) -> Level:
         """Return its level in `environment`; in an unknown one, as in production."""
-        return self.eased.get(environment, self.level)
+        return self.level_overrides.get(environment, self.level)
 
     @property
     def levels(self) -> set[Level]:
         """Return every level that it has in some environment."""
-        return {self.level, *self.eased.values()} - {Level.OFF}
+        return {self.level, *self.level_overrides.values()} - {Level.OFF}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,7 @@ Pod = Mapping[str, Any]
 
 
 def _within(plan: Plan) -> Iterator[tuple[PlannedResource, list[Mapping[str, Any]]]]:
-    """Yield each resource that may hold pods, with every mapping in it; patches, which hold a part of one, are omitted."""
+    """Yield each resource that may hold pods, with every mapping in it; patches, which hold a part, are left out."""
     for resource in plan:
         if resource.type == STACK or (resource.type.startswith("kubernetes:") and not resource.type.endswith("Patch")):
             yield resource, list(inside(resource.properties))

@@ -27,9 +27,9 @@ _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+")
 _SECRET_WORDS = {"password", "passwords", "passwd", "passphrase", "secret", "token", "credential", "webhook"}
 _SECRET_KEYS = {"api", "secret", "private", "access", "encryption", "fernet"}
 """Words that precede `key` in the name of a secret."""
-_HANDED_ON = re.compile(r"arn:|[/$<{]|https?://")
+_REFERENCE = re.compile(r"arn:|[/$<{]|https?://")
 """Pattern of values that only say where a secret is: an ARN, a file, a variable, an address."""
-_KEEPERS = (
+_SECRET_HOLDERS = (
     "aws:rds/",
     "aws:secretsmanager/",
     "aws:ssm/",
@@ -43,9 +43,9 @@ _KEEPERS = (
 
 
 def _no_plain_secrets(plan: Plan, context: Context) -> Iterator[Finding]:
-    known = _names_of_secrets(plan)
+    known = _secret_names(plan)
     for resource in plan:
-        if not context.marks_secrets and resource.type.startswith(_KEEPERS):
+        if not context.marks_secrets and resource.type.startswith(_SECRET_HOLDERS):
             continue
         for key, text in _plain(resource.properties):
             what = _leaked(text, context.secret_values) or (
@@ -102,12 +102,12 @@ def _any_of(values: frozenset[str]) -> re.Pattern[str]:
 
 def _looks_secret(key: str, text: str, known: frozenset[str]) -> bool:
     words = tuple(word.lower() for word in _WORDS.findall(key))
-    if not words or words[0] == "existing" or not text or text in known or _HANDED_ON.match(text):
+    if not words or words[0] == "existing" or not text or text in known or _REFERENCE.match(text):
         return False
     return words[-1] in _SECRET_WORDS or (words[-1] == "key" and bool(_SECRET_KEYS & set(words[-2:-1])))
 
 
-def _names_of_secrets(plan: Plan) -> frozenset[str]:
+def _secret_names(plan: Plan) -> frozenset[str]:
     """Return the names of the Kubernetes Secrets: a reference to one is not a leak."""
     names: set[str] = set()
     for resource in plan:

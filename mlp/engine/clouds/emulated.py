@@ -31,7 +31,7 @@ from mlp.shared.errors import PlatformError
 
 EMULATOR_ENVIRONMENT = {MANAGED_POLICIES_VARIABLE: "true"}
 """Environment variables that a moto server must be started with."""
-_NOBODY = "emulator"
+_DUMMY_CREDENTIAL = "emulator"
 """Access key id and secret key: the emulator accepts any, and AWS refuses these."""
 
 
@@ -49,7 +49,7 @@ class _Clients:
             "ignore_configured_endpoint_urls": (None, None, True, None),
         }
         session = botocore.session.Session(session_vars=unset)
-        session.set_credentials(_NOBODY, _NOBODY)
+        session.set_credentials(_DUMMY_CREDENTIAL, _DUMMY_CREDENTIAL)
         self._session = boto3.session.Session(botocore_session=session)
         self._clients: dict[tuple[str, str], Any] = {}
 

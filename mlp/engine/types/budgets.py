@@ -59,6 +59,6 @@ TYPES: Mapping[str, AwsType] = {
         emulator=_make_budget,
         takes=AT_ONCE,
         precious=None,
-        price="a budget that only tells is free",
+        price="a budget that only notifies is free",
     ),
 }

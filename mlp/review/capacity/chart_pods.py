@@ -19,7 +19,7 @@ def release_manifests(*, name: str, namespace: str, chart: str, values: Mapping[
     known = CHARTS.get(chart)
     if known is None:
         raise PlatformError(
-            f"release {name}: the pods of chart {chart} are not known; say what it starts in "
+            f"release {name}: the pods of chart {chart} are not known; add what it starts to "
             f"mlp/review/capacity/chart_pods.py, which knows {', '.join(sorted(CHARTS))}"
         )
     opened = Values(merged(values, known.defaults))

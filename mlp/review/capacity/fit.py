@@ -15,7 +15,7 @@ from mlp.review.capacity.planned_pods import planned_workloads
 from mlp.review.capacity.pods import Amounts, Runs, Workload
 from mlp.review.capacity.quantities import CPU, DISK, GPU, MEMORY, PODS, shown
 
-_NAMED = 3
+_MAX_NAMES = 3
 FORMAT = 1
 """Version of the data that `as_data` returns."""
 
@@ -98,25 +98,25 @@ def capacity(plans: Sequence[ProgramPlan]) -> CapacityReport:
     """
     pools = [pool for plan in plans for pool in node_pools(plan)]
     workloads = planned_workloads(plans)
-    faults = [fault for pool in pools if (fault := _crowded(pool, workloads))]
-    able = []
+    faults = [fault for pool in pools if (fault := _overcommitted(pool, workloads))]
+    schedulable = []
     for one in workloads:
-        if fault := _homeless(one, pools, workloads):
+        if fault := _unschedulable(one, pools, workloads):
             faults.append(fault)
         else:
-            able.append(one)
-    standing = [one for one in able if one.runs is Runs.ALWAYS]
-    fewest = {pool.name: pool.min_size for pool in pools}
+            schedulable.append(one)
+    standing = [one for one in schedulable if one.runs is Runs.ALWAYS]
+    min_sizes = {pool.name: pool.min_size for pool in pools}
 
-    cluster = Cluster(pools, able, fewest)
-    left_out = cluster.place(standing)
-    if left_out:
-        faults.append(_too_few(left_out, standing, able, pools, fewest))
+    cluster = Cluster(pools, schedulable, min_sizes)
+    unplaced = cluster.place(standing)
+    if unplaced:
+        faults.append(_min_size_fault(unplaced, standing, schedulable, pools, min_sizes))
     return CapacityReport(
         stack=plans[0].stack,
-        pools=[_use(cluster, pool, able, standing, fewest) for pool in pools],
+        pools=[_use(cluster, pool, schedulable, standing, min_sizes) for pool in pools],
         standing=sum(len(node.pods) for node in cluster.nodes),
-        busy=list(_busy_uses(pools, able, standing, fewest, faults)),
+        busy=list(_busy_uses(pools, schedulable, standing, min_sizes, faults)),
         faults=faults,
     )
 
@@ -126,10 +126,10 @@ def _use(
     pool: NodePool,
     workloads: Sequence[Workload],
     standing: Sequence[Workload],
-    fewest: Mapping[str, int],
+    min_sizes: Mapping[str, int],
 ) -> PoolUse:
     nodes = [node for node in cluster.nodes if node.pool is pool]
-    without_one = {**fewest, pool.name: fewest[pool.name] - 1}
+    without_one = {**min_sizes, pool.name: min_sizes[pool.name] - 1}
     return PoolUse(
         pool=pool,
         nodes=len(nodes),
@@ -143,22 +143,22 @@ def _busy_uses(
     pools: Sequence[NodePool],
     workloads: Sequence[Workload],
     standing: Sequence[Workload],
-    fewest: Mapping[str, int],
+    min_sizes: Mapping[str, int],
     faults: list[str],
 ) -> Iterable[BusyUse]:
     """Yield the use of each source of temporary pods, placed alone beside the pods that always run."""
     coming = [one for one in workloads if one.runs is Runs.WHEN_BUSY]
     for source, group in groupby(coming, key=lambda one: one.source):
         busy = list(group)
-        cluster = Cluster(pools, workloads, fewest)
+        cluster = Cluster(pools, workloads, min_sizes)
         if cluster.place(standing, grow=True):
-            return  # told already
+            return  # reported already
         before = {pool.name: cluster.size(pool) for pool in pools}
-        left_out = cluster.place(busy, grow=True)
-        if left_out:
+        unplaced = cluster.place(busy, grow=True)
+        if unplaced:
             faults.append(
-                f"{_names(left_out)}: no place beside what stands, even with every pool at its maximum "
-                f"({_sizes({pool.name: pool.max_size for pool in pools})}); raise max_size or ask for less"
+                f"{_names(unplaced)}: unschedulable beside the pods that always run, even with every pool at its "
+                f"maximum ({_sizes({pool.name: pool.max_size for pool in pools})}); raise max_size or request less"
             )
         added = {pool.name: cluster.size(pool) - before[pool.name] for pool in pools}
         yield BusyUse(
@@ -168,27 +168,28 @@ def _busy_uses(
         )
 
 
-def _too_few(
-    left_out: Sequence[Workload],
+def _min_size_fault(
+    unplaced: Sequence[Workload],
     standing: Sequence[Workload],
     workloads: Sequence[Workload],
     pools: Sequence[NodePool],
-    fewest: Mapping[str, int],
+    min_sizes: Mapping[str, int],
 ) -> str:
-    grown = Cluster(pools, workloads, fewest)
+    grown = Cluster(pools, workloads, min_sizes)
     more = grown.place(standing, grow=True)
-    needed = {pool.name: grown.size(pool) for pool in pools if grown.size(pool) > fewest[pool.name]}
+    needed = {pool.name: grown.size(pool) for pool in pools if grown.size(pool) > min_sizes[pool.name]}
     advice = (
-        f"even the most nodes ({_sizes({pool.name: pool.max_size for pool in pools})}) leave out {_names(more)}"
+        f"even the maximum sizes ({_sizes({pool.name: pool.max_size for pool in pools})}) leave out {_names(more)}"
         if more
-        else f"they need {_sizes(needed)} nodes: raise min_size to that, or ask for less"
+        else f"they need {_sizes(needed)} nodes: raise min_size to that, or request less"
     )
     return (
-        f"the fewest nodes ({_sizes(fewest)}) do not hold all that always runs; left over: {_names(left_out)}; {advice}"
+        f"the minimum sizes ({_sizes(min_sizes)}) do not fit all pods that always run; unschedulable: "
+        f"{_names(unplaced)}; {advice}"
     )
 
 
-def _crowded(pool: NodePool, workloads: Sequence[Workload]) -> str | None:
+def _overcommitted(pool: NodePool, workloads: Sequence[Workload]) -> str | None:
     """Return why the daemon sets alone exceed a node of `pool`; None where they fit."""
     node = _empty_node(pool, workloads)
     short = [resource for resource, left in node.free.items() if left < 0]
@@ -197,7 +198,7 @@ def _crowded(pool: NodePool, workloads: Sequence[Workload]) -> str | None:
     daemons = [one for one in workloads if one.runs is Runs.ON_EVERY_NODE and one.pod in node.pods]
     largest = max(daemons, key=lambda one: one.pod.requests.get(short[0], 0))
     return (
-        f"a node of pool {pool.name} ({', '.join(pool.instance_types)}) does not hold its daemon sets: they ask for "
+        f"a node of pool {pool.name} ({', '.join(pool.instance_types)}) does not fit its daemon sets: they request "
         f"{_amounts(requested(node.pods))} of {_amounts(pool.allocatable)}, the most of it {largest.name} with "
         f"{_amounts(largest.pod.requests)}"
     )
@@ -208,19 +209,19 @@ def _empty_node(pool: NodePool, workloads: Sequence[Workload]) -> Node:
     return Cluster([pool], workloads, {pool.name: 1}).nodes[0]
 
 
-def _homeless(workload: Workload, pools: Sequence[NodePool], workloads: Sequence[Workload]) -> str | None:
+def _unschedulable(workload: Workload, pools: Sequence[NodePool], workloads: Sequence[Workload]) -> str | None:
     """Return why no node can ever hold one pod of `workload`; None where one can, and for a daemon set."""
     if workload.runs is Runs.ON_EVERY_NODE:
         return None
     empty = [(pool, _empty_node(pool, workloads)) for pool in pools]
-    open_to_it = [(pool, node) for pool, node in empty if admits(pool, workload.pod) is None]
-    if any(fits(workload.pod, node.free) for _, node in open_to_it):
+    admitting = [(pool, node) for pool, node in empty if admits(pool, workload.pod) is None]
+    if any(fits(workload.pod, node.free) for _, node in admitting):
         return None
-    asked = f"{workload.name} asks for {_amounts(workload.pod.requests)} and no node can hold it"
-    if not open_to_it:
+    asked = f"{workload.name} requests {_amounts(workload.pod.requests)} and no node can fit it"
+    if not admitting:
         reasons = "; ".join(f"pool {pool.name} has {admits(pool, workload.pod)}" for pool in pools)
         return f"{asked}: {reasons or 'there is no node pool'}"
-    pool, node = max(open_to_it, key=lambda one: _nearness(workload, one[1]))
+    pool, node = max(admitting, key=lambda one: _available_share(workload, one[1]))
     others = [f"pool {one.name} has {reason}" for one in pools if (reason := admits(one, workload.pod))]
     return (
         f"{asked}: the nodes of pool {pool.name} ({', '.join(pool.instance_types)}) have at most "
@@ -228,7 +229,7 @@ def _homeless(workload: Workload, pools: Sequence[NodePool], workloads: Sequence
     )
 
 
-def _nearness(workload: Workload, node: Node) -> float:
+def _available_share(workload: Workload, node: Node) -> float:
     """Return the share of the request that a node could give, by its scarcest resource."""
     return min((node.free[key] / count for key, count in workload.pod.requests.items() if count), default=1.0)
 
@@ -245,8 +246,8 @@ def _use_in_words(use: PoolUse) -> str:
 def _amounts(amounts: Amounts) -> str:
     order = {CPU: 0, MEMORY: 1, GPU: 2, DISK: 3, PODS: 4}
     named = sorted(amounts.items(), key=lambda item: (order.get(item[0], 9), item[0]))
-    told = [f"{key} {shown(key, count)}" for key, count in named if count and key not in (DISK, PODS)]
-    return ", ".join(told) or "nothing"
+    parts = [f"{key} {shown(key, count)}" for key, count in named if count and key not in (DISK, PODS)]
+    return ", ".join(parts) or "nothing"
 
 
 def _sizes(sizes: Mapping[str, int]) -> str:
@@ -256,6 +257,6 @@ def _sizes(sizes: Mapping[str, int]) -> str:
 def _names(workloads: Iterable[Workload]) -> str:
     """Return the first few names: pods are placed in descending size, so these are the largest."""
     counts = Counter(one.name for one in workloads)
-    told = [name if count == 1 else f"{name} ({count} pods)" for name, count in counts.items()]
-    more = [f"{len(told) - _NAMED} more"] if len(told) > _NAMED else []
-    return ", ".join(told[:_NAMED] + more)
+    names = [name if count == 1 else f"{name} ({count} pods)" for name, count in counts.items()]
+    more = [f"{len(names) - _MAX_NAMES} more"] if len(names) > _MAX_NAMES else []
+    return ", ".join(names[:_MAX_NAMES] + more)

@@ -28,7 +28,7 @@ _EFFECTS = {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_S
 # Pods for which the network interfaces have addresses without prefixes: interfaces * (addresses - 1) + 2, from
 # https://github.com/awslabs/amazon-eks-ami/blob/main/nodeadm/internal/kubelet/instance-info.jsonl, and for p3 from
 # https://github.com/aws/amazon-vpc-cni-k8s/blob/master/misc/eni-max-pods.txt.
-_BY_INTERFACES = {
+_TYPES_BY_PODS = {
     29: "*.large g4dn.xlarge g4dn.2xlarge g4dn.4xlarge",
     35: "t3.large t3a.large",
     58: "*.xlarge *.2xlarge g4dn.8xlarge g4dn.16xlarge",
@@ -42,7 +42,7 @@ _BY_INTERFACES = {
     492: "g6e.24xlarge g6e.48xlarge",
     737: "*.24xlarge g5.12xlarge g6.16xlarge g6.48xlarge g6e.16xlarge",
 }
-_INTERFACE_PODS = {name: pods for pods, names in _BY_INTERFACES.items() for name in names.split()}
+_INTERFACE_PODS = {name: pods for pods, names in _TYPES_BY_PODS.items() for name in names.split()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ def allocatable(
     settings bounds its pods, but not what is reserved for them: that depends on the network interfaces.
     """
     shape = INSTANCE_TYPES[instance_type]
-    held: Counter[str] = Counter(
+    kept_back: Counter[str] = Counter(
         {
             CPU: _reserved_cpu(shape.vcpus * 1000),
             MEMORY: (255 + 11 * interface_pods(instance_type)) * MIB,
@@ -88,13 +88,13 @@ def allocatable(
         }
     )
     for resource, written in (reserved or {}).items():
-        held[resource] = amount(resource, written)
+        kept_back[resource] = amount(resource, written)
     memory = shape.memory_gib * 1024 * MIB
     disk = disk_gib * 1024 * MIB
     return {
-        CPU: shape.vcpus * 1000 - held[CPU],
-        MEMORY: int(memory * (1 - _HYPERVISOR_SHARE)) - held[MEMORY] - _EVICTION_MEMORY,
-        DISK: int(disk * (1 - _EVICTION_DISK_SHARE)) - held[DISK],
+        CPU: shape.vcpus * 1000 - kept_back[CPU],
+        MEMORY: int(memory * (1 - _HYPERVISOR_SHARE)) - kept_back[MEMORY] - _EVICTION_MEMORY,
+        DISK: int(disk * (1 - _EVICTION_DISK_SHARE)) - kept_back[DISK],
         GPU: shape.gpus,
         PODS: max_pods,
     }
@@ -119,8 +119,8 @@ def _pool(group: NodeGroup) -> NodePool:
             f"node group {group.registration.name}: instance type {', '.join(unknown)} is not in "
             "infra/facts/instance_types.py; add it"
         )
-    kubelet, disk_gib = _launched_with(group)
-    rooms = [
+    kubelet, disk_gib = _launch_settings(group)
+    amounts = [
         allocatable(one, max_pods=int(kubelet["maxPods"]), disk_gib=disk_gib, reserved=kubelet.get("kubeReserved"))
         for one in types
     ]
@@ -133,11 +133,11 @@ def _pool(group: NodeGroup) -> NodePool:
         zones=group.zones,
         labels={"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64", **group.labels},
         taints=tuple(taints),
-        allocatable={resource: min(one[resource] for one in rooms) for resource in rooms[0]},
+        allocatable={resource: min(one[resource] for one in amounts) for resource in amounts[0]},
     )
 
 
-def _launched_with(group: NodeGroup) -> tuple[Mapping[str, Any], int]:
+def _launch_settings(group: NodeGroup) -> tuple[Mapping[str, Any], int]:
     """Return the kubelet's settings and the disk's size in GiB, from the group's launch template."""
     kubelet = _kubelet_settings(group.template.inputs.get("userData", "")) if group.template else {}
     if "maxPods" not in kubelet:

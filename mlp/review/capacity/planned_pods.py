@@ -30,7 +30,7 @@ def planned_workloads(plans: Sequence[ProgramPlan]) -> list[Workload]:
         except (PlatformError, ValueError) as error:
             faults += [f"{source}: {line}" for line in str(error).splitlines()]
     if faults:
-        raise PlatformError("what pods ask for cannot be told:\n  " + "\n  ".join(faults))
+        raise PlatformError("the requests of pods cannot be determined:\n  " + "\n  ".join(faults))
     return found
 
 
@@ -39,7 +39,7 @@ def _parts(plan: ProgramPlan) -> Iterator[tuple[str, Callable[[], list[Workload]
     for entry in plan.resources.values():
         if entry.custom and (entry.type == ADDON or entry.type.startswith("kubernetes:")):
             yield entry.name, partial(_of_entry, entry)
-    for manifest in handed_out(plan.outputs):
+    for manifest in output_objects(plan.outputs):
         source = f"{plan.program} output {manifest['kind']}"
         yield source, partial(_of_manifests, [manifest], source, busy=True)
 
@@ -73,8 +73,8 @@ def _of_manifests(manifests: Iterable[Mapping[str, Any]], source: str, *, busy: 
         workloads = manifest_workloads(manifest, source=source, busy=busy)
         if workloads is None:
             raise ValueError(
-                f"the pods of kind {manifest.get('kind')} of {manifest.get('apiVersion')} are not known; say in "
-                "mlp/review/capacity/pods.py which it makes"
+                f"the pods of kind {manifest.get('kind')} of {manifest.get('apiVersion')} are not known; add what it "
+                "makes to mlp/review/capacity/pods.py"
             )
         found += workloads
     return found
@@ -92,7 +92,7 @@ def _of_patch(inputs: Mapping[str, Any]) -> list[Workload]:
     return []
 
 
-def handed_out(value: Any) -> Iterator[Mapping[str, Any]]:
+def output_objects(value: Any) -> Iterator[Mapping[str, Any]]:
     """Yield the Kubernetes objects anywhere in a program's outputs, which people and pipelines create."""
     if isinstance(value, Mapping):
         if isinstance(value.get("apiVersion"), str) and value.get("kind") and value["kind"] != "Config":
@@ -101,4 +101,4 @@ def handed_out(value: Any) -> Iterator[Mapping[str, Any]]:
         value = list(value.values())
     if isinstance(value, list):
         for one in value:
-            yield from handed_out(one)
+            yield from output_objects(one)

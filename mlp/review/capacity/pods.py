@@ -49,7 +49,7 @@ class Requirement:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Neighbours:
+class PodSelector:
     """The pods of a namespace that an affinity or spread rule selects, counted by a node label's value."""
 
     topology: str
@@ -57,7 +57,7 @@ class Neighbours:
     max_skew: int | None = None
     """Largest difference between counts; None where no two may share a value."""
 
-    def are(self, pod: Pod, namespace: str) -> bool:
+    def matches(self, pod: Pod, namespace: str) -> bool:
         """Return whether `pod` is one of them, seen from `namespace`."""
         return pod.namespace == namespace and all(one.holds(pod.labels) for one in self.selector)
 
@@ -73,8 +73,8 @@ class Pod:
     node_terms: tuple[tuple[Requirement, ...], ...] = ()
     """Required node affinity: all requirements of any one term; empty means any node."""
     tolerations: tuple[Mapping[str, Any], ...] = ()
-    apart: tuple[Neighbours, ...] = ()
-    spread: tuple[Neighbours, ...] = ()
+    anti_affinity: tuple[PodSelector, ...] = ()
+    topology_spread: tuple[PodSelector, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,12 +113,12 @@ def read_pod(
         node_selector=spec.get("nodeSelector") or {},
         node_terms=tuple(_requirements(term.get("matchExpressions")) for term in terms),
         tolerations=tuple(spec.get("tolerations") or ()),
-        apart=tuple(
-            Neighbours(topology=term["topologyKey"], selector=_label_selector(term.get("labelSelector")))
+        anti_affinity=tuple(
+            PodSelector(topology=term["topologyKey"], selector=_label_selector(term.get("labelSelector")))
             for term in _required(affinity, "podAntiAffinity") or ()
         ),
-        spread=tuple(
-            Neighbours(
+        topology_spread=tuple(
+            PodSelector(
                 topology=one["topologyKey"],
                 selector=_label_selector(one.get("labelSelector")),
                 max_skew=int(one.get("maxSkew", 1)),

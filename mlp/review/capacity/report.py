@@ -76,13 +76,13 @@ def _notes(report: CapacityReport) -> Iterator[str]:
 
 def _loss(use: PoolUse) -> str:
     if use.survives_a_loss is None:
-        return "nothing stands on it"
+        return "no pod runs on it"
     if use.survives_a_loss:
-        return "when a node is lost, the others hold all that stands"
-    return "when a node is lost, some pods wait for the next one"
+        return "when a node is lost, its pods fit the others"
+    return "when a node is lost, some pods wait for a new one"
 
 
 def _added(use: BusyUse) -> str:
     if not use.added:
-        return " in the room that is left"
+        return " in the remaining capacity"
     return " on " + ", ".join(f"{count} more of pool {name}" for name, count in use.added.items())

@@ -20,8 +20,8 @@ from mlp.review.report import Section, code, table
 
 _STYLES: dict[Kind, str] = {"created": "green", "replaced": "red", "changed": "yellow", "deleted": "red"}
 _SIGNS: dict[Kind, str] = {"created": "+", "replaced": "±", "changed": "~", "deleted": "-"}
-_RETAINED = "stays in the cloud, managed by nobody"
-_SHORT = 60
+_RETAINED = "stays in the cloud, unmanaged"
+_MAX_SHOWN = 60
 """Longest value on a line at a terminal, in characters."""
 
 
@@ -86,8 +86,8 @@ def changes_sections(compared: Comparison) -> list[Section]:
 
 def _counted(counts: Mapping[Kind, int], moved: int) -> str:
     """Return the counts in words; `moved` are among both those created and those deleted."""
-    told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
-    return f"{told} ({moved} deleted here and created there)" if moved else told
+    words = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    return f"{words} ({moved} deleted here and created there)" if moved else words
 
 
 def _danger_pieces(found: Sequence[Danger], *, a_piece: int = 20) -> Iterator[str]:
@@ -128,16 +128,16 @@ def _program_pieces(one: ProgramChanges) -> Iterator[str]:
 
 def _remark(change: ResourceChange) -> str:
     """Return a remark on a created or deleted resource; empty where there is none."""
-    said = []
+    remarks = []
     if change.moved:
-        said.append(f"moved: the other half is {'created' if change.kind == 'deleted' else 'deleted'}")
+        remarks.append(f"moved: the other half is {'created' if change.kind == 'deleted' else 'deleted'}")
     elif change.entry.protect:
-        said.append("protected")
+        remarks.append("protected")
     if change.retained:
-        said.append(_RETAINED)
+        remarks.append(_RETAINED)
     elif change.kind == "deleted" and change.entry.deleted_with:
-        said.append(f"goes with {change.entry.deleted_with.rpartition('::')[2]}")
-    return ", ".join(said)
+        remarks.append(f"goes with {change.entry.deleted_with.rpartition('::')[2]}")
+    return ", ".join(remarks)
 
 
 def _resource_pieces(change: ResourceChange) -> Iterator[str]:
@@ -213,5 +213,5 @@ def _program_rendered(one: ProgramChanges) -> Group:
 def _field_line(field: FieldChange) -> Text:
     before, after = (_plain(value) for value in (field.old, field.new))
     clipped = [" ".join(one.split()) for one in (before, after)]
-    clipped = [one if len(one) <= _SHORT else f"{one[: _SHORT - 1]}…" for one in clipped]
+    clipped = [one if len(one) <= _MAX_SHOWN else f"{one[: _MAX_SHOWN - 1]}…" for one in clipped]
     return Text.assemble(f"    {field.path}: ", (clipped[0], "red"), " -> ", (clipped[1], "green"))

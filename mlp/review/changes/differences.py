@@ -12,7 +12,7 @@ from mlp.engine.types import forcing
 from mlp.engine.values import SECRET_SHOWN
 from mlp.plan.planned import ProgramPlan
 from mlp.review.changes.moves import Moves
-from mlp.review.changes.property_paths import ALL, MissingError, at, differs, kept, parsed
+from mlp.review.changes.property_paths import ALL, MissingError, at, differs, parsed, restored
 from mlp.review.changes.structure import ABSENT, FieldChange, differences, structured
 from mlp.review.node_groups import NODE_GROUP
 from mlp.shared.errors import PlatformError
@@ -117,12 +117,14 @@ def compare(old: Sequence[ProgramPlan], new: Sequence[ProgramPlan]) -> tuple[Pro
     """Return the changes from the old plans of a stack to the new ones, program by program."""
     before, after = ({one.program: one for one in plans} for plans in (old, new))
     return tuple(
-        compare_program(before.get(program) or _none(after[program]), after.get(program) or _none(before[program]))
+        compare_program(
+            before.get(program) or _empty_plan(after[program]), after.get(program) or _empty_plan(before[program])
+        )
         for program in dict.fromkeys([*after, *before])
     )
 
 
-def _none(like: ProgramPlan) -> ProgramPlan:
+def _empty_plan(like: ProgramPlan) -> ProgramPlan:
     """Return an empty plan, for a program that a stack lacks."""
     return replace(like, resources={}, outputs={})
 
@@ -130,14 +132,14 @@ def _none(like: ProgramPlan) -> ProgramPlan:
 def compare_program(old: ProgramPlan, new: ProgramPlan) -> ProgramChanges:
     """Return the changes from one plan of a program to another."""
     after = {urn: one for urn, one in new.resources.items() if one.custom}
-    partners = dict(_partners(old.resources, after))
-    if stayed := Moves((old.resources[was], after[urn]) for urn, was in partners.items() if was != urn):
+    matches = dict(_matching_urns(old.resources, after))
+    if stayed := Moves((old.resources[was], after[urn]) for urn, was in matches.items() if was != urn):
         old = stayed.plan(old)
     before = {urn: one for urn, one in old.resources.items() if one.custom}
-    kept = _Kept([(before[was], after[urn]) for urn, was in partners.items()])
-    used = set(partners.values())
+    kept = _Kept([(before[was], after[urn]) for urn, was in matches.items()])
+    used = set(matches.values())
     gone = [one for urn, one in before.items() if urn not in used]
-    made = [one for urn, one in after.items() if urn not in partners]
+    made = [one for urn, one in after.items() if urn not in matches]
     moved = _moved(gone, made)
     urns = {one.urn for pair in moved for one in pair}
     changes = [
@@ -154,7 +156,7 @@ def compare_program(old: ProgramPlan, new: ProgramPlan) -> ProgramChanges:
     )
 
 
-def _partners(before: Mapping[str, Registration], after: Mapping[str, Registration]) -> Iterator[tuple[str, str]]:
+def _matching_urns(before: Mapping[str, Registration], after: Mapping[str, Registration]) -> Iterator[tuple[str, str]]:
     """Yield new URNs with the old ones of the same resource: the same URN, or one of its aliases."""
     for urn, entry in after.items():
         for was in (urn, *entry.aliases):
@@ -225,14 +227,14 @@ class _Kept:
         inputs = structured(entry.inputs)
         forced = {".".join(path): _at(inputs, path) for path in (rules.paths if rules else ())}
         # Below a wildcard anything may be meant.
-        forced |= {path: at(entry.inputs, _before_all(path)) for path in entry.replace_on_changes}
+        forced |= {path: at(entry.inputs, _before_wildcard(path)) for path in entry.replace_on_changes}
         for path, value in forced.items():
-            if _mentions(value, cause):
+            if _refers_to(value, cause):
                 user.forced_by.append(f"{path} ({cause.name} is replaced)")
         known = {one.fields[0] for one in user.fields}
         for key, value in entry.inputs.items():
             # What has a name of its own keeps it.
-            if key not in known and not _named_by_hand(cause) and _mentions(value, cause):
+            if key not in known and not _has_chosen_name(cause) and _refers_to(value, cause):
                 new = f"{_KNOWN_AFTER}{cause.name} is replaced>"
                 user.fields.append(FieldChange(keys=(key,), old=user.old.inputs.get(key, ABSENT), new=new))
 
@@ -242,7 +244,7 @@ def _with_ignored(old: Registration, new: Registration) -> Registration:
     inputs: Any = new.inputs
     for path in new.ignore_changes:
         try:
-            inputs = kept(old.inputs, inputs, parsed(path))
+            inputs = restored(old.inputs, inputs, parsed(path))
         except MissingError:
             raise PlatformError(
                 f"{new.type} {new.name}: changes of {path} are to be ignored, but what leads to it, or an entry of a "
@@ -251,7 +253,7 @@ def _with_ignored(old: Registration, new: Registration) -> Registration:
     return replace(new, inputs=inputs)
 
 
-def _before_all(path: str) -> tuple[str | int, ...]:
+def _before_wildcard(path: str) -> tuple[str | int, ...]:
     """Return the keys of a property path up to its first wildcard."""
     keys = parsed(path)
     return keys[: keys.index(ALL)] if ALL in keys else keys
@@ -260,7 +262,7 @@ def _before_all(path: str) -> tuple[str | int, ...]:
 def _ignored_no_longer(old: Registration, new: Registration) -> Iterator[FieldChange]:
     """Yield fields whose changes are no longer ignored: the last deployment may have left any value."""
     for path in sorted({*old.ignore_changes} - {*new.ignore_changes}):
-        keys = _before_all(path)
+        keys = _before_wildcard(path)
         names = tuple(f"[{one}]" if isinstance(one, int) else one for one in keys)
         yield FieldChange(keys=names, old=_IGNORED, new=at(new.inputs, keys))
 
@@ -313,16 +315,16 @@ def _at(value: Any, path: tuple[str, ...]) -> Any:
     return value
 
 
-def _mentions(value: Any, entry: Registration) -> bool:
+def _refers_to(value: Any, entry: Registration) -> bool:
     """Return whether `value` refers to `entry`: by its id, or as a redacted password."""
     match value:
         case str():
             hidden = value == SECRET_SHOWN and entry.type.startswith("random:")
             return hidden or (bool(entry.id) and _reference(entry) in value)
         case Mapping():
-            return any(_mentions(item, entry) for item in value.values())
+            return any(_refers_to(item, entry) for item in value.values())
         case list():
-            return any(_mentions(item, entry) for item in value)
+            return any(_refers_to(item, entry) for item in value)
         case _:
             return False
 
@@ -338,7 +340,7 @@ def _reference(entry: Registration) -> str:
     return id_.rpartition("/")[2] if entry.type.startswith("kubernetes:") else id_
 
 
-def _named_by_hand(entry: Registration) -> bool:
+def _has_chosen_name(entry: Registration) -> bool:
     """Return whether its id is a name that the program chose, so that its replacement has the same."""
     given = [entry.inputs.get("name"), _at(entry.inputs, ("metadata", "name"))]
     return _reference(entry) in given

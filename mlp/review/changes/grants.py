@@ -32,7 +32,7 @@ class Grant:
             and _matches(other.action.lower(), self.action.lower())
             and _matches(other.resource, self.resource)
             and self.principal in (other.principal, "*")
-            and all(_holds_more(key, values, other.conditions.get(key)) for key, values in self.conditions.items())
+            and all(_is_implied_by(key, values, other.conditions.get(key)) for key, values in self.conditions.items())
         )
 
     def __str__(self) -> str:
@@ -72,8 +72,10 @@ def widened(old: Any, new: Any) -> Widened:
     """
     before, after = list(_grants(old)), list(_grants(new))
     allowed = [one for one in after if one.effect == "Allow" and not any(was.covers(one) for was in before)]
-    freed = [one for one in before if one.effect == "Deny" and not any(now.covers(one) for now in after)]
-    return Widened(allowed=tuple(allowed), no_longer_denied=tuple(freed), unread=_unread(old) != _unread(new))
+    no_longer_denied = [one for one in before if one.effect == "Deny" and not any(now.covers(one) for now in after)]
+    return Widened(
+        allowed=tuple(allowed), no_longer_denied=tuple(no_longer_denied), unread=_unread(old) != _unread(new)
+    )
 
 
 def _statements(document: Any) -> Sequence[Mapping[str, Any]]:
@@ -114,7 +116,7 @@ def _many(value: Any) -> list[str]:
     return [str(one) for one in value] if isinstance(value, list) else [str(value)]
 
 
-def _holds_more(key: tuple[str, str], values: frozenset[str], other: frozenset[str] | None) -> bool:
+def _is_implied_by(key: tuple[str, str], values: frozenset[str], other: frozenset[str] | None) -> bool:
     """Return whether a condition holds wherever the `other` one on the same operator and key does."""
     if other is None:
         return False

@@ -39,7 +39,7 @@ def parsed(path: str) -> Path:
     return tuple(parts)
 
 
-def kept(old: Any, new: Any, path: Path) -> Any:
+def restored(old: Any, new: Any, path: Path) -> Any:
     """Return `new` with the value of `old` at `path`.
 
     Raise MissingError where an entry of a list, or what leads to the path, exists on one side alone: Pulumi's engine
@@ -47,9 +47,9 @@ def kept(old: Any, new: Any, path: Path) -> Any:
     """
     key, rest = path[0], path[1:]
     if key == ALL:
-        return _all_kept(old, new, rest)
+        return _all_restored(old, new, rest)
     if isinstance(key, int):
-        return _entry_kept(old, new, key, rest)
+        return _entry_restored(old, new, key, rest)
     if not isinstance(new, Mapping):
         if isinstance(old, Mapping) and (rest or key in old):
             raise MissingError(key)
@@ -60,23 +60,23 @@ def kept(old: Any, new: Any, path: Path) -> Any:
         return {**others, key: was[key]} if key in was else others
     if not isinstance(old, Mapping) or (key in was and key not in new):
         raise MissingError(key)
-    return {**new, key: kept(was.get(key, ABSENT), new[key], rest)} if key in new else new
+    return {**new, key: restored(was.get(key, ABSENT), new[key], rest)} if key in new else new
 
 
-def _all_kept(old: Any, new: Any, rest: Path) -> Any:
+def _all_restored(old: Any, new: Any, rest: Path) -> Any:
     match old, new:
         case Mapping(), Mapping() if not rest:
             return dict(old)
         case Mapping(), Mapping() if set(old) <= set(new):
-            return {**new, **{key: kept(old[key], new[key], rest) for key in old}}
+            return {**new, **{key: restored(old[key], new[key], rest) for key in old}}
         case list(), list() if len(old) == len(new):
-            return [kept(was, now, rest) if rest else was for was, now in zip(old, new, strict=True)]
+            return [restored(was, now, rest) if rest else was for was, now in zip(old, new, strict=True)]
         case _ if rest or not isinstance(new, Mapping | list) or (isinstance(old, list) and isinstance(new, list)):
             raise MissingError(ALL)
     return new
 
 
-def _entry_kept(old: Any, new: Any, place: int, rest: Path) -> Any:
+def _entry_restored(old: Any, new: Any, place: int, rest: Path) -> Any:
     if not isinstance(old, list) and not isinstance(new, list):
         return new
     if not isinstance(old, list) or not isinstance(new, list):
@@ -85,7 +85,7 @@ def _entry_kept(old: Any, new: Any, place: int, rest: Path) -> Any:
         return new
     if place >= min(len(old), len(new)):
         raise MissingError(place)
-    value = kept(old[place], new[place], rest) if rest else old[place]
+    value = restored(old[place], new[place], rest) if rest else old[place]
     return [*new[:place], value, *new[place + 1 :]]
 
 

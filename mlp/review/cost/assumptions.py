@@ -67,7 +67,7 @@ def assume(given: Sequence[str]) -> Assumptions:
         if not equals:
             faults.append(f"--assume {one} has no number; write {name}=NUMBER")
         elif name in values:
-            faults.append(f"--assume {name} is there twice; keep one")
+            faults.append(f"--assume {name} is given twice; keep one")
         elif name in Assumptions.model_fields:
             values[name] = number
         else:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from mlp.plan.planned import ProgramPlan
 from mlp.review.cost.assumptions import Assumptions
-from mlp.review.cost.nodes import JobPrice, NodePool, NodePrice, always_there, job_prices, node_pools, node_prices
+from mlp.review.cost.nodes import JobPrice, NodePool, NodePrice, job_prices, node_pools, node_prices, standing_needs
 from mlp.review.cost.prices import Price, Prices, unit_of
 from mlp.review.cost.rules import Found, Landscape, Need, Unpriced, free_types, needs
 from mlp.shared.errors import PlatformError
@@ -18,7 +18,7 @@ from mlp.shared.errors import PlatformError
 AREAS = ("Cluster", "Nodes", "Database", "Network", "Entrance", "Storage", "Logs", "Security")
 _PROVIDER = "pulumi:providers:aws"
 _BUDGET = "aws:budgets/budget:Budget"
-_NOTICED = {"month": 0.005, "hour": 0.00005}
+_MIN_REPORTED_USD = {"month": 0.005, "hour": 0.00005}
 """Smallest change that is reported, in USD for a month or an hour."""
 
 
@@ -101,7 +101,7 @@ def bill(plans: Sequence[ProgramPlan], prices: Prices, assumptions: Assumptions 
     for pool in node_pools(landscape):
         if isinstance(pool, NodePool):
             nodes += node_prices(pool, prices, region)
-            found += always_there(pool, prices, region)
+            found += standing_needs(pool, prices, region)
         else:
             found.append(pool)
     found += _without_price(nodes, prices, region)
@@ -144,7 +144,9 @@ def _place(plans: Sequence[ProgramPlan]) -> tuple[str, bool]:
     for provider in (entry for plan in plans for entry in plan.of_type(_PROVIDER)):
         if region := provider.inputs.get("region"):
             return str(region), bool(provider.inputs.get("endpoints"))
-    raise PlatformError(f"the plan of {plans[0].stack} names no AWS region, and prices differ by region; plan it anew")
+    raise PlatformError(
+        f"the plan of {plans[0].stack} names no AWS region, and prices differ by region; make the plan again"
+    )
 
 
 def _priced(found: Iterable[Found], prices: Prices, region: str) -> tuple[tuple[Item, ...], tuple[Unpriced, ...]]:
@@ -155,7 +157,7 @@ def _priced(found: Iterable[Found], prices: Prices, region: str) -> tuple[tuple[
             unpriced[one] = None
             continue
         key = (one.area, one.name, one.item)
-        wanted[key] = _together(wanted[key], one) if key in wanted else one
+        wanted[key] = _sum(wanted[key], one) if key in wanted else one
     items = []
     for need in sorted(wanted.values(), key=lambda one: AREAS.index(one.area)):
         price = prices.find(region, need.item)
@@ -175,7 +177,7 @@ def _priced(found: Iterable[Found], prices: Prices, region: str) -> tuple[tuple[
     return tuple(items), tuple(unpriced)
 
 
-def _together(one: Need, other: Need) -> Need:
+def _sum(one: Need, other: Need) -> Need:
     detail = "; ".join(dict.fromkeys(filter(None, (one.detail, other.detail))))
     return replace(one, quantity=one.quantity + other.quantity, detail=detail)
 
@@ -210,5 +212,5 @@ def _changes(old: Mapping[tuple[str, str], float], new: Mapping[tuple[str, str],
     for area, name in sorted(order, key=lambda key: AREAS.index(key[0])):
         before, after = old.get((area, name)), new.get((area, name))
         change = Change(area=area, name=name, before=before, after=after, per=per)
-        if abs(change.usd) >= _NOTICED[per]:
+        if abs(change.usd) >= _MIN_REPORTED_USD[per]:
             yield change

@@ -119,7 +119,7 @@ def _and(price: Price | None, disk: float) -> float | None:
     return price.usd + disk if price else None
 
 
-def always_there(pool: NodePool, prices: Prices, region: str) -> Iterator[Found]:
+def standing_needs(pool: NodePool, prices: Prices, region: str) -> Iterator[Found]:
     """Yield the monthly needs of the pool's minimum size.
 
     On demand, the first instance type is taken. Which spot type AWS gives is not known, so the dearest is counted.

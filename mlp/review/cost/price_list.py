@@ -93,7 +93,7 @@ class Refreshed:
     changed: tuple[str, ...]
     kept: tuple[str, ...]
 
-    def told(self) -> Iterator[str]:
+    def report_lines(self) -> Iterator[str]:
         """Yield a report of the refresh, line by line."""
         yield from self.changed or ("no price changed",)
         if self.kept:

@@ -59,7 +59,7 @@ ITEMS: Mapping[str, str] = {
 }
 """Unit by priced item; `*` is the name of an instance type or class."""
 
-_MEND = "mend it or take back the committed one"
+_REMEDY = "fix it or restore the committed one"
 
 
 class Price(BaseModel, frozen=True, extra="forbid"):
@@ -94,7 +94,7 @@ def load(path: Path = FILE) -> Prices:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise PlatformError(f"{path.name} cannot be read: {error}; {_MEND}") from error
+        raise PlatformError(f"{path.name} cannot be read: {error}; {_REMEDY}") from error
     return parse(text, path.name)
 
 
@@ -102,19 +102,19 @@ def parse(text: str, name: str) -> Prices:
     """Return the price table that `text` holds, called `name` in messages; raise as `load` does."""
     faults: list[str] = []
     try:
-        found = json.loads(text, object_pairs_hook=lambda pairs: _without_twins(pairs, faults))
+        found = json.loads(text, object_pairs_hook=lambda pairs: _without_duplicates(pairs, faults))
     except json.JSONDecodeError as error:
-        raise PlatformError(f"{name} is not JSON: {error}; {_MEND}") from error
+        raise PlatformError(f"{name} is not JSON: {error}; {_REMEDY}") from error
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         form = found.get("format") if isinstance(found, dict) else None
-        raise PlatformError(f"{name} has format {form!r}, and this version of mlp reads format {FORMAT}; {_MEND}")
+        raise PlatformError(f"{name} has format {form!r}, and this version of mlp reads format {FORMAT}; {_REMEDY}")
     regions = found.get("prices")
     if not isinstance(regions, dict):
-        raise PlatformError(f"{name}: `prices` must map regions to prices (got {regions!r}); {_MEND}")
+        raise PlatformError(f"{name}: `prices` must map regions to prices (got {regions!r}); {_REMEDY}")
     table = {region: _region(region, items, faults) for region, items in regions.items()}
     if faults:
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-        raise PlatformError("\n  ".join([f"{name} has {count}; {_MEND}:", *faults]))
+        raise PlatformError("\n  ".join([f"{name} has {count}; {_REMEDY}:", *faults]))
     return Prices(table)
 
 
@@ -131,7 +131,7 @@ def as_text(prices: Prices) -> str:
     return "\n".join([*lines, "}\n}\n"])
 
 
-def _without_twins(pairs: list[tuple[str, Any]], faults: list[str]) -> dict[str, Any]:
+def _without_duplicates(pairs: list[tuple[str, Any]], faults: list[str]) -> dict[str, Any]:
     """Return the pairs as a dict, and report duplicate keys, of which JSON would keep the last."""
     unique = dict(pairs)
     if len(unique) < len(pairs):
@@ -149,7 +149,7 @@ def _region(region: str, items: object, faults: list[str]) -> dict[str, Price]:
         key = f"prices.{region}.{item}"
         unit = unit_of(item)
         if unit is None:
-            faults.append(f"{key} is no item that the bill asks for; those are {', '.join(ITEMS)}")
+            faults.append(f"{key} is no item of the bill; the items are {', '.join(ITEMS)}")
             continue
         try:
             price = Price.model_validate(fields)

@@ -194,7 +194,7 @@ def _assumed(bill: Bill) -> Table:
         if name in used
     )
     columns = [("name", False), ("amount", True), ("what it is, in a month", False)]
-    return _table("Assumed use; `--assume NAME=NUMBER` says otherwise", columns, rows)
+    return _table("Assumed use; `--assume NAME=NUMBER` changes it", columns, rows)
 
 
 def _table(title: str, columns: Sequence[tuple[str, bool]], rows: Iterable[Sequence[str]]) -> Table:

@@ -91,15 +91,15 @@ class Verdict:
         """Return the verdict as a section of a change's report, unfolded if it has violations."""
         found = self.judgement
         body: tuple[str, ...] = ()
-        spoken = (*found.violations, *found.advisories)
-        if spoken:
-            rows = [(one.level, one.rule, _cell(one.message)) for one in spoken]
+        findings = (*found.violations, *found.advisories)
+        if findings:
+            rows = [(one.level, one.rule, _cell(one.message)) for one in findings]
             body += table(("level", "rule", "finding"), rows)
         if found.exempted:
             body += table(
                 ("rule", "finding", "exempted"),
                 [
-                    (one.violation.rule, _cell(one.violation.message), _cell(_grounds(one.exemption)))
+                    (one.violation.rule, _cell(one.violation.message), _cell(_exemption_text(one.exemption)))
                     for one in found.exempted
                 ],
             )
@@ -124,7 +124,7 @@ class Verdict:
             (one.level, one.rule, one.message) for one in (*found.violations, *found.advisories)
         ]
         rows += [
-            ("exempted", each.violation.rule, f"{each.violation.message} ({_grounds(each.exemption)})")
+            ("exempted", each.violation.rule, f"{each.violation.message} ({_exemption_text(each.exemption)})")
             for each in found.exempted
         ]
         for level, rule, message in rows:
@@ -224,7 +224,7 @@ def _count(number: int, one: str, several: str = "") -> str:
     return f"{number} {one if number == 1 else several or f'{one}s'}"
 
 
-def _grounds(exemption: Exemption) -> str:
+def _exemption_text(exemption: Exemption) -> str:
     return f"until {exemption.until}: {exemption.reason}"
 
 

@@ -12,7 +12,7 @@ from mlp.review.report import Section, table
 from mlp.review.timeline.critical_path import Step, Timeline, minutes
 
 _BAR_WIDTH, _NAME_WIDTH = 24, 30
-_WORTH_SAYING_S = 10
+_MIN_SAVING_S = 10
 _COLUMNS = ("resource", "starts", "takes", "slack")
 
 
@@ -80,7 +80,7 @@ def _advice(timeline: Timeline) -> list[str]:
     return [
         f"{_name(one.then)} without {_name(one.first)} before it would save {minutes(one.saved)}"
         for one in timeline.unchain[:3]
-        if one.saved >= _WORTH_SAYING_S
+        if one.saved >= _MIN_SAVING_S
     ]
 
 

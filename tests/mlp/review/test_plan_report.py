@@ -84,7 +84,7 @@ def test_the_same_is_there_as_data(change):
     assert {(one["name"], one["kind"]) for one in data["dangers"]} == {("vpc", "lost"), ("db", "unprotected")}
 
 
-def test_no_change_is_said_in_two_lines():
+def test_no_change_is_reported_in_two_lines():
     same = compared((resource(VPC, "vpc"),), (resource(VPC, "vpc"),))
     assert as_markdown(same) == (
         "**Plan of prod against main**: 0 created, 0 replaced, 0 changed, 0 deleted\n\n**Platform**: no change\n"

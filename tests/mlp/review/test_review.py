@@ -38,7 +38,7 @@ def test_an_environment_as_it_is_has_a_price_and_a_time_and_nothing_that_must_be
         assert told in text
 
 
-def test_a_change_of_the_database_is_told_with_its_price():
+def test_a_change_of_the_database_is_reported_with_its_price():
     before = changed("prod", DATABASE, lambda inputs: inputs.update(multiAz=False))
     found = judged("prod", ("main", before))
     [price] = [section for section in found.sections() if section.title == "Price"]

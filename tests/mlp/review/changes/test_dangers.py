@@ -60,7 +60,7 @@ def test_what_holds_nothing_may_come_and_go():
     assert dangers_of((rule, alarm, resource(ROLE, "role")), (other,)) == {}
 
 
-def test_a_bucket_that_moves_without_an_alias_is_said_to_be_deleted_and_created():
+def test_a_bucket_that_moves_without_an_alias_is_reported_as_deleted_and_created():
     kind, message = dangers_of((resource(BUCKET, "it"),), (resource(BUCKET, "it", below=ELSEWHERE),))["it"]
     assert kind == "lost"
     assert "it moved, and no alias says so" in message
@@ -77,14 +77,14 @@ def test_what_may_be_replaced_is_a_danger_where_it_holds_data():
     assert "may be replaced" in message
 
 
-def test_deleting_what_is_protected_is_refused_by_pulumi_and_said_so():
+def test_deleting_what_is_protected_is_refused_by_pulumi_and_reported():
     _, message = dangers_of((resource(ROLE, "it", protect=True),), ())["it"]
     assert "Pulumi refuses" in message
 
 
 def test_the_loss_of_protection_is_a_danger():
     old, new = (resource(ROLE, "it", protect=on) for on in (True, False))
-    assert dangers_of((old,), (new,))["it"] == ("unprotected", "Pulumi's protection is taken off")
+    assert dangers_of((old,), (new,))["it"] == ("unprotected", "Pulumi's protection is removed")
     assert dangers_of((new,), (old,)) == {}
 
 

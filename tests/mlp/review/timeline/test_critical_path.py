@@ -173,7 +173,7 @@ def test_terminal_and_markdown_show_the_chain_the_slowest_others_and_what_would_
 
 
 @pytest.mark.parametrize("stack", ["dev", "prod"])
-def test_the_guide_tells_the_minutes_of_now(stack):
+def test_the_guide_shows_the_minutes_of_now(stack):
     guide = (Path(__file__).parents[4] / "docs" / "capacity.md").read_text()
     assert f"| {stack} | about {minutes(timeline(plans(stack)[0]).total)} |" in guide
 

@@ -19,7 +19,7 @@ _INLINE_RULES = ("aws:ec2/securityGroup:SecurityGroup", "aws:ec2/defaultSecurity
 
 
 @dataclass(frozen=True)
-class Door:
+class FirewallRule:
     """A firewall rule: -1 stands for every protocol, and for every port."""
 
     direction: str
@@ -27,7 +27,7 @@ class Door:
     ports: tuple[int, int]
     peer: str
 
-    def covers(self, other: Door) -> bool:
+    def covers(self, other: FirewallRule) -> bool:
         """Return whether this rule permits whatever `other` does."""
         return (
             self.direction == other.direction
@@ -56,24 +56,24 @@ def within(address_range: str, other: str) -> bool:
         return False
 
 
-def doors(plan: ProgramPlan) -> Mapping[str, list[tuple[Registration, Door]]]:
+def firewall_rules(plan: ProgramPlan) -> Mapping[str, list[tuple[Registration, FirewallRule]]]:
     """Return the firewall rules of every group by its id, each with the resource that declares it."""
-    found: dict[str, list[tuple[Registration, Door]]] = defaultdict(list)
+    found: dict[str, list[tuple[Registration, FirewallRule]]] = defaultdict(list)
     for one in plan.resources.values():
         if one.type in _RULES:
-            found[one.inputs["securityGroupId"]] += [(one, door) for door in _of_rule(_RULES[one.type], one.inputs)]
+            found[one.inputs["securityGroupId"]] += [(one, each) for each in _read_rule(_RULES[one.type], one.inputs)]
         elif one.type in _INLINE_RULES and one.id:
             for direction, key in (("in", "ingress"), ("out", "egress")):
                 for rule in one.inputs.get(key) or []:
-                    found[one.id] += [(one, door) for door in _of_rule(direction, rule)]
+                    found[one.id] += [(one, each) for each in _read_rule(direction, rule)]
     return found
 
 
-def _of_rule(direction: str, rule: Mapping[str, Any]) -> Iterator[Door]:
+def _read_rule(direction: str, rule: Mapping[str, Any]) -> Iterator[FirewallRule]:
     protocol = str(rule.get("ipProtocol") or rule.get("protocol") or "-1")
     ports = (int(rule.get("fromPort", -1)), int(rule.get("toPort", -1)))
     single = ("cidrIpv4", "cidrIpv6", "referencedSecurityGroupId", "prefixListId")
     many = ("cidrBlocks", "ipv6CidrBlocks", "securityGroups", "prefixListIds")
     peers = [rule[key] for key in single if rule.get(key)] + [one for key in many for one in rule.get(key) or []]
     for peer in peers:
-        yield Door(direction, protocol, ports, str(peer))
+        yield FirewallRule(direction, protocol, ports, str(peer))
