@@ -155,4 +155,4 @@ def test_a_loose_trust_is_named(role, fault):
 )
 def test_a_policy_that_lets_in_everyone_is_named(type_, statement, reported):
     found = messages("no-public-principals", resource(type_, {"policy": document(statement)}))
-    assert found == (["policy of thing allows ['s3:GetObject'] to everyone; name who"] if speaks else [])
+    assert found == (["policy of thing allows ['s3:GetObject'] to everyone; name who"] if reported else [])

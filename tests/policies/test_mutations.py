@@ -30,7 +30,7 @@ POOL = "aws:eks/nodeGroup:NodeGroup"
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 ROLE = "aws:iam/role:Role"
 GRANTS = "aws:iam/rolePolicy:RolePolicy"
-LOAD_BALANCER_GROUP = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+INGRESS_RULE = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 JOB = "kubernetes:batch/v1:Job"
 RELEASE = "kubernetes:helm.sh/v3:Release"
 MAP = "kubernetes:core/v1:ConfigMap"
@@ -174,11 +174,11 @@ MUTATIONS: dict[str, tuple[Mutation, set[str]]] = {
         {"logs-end"},
     ),
     "a database open to the world": (
-        set_at(LOAD_BALANCER_GROUP, "cidrIpv4", value="0.0.0.0/0", name="database"),
+        set_at(INGRESS_RULE, "cidrIpv4", value="0.0.0.0/0", name="database"),
         {"no-open-ingress"},
     ),
     "a load balancer open at another port": (
-        set_at(LOAD_BALANCER_GROUP, "toPort", value=8443, name="https"),
+        set_at(INGRESS_RULE, "toPort", value=8443, name="https"),
         {"no-open-ingress"},
     ),
     "a load balancer that does not redirect": (

@@ -5,7 +5,7 @@ from tests.policies.builders import messages, resource
 
 RULE = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 OLD_RULE = "aws:ec2/securityGroupRule:SecurityGroupRule"
-LOAD_BALANCER_GROUP = resource("aws:ec2/securityGroup:SecurityGroup", name="load-balancer")
+LB_GROUP = resource("aws:ec2/securityGroup:SecurityGroup", name="load-balancer")
 INNER = resource("aws:ec2/securityGroup:SecurityGroup", name="inner")
 RELEASE = "kubernetes:helm.sh/v3:Release"
 SERVICE = "kubernetes:core/v1:Service"
@@ -14,7 +14,7 @@ SERVICE = "kubernetes:core/v1:Service"
 def ingress(redirect="443"):
     annotations = {"alb.ingress.kubernetes.io/ssl-redirect": redirect} if redirect else {}
     properties = {"metadata": {"annotations": annotations}}
-    return resource("kubernetes:networking.k8s.io/v1:Ingress", properties, name="way", depends_on=[LOAD_BALANCER_GROUP])
+    return resource("kubernetes:networking.k8s.io/v1:Ingress", properties, name="way", depends_on=[LB_GROUP])
 
 
 def opening(group, port=443, block="0.0.0.0/0", protocol="tcp", **changes):
@@ -25,18 +25,18 @@ def opening(group, port=443, block="0.0.0.0/0", protocol="tcp", **changes):
 @pytest.mark.parametrize(
     "plan",
     [
-        (LOAD_BALANCER_GROUP, ingress(), opening(LOAD_BALANCER_GROUP)),
-        (LOAD_BALANCER_GROUP, ingress(), opening(LOAD_BALANCER_GROUP, 80)),
-        (LOAD_BALANCER_GROUP, ingress(UNKNOWN), opening(LOAD_BALANCER_GROUP, 80)),
+        (LB_GROUP, ingress(), opening(LB_GROUP)),
+        (LB_GROUP, ingress(), opening(LB_GROUP, 80)),
+        (LB_GROUP, ingress(UNKNOWN), opening(LB_GROUP, 80)),
         (
-            LOAD_BALANCER_GROUP,
+            LB_GROUP,
             ingress(),
-            opening(LOAD_BALANCER_GROUP, None, cidrIpv4=None, cidrIpv6="::/0", fromPort=443.0, toPort="443"),
+            opening(LB_GROUP, None, cidrIpv4=None, cidrIpv6="::/0", fromPort=443.0, toPort="443"),
         ),
         (
-            LOAD_BALANCER_GROUP,
-            resource("aws:lb/loadBalancer:LoadBalancer", depends_on=[LOAD_BALANCER_GROUP]),
-            opening(LOAD_BALANCER_GROUP),
+            LB_GROUP,
+            resource("aws:lb/loadBalancer:LoadBalancer", depends_on=[LB_GROUP]),
+            opening(LB_GROUP),
         ),
         (INNER, opening(INNER, 5432, "10.0.0.0/8")),
         (INNER, opening(INNER, 5432, UNKNOWN)),
@@ -70,18 +70,18 @@ def test_permitted_firewall_rules_are_not_reported(plan):
         ((INNER, opening(INNER)), "rule opens port 443 to 0.0.0.0/0"),
         ((INNER, opening(INNER, 22, "128.0.0.0/1")), "rule opens port 22 to 128.0.0.0/1"),
         (
-            (LOAD_BALANCER_GROUP, ingress(), opening(LOAD_BALANCER_GROUP, 443, protocol="udp")),
+            (LB_GROUP, ingress(), opening(LB_GROUP, 443, protocol="udp")),
             "rule opens port 443 to 0.0.0.0/0",
         ),
         (
-            (LOAD_BALANCER_GROUP, ingress(), opening(LOAD_BALANCER_GROUP, 443, toPort=8443)),
+            (LB_GROUP, ingress(), opening(LB_GROUP, 443, toPort=8443)),
             "rule opens ports 443 to 8443 to 0.0.0.0/0",
         ),
         (
-            (LOAD_BALANCER_GROUP, ingress(), opening(LOAD_BALANCER_GROUP, None, protocol="-1")),
+            (LB_GROUP, ingress(), opening(LB_GROUP, None, protocol="-1")),
             "rule opens every port to 0.0.0.0/0",
         ),
-        ((LOAD_BALANCER_GROUP, ingress(None), opening(LOAD_BALANCER_GROUP, 80)), "rule opens port 80 to 0.0.0.0/0"),
+        ((LB_GROUP, ingress(None), opening(LB_GROUP, 80)), "rule opens port 80 to 0.0.0.0/0"),
         ((opening(INNER),), "rule opens port 443 to 0.0.0.0/0"),
         (
             (

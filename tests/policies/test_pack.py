@@ -112,8 +112,8 @@ def test_a_stack_lets_the_policy_of_its_own_level_run(pack, stack, reported):
     mandatory = reports(policies["api-endpoint-closed"], cluster)
     advisory = reports(policies["api-endpoint-closed-advisory"], cluster)
     not_asked = f"in {stack} the rule has another level"
-    assert (mandatory == not_asked, advisory == not_asked) == (speaks != "mandatory", speaks != "advisory")
-    assert sum(isinstance(one, list) and len(one) == 1 for one in (mandatory, advisory)) == (speaks is not None)
+    assert (mandatory == not_asked, advisory == not_asked) == (reported != "mandatory", reported != "advisory")
+    assert sum(isinstance(one, list) and len(one) == 1 for one in (mandatory, advisory)) == (reported is not None)
 
 
 def test_what_only_the_offline_commands_know_does_not_apply(pack):

@@ -98,7 +98,7 @@ def test_a_gpu_worker_must_leave_its_node_room_for_the_daemon_sets():
 
 def test_daemon_sets_that_are_too_much_for_a_node_name_the_pool_and_the_largest():
     [fault, *_] = capacity(changed("dev", "monitoring-gpus", with_memory("15Gi"))).faults
-    assert fault.startswith("a node of pool gpu (g6.xlarge, g5.xlarge) does not hold its daemon sets")
+    assert fault.startswith("a node of pool gpu (g6.xlarge, g5.xlarge) does not fit its daemon sets")
     assert "the most of it DaemonSet node-monitoring/dcgm-exporter with cpu 50m, memory 15360Mi" in fault
 
 

@@ -355,7 +355,7 @@ def test_the_budget_is_what_the_plan_sets():
         (["nat_gb=much"], "--assume nat_gb=much: Input should be a valid number"),
         (["nat_gb=-1"], "--assume nat_gb=-1: Input should be greater than or equal to 0"),
         (["nat_gb=inf"], "--assume nat_gb=inf: Input should be a finite number"),
-        (["nat_gb=1", "nat_gb=2"], "--assume nat_gb is there twice"),
+        (["nat_gb=1", "nat_gb=2"], "--assume nat_gb is given twice"),
     ],
 )
 def test_an_assumption_that_cannot_be_is_refused(given, said):
