@@ -152,7 +152,7 @@ def parse(content):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "expected"),
     [
         (b"", "is not a plan: Expecting value"),
         (b"<<<<<<< HEAD\n{", "is not a plan: Expecting value: line 1 column 1"),
@@ -172,8 +172,8 @@ def parse(content):
     ids=["empty", "conflict", "binary", "list", "nothing", "newer", "format", "stack", "extra", "missing", "type",
          "urn", "twice", "deep"],
 )  # fmt: skip
-def test_a_damaged_plan_is_refused_with_the_place_and_the_remedy(content, said):
-    assert said in parse(content)
+def test_a_damaged_plan_is_refused_with_the_place_and_the_remedy(content, expected):
+    assert expected in parse(content)
 
 
 def test_all_faults_are_reported_at_once_up_to_ten():

@@ -160,5 +160,5 @@ def test_what_replaces_a_resource_agrees_with_the_sdk(type_):
 
 
 def test_the_sdk_does_speak():
-    said = [name for type_ in FROM_SDKS for name, text in inputs_of_sdk(type_).items() if FORCES.search(text)]
-    assert {"bootstrapSelfManagedAddons", "privateDnsEnabled", "ipv6CidrBlock"} <= set(said)
+    forcing = [name for type_ in FROM_SDKS for name, text in inputs_of_sdk(type_).items() if FORCES.search(text)]
+    assert {"bootstrapSelfManagedAddons", "privateDnsEnabled", "ipv6CidrBlock"} <= set(forcing)

@@ -92,7 +92,7 @@ def test_a_gpu_worker_must_leave_its_node_room_for_the_daemon_sets():
         inputs["values"]["resources"]["requests"]["memory"] = "3Gi"
 
     faults = capacity(changed("dev", "monitoring-gpus", greedy)).faults
-    assert [fault.partition(" asks")[0] for fault in faults] == ["RayJob training/fashion-mnist worker gpu"]
+    assert [fault.partition(" requests")[0] for fault in faults] == ["RayJob training/fashion-mnist worker gpu"]
     assert "the nodes of pool gpu (g6.xlarge, g5.xlarge) have at most cpu 3670m" in faults[0]
 
 

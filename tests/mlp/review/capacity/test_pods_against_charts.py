@@ -63,7 +63,7 @@ def test_the_tables_defaults_are_the_charts_own(chart):
 
 
 RELOADER_FLAG = r"--config-reloader-(cpu|memory)-request=(\S+)"
-"""By it the operator is told what the containers that it adds ask for."""
+"""Option of the operator with the requests of the containers that it adds."""
 
 
 def as_pods(manifests):

@@ -146,7 +146,7 @@ DENIED = statement(Effect="Deny", Action=["s3:*"], Resource=["*"])
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "expected"),
     [
         ([PLAIN], [statement(Action=["s3:GetObject", "s3:PutObject"])], "it may s3:PutObject on arn:aws:s3:::data/a/*"),
         ([PLAIN], [statement(Action=["s3:*"])], "it may s3:*"),
@@ -165,11 +165,11 @@ DENIED = statement(Effect="Deny", Action=["s3:*"], Resource=["*"])
     ids=["action", "wildcard", "wider-resource", "resource", "condition-dropped", "condition-widened", "denial-dropped",
          "denial-narrowed", "not-action", "anyone", "principal"],
 )  # fmt: skip
-def test_a_policy_that_allows_more_is_a_danger_and_one_that_allows_less_is_none(old, new, said):
+def test_a_policy_that_allows_more_is_a_danger_and_one_that_allows_less_is_none(old, new, expected):
     kind, message = of_one(ROLE_POLICY, {"policy": document(*old)}, {"policy": document(*new)})
     assert kind == "access"
-    assert said in message
-    if "NotAction" not in said:
+    assert expected in message
+    if "NotAction" not in expected:
         assert of_one(ROLE_POLICY, {"policy": document(*new)}, {"policy": document(*old)}) is None
 
 
@@ -276,7 +276,7 @@ SECURITY_GROUP = resource(GROUP, "web", {"vpcId": "vpc-1"}, id_="sg-1")
 
 
 @pytest.mark.parametrize(
-    ("wider", "said"),
+    ("wider", "expected"),
     [
         (rule(cidrIpv4="0.0.0.0/0"), "security group web is opened from 0.0.0.0/0 port 443 (tcp)"),
         (rule(cidrIpv4="10.0.0.0/8"), "10.0.0.0/8"),
@@ -292,11 +292,11 @@ SECURITY_GROUP = resource(GROUP, "web", {"vpcId": "vpc-1"}, id_="sg-1")
     ids=["everyone", "wider-range", "lower-ports", "higher-ports", "one-port-more", "other-port", "every-protocol",
          "other-protocol", "other-group", "ipv6"],
 )  # fmt: skip
-def test_a_rule_that_lets_more_in_is_a_danger(wider, said):
+def test_a_rule_that_lets_more_in_is_a_danger(wider, expected):
     old, new = (resource(INGRESS, "it", one) for one in (rule(), wider))
     kind, message = dangers_of((SECURITY_GROUP, old), (SECURITY_GROUP, new))["it"]
     assert kind == "network"
-    assert said in message
+    assert expected in message
     assert "it" in dangers_of((SECURITY_GROUP,), (SECURITY_GROUP, new)), "as a new rule too"
 
 

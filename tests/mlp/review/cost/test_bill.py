@@ -348,7 +348,7 @@ def test_the_budget_is_what_the_plan_sets():
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "expected"),
     [
         (["nat=3"], "nat is not assumed; what is: nat_gb, internet_gb, "),
         (["nat_gb"], "--assume nat_gb has no number; write nat_gb=NUMBER"),
@@ -358,10 +358,10 @@ def test_the_budget_is_what_the_plan_sets():
         (["nat_gb=1", "nat_gb=2"], "--assume nat_gb is given twice"),
     ],
 )
-def test_an_assumption_that_cannot_be_is_refused(given, said):
+def test_an_assumption_that_cannot_be_is_refused(given, expected):
     with pytest.raises(PlatformError) as error:
         assume(given)
-    assert said in str(error.value)
+    assert expected in str(error.value)
 
 
 def test_an_assumption_of_the_users_own_takes_the_place_of_ours():

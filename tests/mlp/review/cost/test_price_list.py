@@ -216,7 +216,7 @@ def test_every_item_but_one_is_asked_for():
 
 
 @pytest.mark.parametrize(
-    ("refused", "said"),
+    ("refused", "expected"),
     [
         (NoCredentialsError(), "the prices stay as they were: no AWS credentials were found"),
         (
@@ -226,7 +226,7 @@ def test_every_item_but_one_is_asked_for():
     ],
     ids=["no login", "not allowed"],
 )
-def test_what_aws_refuses_is_one_clear_line(refused, said):
+def test_what_aws_refuses_is_one_clear_line(refused, expected):
     with pytest.raises(PlatformError) as error:
         refresh(OLD, FakeAws(refused=refused))
-    assert str(error.value).startswith(said)
+    assert str(error.value).startswith(expected)

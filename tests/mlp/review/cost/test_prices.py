@@ -48,7 +48,7 @@ def test_a_table_says_the_same_after_it_was_written_and_read():
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
         ({"unit": None}, "prices.us-east-1.nat/gateway.unit: Field required"),
         ({"source": None}, "prices.us-east-1.nat/gateway.source: Field required"),
@@ -64,12 +64,12 @@ def test_a_table_says_the_same_after_it_was_written_and_read():
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
 )
-def test_a_fault_of_a_price_is_reported_with_its_key(change, said):
+def test_a_fault_of_a_price_is_reported_with_its_key(change, expected):
     fields = {key: value for key, value in {**GOOD, **change}.items() if value is not None}
     with pytest.raises(PlatformError) as error:
         parse(text({"nat/gateway": fields}), "prices.json")
     assert "prices.json has 1 fault" in str(error.value)
-    assert said in str(error.value)
+    assert expected in str(error.value)
 
 
 def test_all_faults_of_a_file_are_reported_at_once():
@@ -86,7 +86,7 @@ def test_all_faults_of_a_file_are_reported_at_once():
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "expected"),
     [
         (text({}, format_=2), "prices.json has format 2, and this version of mlp reads format 1"),
         ("[]", "prices.json has format None"),
@@ -95,10 +95,10 @@ def test_all_faults_of_a_file_are_reported_at_once():
     ],
     ids=["newer", "a list", "empty", "cut off"],
 )
-def test_a_file_of_another_form_is_one_clear_line(content, said):
+def test_a_file_of_another_form_is_one_clear_line(content, expected):
     with pytest.raises(PlatformError) as error:
         parse(content, "prices.json")
-    assert said in str(error.value)
+    assert expected in str(error.value)
     assert "\n" not in str(error.value)
 
 
