@@ -11,12 +11,16 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_docker_build as docker_build
 
+REPOSITORY_FROM_PROGRAM = "../.."
+"""The repository as seen from a program's folder, in which Pulumi starts the program and its plugins. An absolute path
+would be another input, and so another build, in every folder that the same commit is deployed from."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImageArgs:
     """Inputs of `Image`.
 
-    `context` is the build context, and `dockerfile` a path in it.
+    `context` is the build context, the top of the repository, and `dockerfile` a path in it.
     """
 
     repository_url: pulumi.Input[str]
@@ -42,8 +46,8 @@ class Image(pulumi.ComponentResource):
         cache = pulumi.Output.format("{0}:cache", args.repository_url)
         image = docker_build.Image(
             f"{name}-build",
-            context={"location": str(args.context)},
-            dockerfile={"location": str(args.context / args.dockerfile)},
+            context={"location": REPOSITORY_FROM_PROGRAM},
+            dockerfile={"location": f"{REPOSITORY_FROM_PROGRAM}/{args.dockerfile}"},
             platforms=[docker_build.Platform.LINUX_AMD64],
             tags=[pulumi.Output.format("{0}:{1}", args.repository_url, self.tag)],
             push=True,

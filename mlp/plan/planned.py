@@ -10,7 +10,6 @@ from mlp.engine.cloud import Registration
 from mlp.engine.deployment import Deployment, Resource
 from mlp.engine.values import shown
 from mlp.plan.placeholders import replaced, symbols
-from mlp.shared.checkout import REPOSITORY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +39,9 @@ def program_plan(deployment: Deployment) -> ProgramPlan:
 
 
 def with_symbols(plan: ProgramPlan) -> ProgramPlan:
-    """Return the plan with symbols for what varies by commit or machine: image hashes, the repository's path."""
+    """Return the plan with symbols for what varies by commit: the hashes of images."""
     entries = plan.resources.values()
     known = symbols((one.urn, one.type, one.name, one.inputs) for one in entries)
-    known[str(REPOSITORY)] = "<repository>"
     return replace(
         plan,
         resources={

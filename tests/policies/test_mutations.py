@@ -330,13 +330,13 @@ def test_what_is_made_again_need_not_be_kept(stack, name):
 
 @pytest.mark.parametrize("name", ["an unencrypted database", "extra trust", "versioning off", "IMDSv1"])
 @pytest.mark.parametrize("stack", ["dev", "local"])
-def test_rules_on_public_access_are_mandatory_everywhere(stack, name):
+def test_rules_on_security_are_active_everywhere(stack, name):
     unpinned = set_at(ROLE, "assumeRolePolicy", "Statement", 0, "Condition", value={}, name="ebs")
     mutation, rules = {**MUTATIONS, "extra trust": (unpinned, {"trust-pinned"})}[name]
     assert rules_broken_by(mutation, stack) == rules_broken_by(list, stack) | rules
 
 
-def test_the_committed_environments_break_nothing_and_dev_is_reported_of_its_open_endpoint():
+def test_the_committed_environments_break_nothing_and_dev_is_warned_of_its_open_endpoint():
     assert {stack: rules_broken_by(list, stack) for stack in ("prod", "dev", "local")} == {
         "prod": set(),
         "dev": {"api-endpoint-closed"},

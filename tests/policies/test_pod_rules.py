@@ -113,7 +113,7 @@ def test_a_pod_that_may_not_run_is_named_wherever_it_is_written(properties, foun
         ({"pod": {"privileged": True}}, {"pods-not-root": ["values of thing have privileged True"]}),
     ],
 )
-def test_what_a_chart_is_reported_is_looked_at_too(values, found):
+def test_what_a_chart_is_given_is_checked_too(values, found):
     [(rule, [message])] = spoken(RELEASE, {"values": values}).items()
     [(expected_rule, [start])] = found.items()
     assert rule == expected_rule

@@ -32,8 +32,8 @@ def build(folder):
 
 def test_an_image_is_built_from_its_dockerfile_for_the_nodes_and_pushed_by_deployments_alone(tmp_path):
     inputs, _ = build(tmp_path)
-    assert inputs["context"] == {"location": str(tmp_path)}
-    assert inputs["dockerfile"] == {"location": str(tmp_path / "images" / "Dockerfile")}
+    assert inputs["context"] == {"location": "../.."}
+    assert inputs["dockerfile"] == {"location": "../../images/Dockerfile"}
     assert inputs["platforms"] == ["linux/amd64"]
     assert (inputs["push"], inputs["buildOnPreview"]) == (True, False)
 

@@ -11,6 +11,7 @@ import pulumi_eks as eks
 import pytest
 import yaml
 
+from infra.data.image import REPOSITORY_FROM_PROGRAM
 from infra.facts.kubernetes_versions import TABLE_DATE
 from mlp.engine.clouds.recording import RecordingCloud
 from mlp.engine.deployment import run_declaration, run_program
@@ -19,6 +20,7 @@ from mlp.engine.programs import PLATFORM, WORKLOADS, Program
 from mlp.engine.values import Secret, revealed
 from mlp.plan import planning
 from mlp.review.policy.verdict import context_of, verdict
+from mlp.shared.checkout import REPOSITORY
 from mlp.shared.errors import PlatformError
 from tests.builders import ancestors, deploy, inputs_of, planned, wanted
 
@@ -300,6 +302,22 @@ def test_what_the_expansion_does_not_cover_is_refused(changes, message):
 
 def test_every_committed_program_has_an_entry_file():
     assert [Path(one.entry).name for one in (PLATFORM, WORKLOADS)] == ["__main__.py", "__main__.py"]
+
+
+def test_no_input_holds_a_path_of_the_machine(any_plan):
+    for deployment in any_plan:
+        for one in deployment.resources.values():
+            assert str(REPOSITORY) not in json.dumps(revealed(one.wanted.inputs), default=str), one.wanted.urn
+        assert str(REPOSITORY) not in json.dumps(revealed(deployment.outputs), default=str)
+
+
+@pytest.mark.parametrize("program", [PLATFORM, WORKLOADS], ids=lambda program: program.label)
+def test_images_are_built_from_the_repository_as_seen_from_the_program(program):
+    assert (program.entry.parent / REPOSITORY_FROM_PROGRAM).resolve() == REPOSITORY
+    [*images] = wanted(planned("prod")[0 if program is PLATFORM else 1], "docker-build:index:Image").values()
+    assert images
+    for image in images:
+        assert (program.entry.parent / image.inputs["dockerfile"]["location"]).is_file()
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ def test_what_is_ignored_does_not_change():
     [((2, 4), (3, 4)), ((2, 4), (2, 6)), ((2, 4), (0, 450))],
     ids=["smallest", "largest", "both"],
 )
-def test_a_size_that_eks_is_reported_is_dangerous_and_the_safe_way_is_named(old, new):
+def test_a_size_that_eks_receives_is_dangerous_and_the_safe_way_is_named(old, new):
     [message] = messages((group(*old, ignore_changes=IGNORED),), (group(*new, ignore_changes=IGNORED),))
     assert "EKS ends those added since, or refuses a minimum above that number" in message
     assert f"--scaling-config minSize={new[0]},maxSize={new[1]}`" in message
