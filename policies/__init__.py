@@ -1,1 +1,1 @@
-"""What a plan must hold: rules as pure functions, and the policy pack that Pulumi runs them in."""
+"""The rules of the platform as pure functions, and the policy pack in which Pulumi runs them."""

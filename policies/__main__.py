@@ -1,10 +1,11 @@
 """The policy pack that `pulumi preview --policy-pack policies` runs.
 
-Pulumi starts it in its own folder, and it serves until it is stopped. A policy of Pulumi's has one level everywhere, so
-a rule that is mandatory here and advisory there is two policies, of which the stack's name lets one speak.
+Pulumi starts it in its own folder, and it serves until it is stopped. A Pulumi policy has one level everywhere, so a
+rule that is mandatory in one environment and advisory in another becomes two policies, of which the stack's name
+enables one.
 
-A rule that judges each resource by itself is a resource policy: `pulumi up` asks it before it creates the resource,
-when all inputs are known. One that needs the whole plan is a stack policy, asked at the end of a preview or an update.
+A rule that checks each resource by itself is a resource policy: `pulumi up` runs it before it creates the resource,
+when all inputs are known. One that needs the whole plan is a stack policy, run at the end of a preview or an update.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ from pulumi_policy.proxy import UnknownValueError
 
 from policies.rules import RULES, Context, Level, PlannedResource, Rule, Violation
 from policies.rules.exemptions import Exemption, ExemptionsError, load
-from policies.rules.judging import EXEMPTIONS, judge, over
+from policies.rules.judging import EXEMPTIONS, expired, judge
 from policies.rules.model import UNKNOWN
 from policies.rules.tags import default_tags
 
 
 def plain(value: Any) -> Any:
-    """A property as the rules read it: Pulumi's proxies raise where a value is unknown, and are no lists."""
+    """Return a property as the rules read it: Pulumi's proxies raise for unknown values, and are no lists."""
     match value:
         case str():
             return value
@@ -73,13 +74,13 @@ def as_planned(resource: PolicyResource | ResourceValidationArgs) -> PlannedReso
 
 
 def context_of(urn: str) -> Context:
-    """Return the context in which a resource of a preview is judged: neither prices nor marks on secrets are known."""
+    """Return the context of a resource of a preview, in which neither prices nor marks on secrets are known."""
     environment = urn.partition("::")[0].rpartition(":")[2]
     return Context(environment=environment, today=date.today(), marks_secrets=False)  # noqa: DTZ011  as people count
 
 
 def as_policies(rule: Rule, exemptions: Sequence[Exemption]) -> list[Policy]:
-    """Return a rule as policies of Pulumi's, one for each level that it may have."""
+    """Return a rule as Pulumi policies, one for each level that it may have."""
     return [_as_policy(rule, level, exemptions) for level in sorted(rule.levels, reverse=True)]
 
 
@@ -90,9 +91,9 @@ def _as_policy(rule: Rule, level: Level, exemptions: Sequence[Exemption]) -> Pol
     ) -> list[Violation]:
         context = context_of(resources[0].urn if resources else "")
         if rule.level_in(context.environment) is not level:
-            args.not_applicable(f"in {context.environment or 'an empty stack'} it is not asked at this level")
-        if rule.offline_alone:
-            args.not_applicable(rule.offline_alone)
+            args.not_applicable(f"in {context.environment or 'an empty stack'} the rule has another level")
+        if rule.offline_only_reason:
+            args.not_applicable(rule.offline_only_reason)
         judgement = judge([rule], [[as_planned(one) for one in resources]], context, exemptions)
         return [one for one in (*judgement.violations, *judgement.advisories) if one.rule == rule.name]
 
@@ -116,22 +117,22 @@ def _as_policy(rule: Rule, level: Level, exemptions: Sequence[Exemption]) -> Pol
 
 
 def exemptions_policy(exemptions: Sequence[Exemption]) -> StackValidationPolicy:
-    """The policy that no exemption is over."""
+    """Return the policy that refuses expired exemptions."""
 
     def validate(args: StackValidationArgs, report: ReportViolation) -> None:
-        for violation in over(exemptions, context_of(args.resources[0].urn if args.resources else "")):
+        for violation in expired(exemptions, context_of(args.resources[0].urn if args.resources else "")):
             report(violation.message, None)
 
     return StackValidationPolicy(
         name=EXEMPTIONS,
-        description="Every exemption of policies/exemptions.yaml is still in time.",
+        description="Every exemption of policies/exemptions.yaml is still valid.",
         validate=validate,
         enforcement_level=EnforcementLevel.MANDATORY,
     )
 
 
 def policies(exemptions: Sequence[Exemption]) -> list[Policy]:
-    """All policies of the pack."""
+    """Return all policies of the pack."""
     return [exemptions_policy(exemptions), *(policy for rule in RULES for policy in as_policies(rule, exemptions))]
 
 

@@ -70,5 +70,5 @@ def _refresh(region: str) -> None:
         today=datetime.now(UTC).date(),
     )
     write_whole(prices.FILE, prices.as_text(asked.prices))
-    for line in asked.told():
+    for line in asked.report_lines():
         typer.echo(line, err=True)

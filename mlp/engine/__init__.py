@@ -1,1 +1,1 @@
-"""Runs a stack program in this process, without Pulumi's engine."""
+"""Run a stack program in this process, without Pulumi's engine."""

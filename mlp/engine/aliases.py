@@ -1,4 +1,4 @@
-"""The names under which a resource was known before: by these Pulumi finds it again after a move or a rename."""
+"""The former URNs of a resource, by which Pulumi recognises it after a move or a rename."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _STACK = "pulumi:pulumi:Stack"
 
 
 def child_urn(parent: str, type_: str, name: str) -> str:
-    """The URN of a child of `parent`, itself a URN."""
+    """Return the URN of a child of `parent`, itself a URN."""
     prefix, ancestors, _ = parent.rsplit("::", 2)
     return f"{prefix}::{type_ if ancestors == _STACK else f'{ancestors}${type_}'}::{name}"
 
 
 def former_urns(wanted: Registration, declared: Iterable[Any], parent: Registration | None) -> tuple[str, ...]:
-    """Every URN that `wanted` had by its own aliases, as registered, and by those of its ancestors.
+    """Return every former URN of `wanted`: by its own aliases, as registered, and by those of its ancestors.
 
     A child whose name begins with its parent's was renamed with it
     (https://www.pulumi.com/docs/iac/concepts/options/aliases/).

@@ -1,4 +1,4 @@
-"""What the offline engine asks of a cloud, and what both clouds share."""
+"""The interface between the offline engine and a cloud, and what both clouds share."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any, Protocol
 from mlp.shared.errors import PlatformError
 
 ACCOUNT = "123456789012"
-"""The account that AWS's own documentation uses, and the emulator's."""
+"""AWS account id that AWS's documentation and the emulator use."""
 PARTITION = "aws"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Registration:
-    """A resource as a program registers it, from the request to the plan that is kept of it.
+    """A resource as a program registers it, from the request to the committed plan.
 
     In the engine `inputs` are as `values.from_wire` returns them, under wire names; in a plan secrets are `[secret]`.
     """
@@ -27,33 +27,33 @@ class Registration:
     parent: str | None
     custom: bool
     id: str | None = None
-    """The physical id that the cloud answered with; None before that, and for a component."""
+    """Physical id that the cloud returned; None before creation, and for a component."""
     inputs: Mapping[str, Any] = field(default_factory=dict)
     dependencies: tuple[str, ...] = ()
     """URNs of the resources that must exist first."""
     provider: str | None = None
     """URN of the provider resource; None for a package's default provider."""
     aliases: tuple[str, ...] = ()
-    """URNs that the resource had before, by its own aliases and its ancestors'."""
+    """Former URNs of the resource, by its own aliases and its ancestors'."""
     protect: bool = False
     """Whether Pulumi refuses to delete or replace it."""
     ignore_changes: tuple[str, ...] = ()
     """Property paths whose values stay as the last deployment left them."""
     replace_on_changes: tuple[str, ...] = ()
-    """Property paths of which any change replaces the resource."""
+    """Property paths any change of which replaces the resource."""
     delete_before_replace: bool | None = None
     """Whether a replaced resource is deleted first; None leaves it to the provider."""
     retain_on_delete: bool = False
-    """Whether a deletion leaves the object in the cloud."""
+    """Whether the object stays in the cloud when the resource is deleted."""
     deleted_with: str | None = None
-    """URN of the resource whose deletion takes this one along, so that the provider is not asked."""
+    """URN of the resource whose deletion deletes this one too, without a call to the provider."""
     custom_timeouts: Mapping[str, str] = field(default_factory=dict)
-    """Longest time for `create`, `update`, `delete` and `read`, as Go writes durations: `15m`."""
+    """Time-outs of `create`, `update`, `delete` and `read`, as Go durations: `15m`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Created:
-    """What a cloud answers: the physical id, and the outputs beside the inputs."""
+    """The result of a creation: the physical id, and the outputs that are not inputs."""
 
     id: str
     outputs: Mapping[str, Any] = field(default_factory=dict)
@@ -61,43 +61,43 @@ class Created:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a resource is made."""
+    """The AWS region in which a resource is created."""
 
     region: str
 
     def arn(self, service: str, resource: str, *, region: str | None = None, account: str = ACCOUNT) -> str:
-        """An ARN of this place; `region=""` for a service without regions."""
+        """Return an ARN in this region; `region=""` for a service without regions."""
         return f"arn:{PARTITION}:{service}:{self.region if region is None else region}:{account}:{resource}"
 
 
 class Cloud(Protocol):
-    """Creates resources and answers lookups. Called from several threads."""
+    """A cloud that creates resources and answers lookups, called from several threads."""
 
     def create(self, wanted: Registration, inputs: Mapping[str, Any], place: Place) -> Created:
-        """Make `wanted`; `inputs` are its inputs with secrets opened. Raises PlatformError, also for unknown types."""
+        """Create `wanted` from its `inputs`, secrets revealed. Raise PlatformError, also for an unknown type."""
 
     def invoke(self, token: str, args: Mapping[str, Any], place: Place) -> Mapping[str, Any]:
-        """Answer a lookup, a provider function. Raises `UnknownLookupError`."""
+        """Return the result of a lookup (a provider function). Raise UnknownLookupError for an unknown one."""
 
 
 class UnknownLookupError(PlatformError):
-    """A lookup that the cloud has no answer for."""
+    """A lookup that the cloud cannot answer."""
 
     def __init__(self, token: str, module: str) -> None:
         super().__init__(f"{token} is no known lookup; add its answer to {module}")
 
 
 def physical_name(wanted: Registration) -> str:
-    """A name like the ones Pulumi chooses: the logical name and seven hex digits, the same in every run."""
+    """Return a name like those that Pulumi chooses: logical name and 7 hex digits, the same in every run."""
     return f"{wanted.name}-{hex_digits(wanted.urn, 7)}"
 
 
 def prefixed_name(wanted: Registration, inputs: Mapping[str, Any]) -> str:
-    """The name of what is asked for by a prefix, if at all: the provider adds 26 digits of its own."""
+    """Return the physical name: with a name prefix, that and 26 digits as the provider adds them."""
     prefix = inputs.get("namePrefix") or inputs.get("bucketPrefix")
     return f"{prefix}{hex_digits(wanted.urn, 26)}" if prefix else physical_name(wanted)
 
 
 def hex_digits(seed: str, count: int) -> str:
-    """The first `count` (up to 64) hex digits that stand for `seed`."""
+    """Return the first `count` (up to 64) hex digits of a hash of `seed`."""
     return hashlib.sha256(seed.encode()).hexdigest()[:count]

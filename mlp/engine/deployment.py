@@ -1,7 +1,7 @@
-"""Runs a stack program in this process, unchanged, against a cloud that is not AWS.
+"""Run a stack program in this process, unchanged, against a cloud that is not AWS.
 
-The Python SDK's mock monitor takes the place of Pulumi's engine: the program registers its resources with it as it
-would with the real one. It is for planning, tests and the laptop; real environments are deployed by Pulumi alone.
+The Python SDK's mock monitor replaces Pulumi's engine: the program registers its resources with it as it would with the
+real one. It is for planning, tests and the laptop; real environments are deployed by Pulumi alone.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from mlp.engine.values import Secret, from_wire, revealed, to_wire
 from mlp.shared.errors import PlatformError
 
 ORGANIZATION = "organization"
-"""What Pulumi's self-managed backends call theirs."""
+"""Organization name of Pulumi's self-managed backends."""
 _STACK = "pulumi:pulumi:Stack"
 _GET_RESOURCE = "pulumi:pulumi:getResource"
 _STACK_REFERENCE = "pulumi:pulumi:StackReference"
@@ -40,7 +40,7 @@ _STACK_REFERENCE = "pulumi:pulumi:StackReference"
 
 @dataclass(frozen=True, kw_only=True)
 class Resource:
-    """A resource as it was registered, and as the cloud made it; `created` is None for a component."""
+    """A resource as it was registered, and as the cloud created it; `created` is None for a component."""
 
     wanted: Registration
     created: Created | None
@@ -48,7 +48,7 @@ class Resource:
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """What a program put there: its resources by URN, its outputs (secrets are `Secret`), what it warned of."""
+    """The result of a program: its resources by URN, its outputs (secrets are `Secret`) and its warnings."""
 
     label: str
     project: str
@@ -59,11 +59,11 @@ class Deployment:
 
     @property
     def reference(self) -> str:
-        """The name under which another stack reads this one's outputs."""
+        """Return the name under which another stack reads this one's outputs."""
         return f"{ORGANIZATION}/{self.project}/{self.stack}"
 
     def of_type(self, type_: str) -> list[Resource]:
-        """The resources of one type, ordered by URN."""
+        """Return the resources of one type, ordered by URN."""
         return [one for one in self.resources.values() if one.wanted.type == type_]
 
 
@@ -72,8 +72,8 @@ def run_program(
 ) -> Deployment:
     """Run `program` as stack `stack_name` against `cloud`.
 
-    `references` holds the outputs of other stacks by name, for programs that read them. Raises PlatformError with the
-    program's own message for settings that are wrong, a resource type that the cloud does not know, and the like.
+    `references` holds the outputs of other stacks by name, for programs that read them. Raise PlatformError with the
+    program's own message for wrong settings, a resource type that the cloud does not know, and the like.
     """
     return run_declaration(
         lambda: runpy.run_path(str(program.entry), run_name="__main__"),
@@ -134,7 +134,7 @@ def _run(
 
 @contextmanager
 def _without_collections() -> Iterator[None]:
-    """No garbage collection meanwhile: each walks all of the SDKs' types, which took two thirds of a plan's time."""
+    """Pause garbage collection: it walks all of the SDKs' types, which took two thirds of a plan's time."""
     usual = gc.isenabled()
     gc.disable()
     try:
@@ -175,7 +175,7 @@ async def _execute(
 
 
 class _Monitor(mocks.MockMonitor):
-    """Stands where Pulumi's engine stands, and has every custom resource made by the cloud.
+    """A replacement of Pulumi's engine that has the cloud create every custom resource.
 
     The SDK calls it from a pool of threads.
     """
@@ -190,18 +190,18 @@ class _Monitor(mocks.MockMonitor):
         self._lock = threading.RLock()
 
     def make_urn(self, parent: str, type_: str, name: str) -> str:
-        """A URN as Pulumi's engine forms it, with the types of all ancestors."""
+        """Return a URN as Pulumi's engine forms it, with the types of all ancestors."""
         ancestors = parent.split("::")[2] if parent else _STACK
         qualified = type_ if ancestors == _STACK else f"{ancestors}${type_}"
         return "::".join([f"urn:pulumi:{settings.get_stack()}", settings.get_project(), qualified, name])
 
     def RegisterResource(self, request: Any) -> Any:
-        """Make what the program registers, and answer with its id and outputs."""
+        """Create the resource that the program registers, and return its id and outputs."""
         if request.type == _STACK:
             return resource_pb2.RegisterResourceResponse(urn=self.make_urn("", request.type, request.name))
         above = self.made.get(request.parent)
         parent = above.wanted if above else None
-        with self._keeping_faults():
+        with self._recording_fault():
             given = options(request, parent)
         wanted = self._registration(request, from_wire(request.object), custom=request.custom, **given)
         wanted = replace(wanted, aliases=former_urns(wanted, request.aliases, parent))
@@ -216,9 +216,9 @@ class _Monitor(mocks.MockMonitor):
         )
 
     def ReadResource(self, request: Any) -> Any:
-        """Answer a stack reference from `references`; no other resource can be read offline."""
+        """Return a stack reference from `references`; no other resource can be read offline."""
         wanted = self._registration(request, from_wire(request.properties), custom=True)
-        with self._keeping_faults():
+        with self._recording_fault():
             if wanted.type != _STACK_REFERENCE:
                 raise PlatformError(f"{wanted.type} {wanted.name} is read from a cloud, which cannot be done offline")
             outputs = self.references.get(wanted.name)
@@ -233,8 +233,8 @@ class _Monitor(mocks.MockMonitor):
         return resource_pb2.ReadResourceResponse(urn=wanted.urn, properties=to_wire(state))
 
     def Invoke(self, request: Any) -> Any:
-        """Answer a lookup; those of resources by the registrations, all others by the cloud."""
-        with self._keeping_faults():
+        """Return the result of a lookup: from the registrations for a resource, from the cloud for all others."""
+        with self._recording_fault():
             args = revealed(from_wire(request.args))
             if request.tok == _GET_RESOURCE:
                 answer = self._state(args["urn"])
@@ -245,12 +245,12 @@ class _Monitor(mocks.MockMonitor):
         return response
 
     def _state(self, urn: str) -> Mapping[str, Any]:
-        """What the SDK asks for when an output is a whole resource."""
+        """Return the state of a whole resource, which the SDK looks up when an output refers to one."""
         created = self._made(urn)
         return {"urn": urn, "id": created.id, "state": {**self.made[urn].wanted.inputs, **created.outputs}}
 
     def _registration(self, request: Any, inputs: Mapping[str, Any], *, custom: bool, **given: Any) -> Registration:
-        """The record of what `request`, a registration or a reading, is about; `given` are its options."""
+        """Return the record of the resource in a register or read request; `given` are its options."""
         parent = request.parent
         return Registration(
             urn=self.make_urn(parent, request.type, request.name),
@@ -266,12 +266,12 @@ class _Monitor(mocks.MockMonitor):
 
     @staticmethod
     def _aws_provider_of_component(request: Any) -> str:
-        """What the children of a remote component are made with."""
+        """Return the URN of the provider with which a remote component's children are created."""
         return str(request.providers.get("aws", "")) if getattr(request, "remote", False) else ""
 
     def _make(self, wanted: Registration) -> Created | None:
         created: Created | None = None
-        with self._keeping_faults():
+        with self._recording_fault():
             if wanted.urn in self.made:
                 raise PlatformError(f"{wanted.type} {wanted.name} is registered twice; give one another name")
             if wanted.custom:
@@ -286,10 +286,10 @@ class _Monitor(mocks.MockMonitor):
 
     def _expand(self, wanted: Registration) -> Any:
         if wanted.type != eks_component.TYPE:
-            with self._keeping_faults():
+            with self._recording_fault():
                 raise PlatformError(f"{wanted.type} is a remote component that the offline engine cannot expand")
         self._make(wanted)
-        with self._keeping_faults():
+        with self._recording_fault():
             expanded = eks_component.expand(wanted, self._make_child, self._made)
         sources = {
             output: resource_pb2.RegisterResourceResponse.PropertyDependencies(urns=urns)
@@ -312,7 +312,7 @@ class _Monitor(mocks.MockMonitor):
         return Place(region=self._regions.get(provider or "", "us-east-1"))
 
     @contextmanager
-    def _keeping_faults(self) -> Iterator[None]:
+    def _recording_fault(self) -> Iterator[None]:
         try:
             yield
         except BaseException as fault:
@@ -322,12 +322,12 @@ class _Monitor(mocks.MockMonitor):
 
 
 def _provider_urn(reference: str) -> str | None:
-    """A provider reference is its URN and its id, joined by `::`."""
+    """Return the URN in a provider reference, which is the URN and the id joined by `::`."""
     return reference.rpartition("::")[0] or None
 
 
 class _Unused(mocks.Mocks):
-    """The monitor answers by itself; the SDK wants one of these all the same."""
+    """A placeholder for the mocks that the SDK requires; the monitor never calls it."""
 
     def call(self, args: mocks.MockCallArgs) -> Any:
         raise AssertionError(f"the offline engine's monitor answers lookups, {args.token} too")
@@ -337,7 +337,7 @@ class _Unused(mocks.Mocks):
 
 
 class _Log(logging.Logger):
-    """Keeps what the program warned of."""
+    """A logger that keeps the program's warnings."""
 
     def __init__(self) -> None:
         super().__init__("program", logging.WARNING)

@@ -1,6 +1,6 @@
-"""What the remote component `eks:index:Cluster` makes inside.
+"""The children of the remote component `eks:index:Cluster`.
 
-The component runs in its provider's own process, so nothing of it is seen in a program. Both clouds expand it here into
+The component runs in its provider's own process, so a program never sees its children. Both clouds expand it here into
 the children that pulumi-eks registers for the arguments this platform uses, so that plans, rules and prices see them.
 Source: pulumi/pulumi-eks, nodejs/eks/cluster/cluster.ts (`createCore`, `createCluster`) and addons/cni-addon.ts, which
 did not change between v4.3.0, whose component was run and compared, and `VERSION`.
@@ -20,7 +20,7 @@ from mlp.shared.errors import PlatformError
 
 TYPE = "eks:index:Cluster"
 VERSION = "4.4.0"
-"""The version of pulumi-eks whose component this is; a test ties it to the pinned one."""
+"""Version of pulumi-eks whose component is expanded here; a test compares it with the pinned one."""
 _EXPANDED = {
     "authenticationMode",
     "corednsAddonOptions",
@@ -66,15 +66,15 @@ class Expanded:
 
 
 def expand(component: Registration, make: Make, made: Made) -> Expanded:
-    """Make the children of `component` through `make`; `made` tells by URN of what the program made before.
+    """Create the children of `component` through `make`; `made` returns an earlier resource by its URN.
 
-    Raises PlatformError for an argument whose children are not in this table, so that none passes unnoticed.
+    Raise PlatformError for an argument whose children are not in this table, so that none is overlooked.
     """
     args = revealed(component.inputs)
-    strangers = sorted(set(args) - _EXPANDED)
-    if strangers:
+    unknown = sorted(set(args) - _EXPANDED)
+    if unknown:
         raise PlatformError(
-            f"{TYPE} {component.name}: argument {', '.join(strangers)} is not expanded offline; "
+            f"{TYPE} {component.name}: argument {', '.join(unknown)} is not expanded offline; "
             "add what it creates to mlp/engine/eks_component.py"
         )
     role = component.inputs.get("serviceRole")
@@ -150,7 +150,7 @@ def expand(component: Registration, make: Make, made: Made) -> Expanded:
 
 
 class _Children:
-    """Registrations below `parent`, with its provider."""
+    """The registrations below `parent`, with its provider."""
 
     def __init__(self, parent: Registration) -> None:
         self.parent = parent

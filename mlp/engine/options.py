@@ -1,4 +1,4 @@
-"""The options of a resource, from the request by which a program registers it: each is followed or refused by name."""
+"""The options of a resource, read from the request that registers it: each is followed or refused by name."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FOLLOWED = {
     "replaceOnChanges",
     "retainOnDelete",
 }
-_NO_OPTION = {
+_NOT_OPTIONS = {
     "acceptResources",
     "acceptSecrets",
     "accepts_byte_string",
@@ -45,23 +45,23 @@ _NO_OPTION = {
     "type",
     "version",
 }
-"""What the request says of the resource itself, of the program's text, and of what the SDK understands."""
-_WRITTEN = {
+"""Fields of the request that are no options: the resource, source positions, what the SDK supports."""
+_PROGRAM_NAMES = {
     "importId": "import_",
     "hideDiffs": "hide_diffs",
     "envVarMappings": "env_var_mappings",
 }
-"""Options as a program writes them, where the request has another word."""
+"""Names of options in a program, by their names in the request, where these differ."""
 
 
 def options(request: Any, parent: Registration | None) -> dict[str, Any]:
     """Return the options in a RegisterResourceRequest as fields of `Registration`, without its aliases.
 
-    What the request leaves open is taken from `parent`, as Pulumi's engine does. Raises PlatformError for an option
-    that plans do not follow.
+    Options that the request does not set are inherited from `parent`, as in Pulumi's engine. Raise PlatformError for an
+    option that plans do not follow.
     """
     refused = [
-        _WRITTEN.get(field.name, field.name) for field, value in request.ListFields() if _is_strange(field, value)
+        _PROGRAM_NAMES.get(field.name, field.name) for field, value in request.ListFields() if _is_unknown(field, value)
     ]
     if refused:
         raise PlatformError(
@@ -82,6 +82,6 @@ def options(request: Any, parent: Registration | None) -> dict[str, Any]:
     }
 
 
-def _is_strange(field: Any, value: Any) -> bool:
-    """Return whether a field of the request is set that is neither followed nor part of how the SDK speaks."""
-    return field.name not in _FOLLOWED | _NO_OPTION and (field.name != "hooks" or value.ByteSize() > 0)
+def _is_unknown(field: Any, value: Any) -> bool:
+    """Return whether a set field of the request is unknown: neither a followed option nor part of the protocol."""
+    return field.name not in _FOLLOWED | _NOT_OPTIONS and (field.name != "hooks" or value.ByteSize() > 0)

@@ -14,7 +14,7 @@ from mlp.shared.checkout import REPOSITORY
 from mlp.shared.errors import PlatformError
 
 ENCRYPTED = "[encrypted]"
-"""Stands for a value that only Pulumi's key can open; it is marked secret all the same."""
+"""Placeholder of a value that only Pulumi's key can decrypt; it is marked secret all the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,20 +34,20 @@ class Program:
 
     @property
     def project(self) -> str:
-        """The project's name."""
+        """Return the project's name."""
         return str(self._description()["name"])
 
     @property
     def entry(self) -> Path:
-        """The program's entry file."""
+        """Return the program's entry file."""
         return (self.folder / str(self._description().get("main", ".")) / "__main__.py").resolve()
 
     def stacks(self) -> list[str]:
-        """The names of the stacks that have a file."""
+        """Return the names of the stacks that have a file."""
         return sorted(path.name.split(".")[1] for path in self.folder.glob("Pulumi.*.yaml"))
 
     def config(self, stack: str) -> StackConfig:
-        """The configuration of `stack`. Raises PlatformError for an unknown stack or a file that cannot be read."""
+        """Return the configuration of `stack`. Raise PlatformError for an unknown stack or an unreadable file."""
         path = self.folder / f"Pulumi.{stack}.yaml"
         if stack not in self.stacks():
             raise PlatformError(

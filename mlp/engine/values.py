@@ -1,4 +1,4 @@
-"""Property values between Pulumi's wire format and plain Python, with secretness kept.
+"""Property values between Pulumi's wire format and plain Python, with secrets marked.
 
 The wire format is a protobuf Struct in which a key marks values that JSON has no type for
 (https://pulumi-developer-docs.readthedocs.io/latest/docs/architecture/types.html).
@@ -34,7 +34,7 @@ class ResourceReference:
 
 
 def from_wire(properties: struct_pb2.Struct) -> dict[str, Any]:
-    """Plain values; secrets are `Secret`, resources `ResourceReference`; whole numbers are int."""
+    """Return plain values; secrets are `Secret`, resources `ResourceReference`, whole numbers int."""
     return {key: _plain(value) for key, value in json_format.MessageToDict(properties).items()}
 
 
@@ -59,7 +59,7 @@ def _plain(value: Any) -> Any:
 
 
 def to_wire(properties: Mapping[str, Any]) -> struct_pb2.Struct:
-    """The wire form of what `from_wire` returns; None is left out."""
+    """Return the wire form of what `from_wire` returns; None values are omitted."""
     struct = struct_pb2.Struct()
     struct.update({key: _wire(value) for key, value in properties.items() if value is not None})
     return struct
@@ -94,10 +94,10 @@ def _mapped(value: Any, secret: Callable[[Any], Any]) -> Any:
 
 
 def revealed(value: Any) -> Any:
-    """The value with every secret opened; for a cloud, never for output."""
+    """Return the value with every secret revealed; for a cloud, never for output."""
     return _mapped(value, lambda inner: revealed(inner))
 
 
 def shown(value: Any) -> Any:
-    """The value as people and plans may see it: every secret is `[secret]`."""
+    """Return the value as people and plans may see it: every secret is `[secret]`."""
     return _mapped(value, lambda _: SECRET_SHOWN)

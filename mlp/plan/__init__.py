@@ -1,1 +1,1 @@
-"""A plan as a value: kept in files, and made by other revisions."""
+"""Plans as values: kept in files, and computed from other revisions."""

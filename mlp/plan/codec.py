@@ -18,11 +18,11 @@ _DEFAULTS = {
 }
 _ALWAYS = ("urn", "type", "name", "parent")
 _ALWAYS_OF_CUSTOM = ("id", "inputs", "dependencies", "provider", "protect")
-"""The fields that are written whatever they hold; all others where they differ from their default."""
+"""Fields that are always written for a custom resource; all others only where they differ from their default."""
 
 
 def plan_data(plan: ProgramPlan) -> dict[str, Any]:
-    """Return the plan as JSON has it: stable, free of secrets, times and machine paths."""
+    """Return the plan as JSON data: stable, free of secrets, times and machine paths."""
     return {
         "counts": dict(sorted(Counter(one.type for one in plan.resources.values()).items())),
         "resources": [_resource_data(one) for one in plan.resources.values()],
@@ -31,7 +31,7 @@ def plan_data(plan: ProgramPlan) -> dict[str, Any]:
 
 
 def _resource_data(one: Registration) -> dict[str, Any]:
-    """Return the resource as JSON has it; one without `inputs` is a component."""
+    """Return the resource as JSON data; one without `inputs` is a component."""
     always = (*_ALWAYS, *_ALWAYS_OF_CUSTOM) if one.custom else _ALWAYS
     values = {name: getattr(one, name) for name in _DEFAULTS if name != "custom"}
     return {
@@ -42,7 +42,7 @@ def _resource_data(one: Registration) -> dict[str, Any]:
 
 
 def _field(name: str, hint: Any) -> Any:
-    """Return what pydantic is to know of a field of `Registration`."""
+    """Return the pydantic definition of a field of `Registration`."""
     if name == "urn":
         return str, Field(pattern=r"^urn:pulumi:[^:]+::.+::.+::.+$")
     if name == "inputs":
@@ -70,7 +70,7 @@ def _registration(one: BaseModel) -> Registration:
 def _distinct(resources: list[BaseModel]) -> list[BaseModel]:
     counts = Counter(_registration(one).urn for one in resources)
     if twice := [urn for urn, count in counts.items() if count > 1]:
-        raise ValueError(f"{', '.join(twice)} is there more than once")
+        raise ValueError(f"{', '.join(twice)} occurs more than once")
     return resources
 
 

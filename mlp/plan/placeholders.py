@@ -1,8 +1,8 @@
-"""What changes with every commit, by symbols: otherwise no kept plan would ever be fresh.
+"""Symbols for what changes with every commit; otherwise no committed plan would ever be current.
 
 An image's tag is a hash of its sources and its digest one of its content. Both go from the image into Helm values,
-manifests and outputs, and into the names of Jobs that are made anew for a new image. In a plan they read
-`<sources training>` and `<image training>`, and such a Job's name ends in `<inputs>`.
+manifests and outputs, and into the names of Jobs that are recreated for a new image. In a plan they read `<sources
+training>` and `<image training>`, and such a Job's name ends in `<inputs>`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from mlp.engine.cloud import hex_digits
 IMAGE = "docker-build:index:Image"
 _JOB = "kubernetes:batch/v1:Job"
 _CONTENT_TAG = re.compile(r":([0-9a-f]{16})$")
-"""As `infra.data.image.content_tag` makes them; a tag of another form was given by hand and is shown."""
+"""Pattern of the tags that `infra.data.image.content_tag` makes; a tag of another form was given by hand and is
+shown."""
 _HASHED_NAME = re.compile(r"^(.+-)[0-9a-f]{10}$")
 
 
 def symbols(resources: Iterable[tuple[str, str, str, Mapping[str, Any]]]) -> dict[str, str]:
-    """What to write in place of each hash, from the URN, type, name and inputs of every resource of a program."""
+    """Return the symbol of each hash, from the URN, type, name and inputs of every resource of a program."""
     everything = list(resources)
     found: dict[str, str] = {}
     for urn, type_, name, inputs in everything:
@@ -39,7 +40,7 @@ def symbols(resources: Iterable[tuple[str, str, str, Mapping[str, Any]]]) -> dic
 
 
 def replaced(value: Any, by: Mapping[str, str]) -> Any:
-    """`value` with every key of `by` that stands in its texts replaced by what it maps to."""
+    """Return `value` with every occurrence of a key of `by` in its texts replaced by the key's value."""
 
     def change(text: str) -> str:
         for known, shown in by.items():
@@ -50,7 +51,7 @@ def replaced(value: Any, by: Mapping[str, str]) -> Any:
 
 
 def mapped(value: Any, change: Callable[[str], str]) -> Any:
-    """`value` with each text in it changed; keys stay."""
+    """Return `value` with `change` applied to each text in it; keys stay."""
     match value:
         case str():
             return change(value)

@@ -1,4 +1,4 @@
-"""What a program would put there, in plain values: the form in which plans are kept, compared, priced and checked."""
+"""The plan of a program in plain values: the form in which plans are kept, compared, priced and checked."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class ProgramPlan:
     outputs: Mapping[str, Any]
 
     def of_type(self, type_: str) -> list[Registration]:
-        """The resources of one type, ordered by URN."""
+        """Return the resources of one type, ordered by URN."""
         return [one for one in self.resources.values() if one.type == type_]
 
 
 def program_plan(deployment: Deployment) -> ProgramPlan:
-    """The plan of what `deployment` put there."""
+    """Return the plan of what `deployment` created."""
     return with_symbols(
         ProgramPlan(
             program=deployment.label,
@@ -39,7 +39,7 @@ def program_plan(deployment: Deployment) -> ProgramPlan:
 
 
 def with_symbols(plan: ProgramPlan) -> ProgramPlan:
-    """Return the plan with symbols for what every commit has otherwise: the hashes of images."""
+    """Return the plan with symbols for what varies by commit: the hashes of images."""
     entries = plan.resources.values()
     known = symbols((one.urn, one.type, one.name, one.inputs) for one in entries)
     return replace(
@@ -52,14 +52,14 @@ def with_symbols(plan: ProgramPlan) -> ProgramPlan:
 
 
 def short_type(type_: str) -> str:
-    """`aws:ec2/vpc:Vpc` is `aws ec2 Vpc`."""
+    """Return a type without its module, for people: `aws ec2 Vpc` for `aws:ec2/vpc:Vpc`."""
     package, module, kind = type_.split(":")
     group = module.split("/")[0]
     return " ".join([package, kind] if group == "index" else [package, group, kind])
 
 
 def _planned(resource: Resource) -> Registration:
-    """Return the resource as plans have it: secrets are not shown, and a component's inputs are its children's."""
+    """Return the resource as plans hold it: secrets are not shown, and a component's inputs are its children's."""
     wanted = resource.wanted
     if wanted.custom:
         return replace(wanted, inputs=shown(wanted.inputs))

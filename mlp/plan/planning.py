@@ -1,4 +1,4 @@
-"""A plan: what a program would put into a cloud, as data and as a tree."""
+"""A plan: what a program would create in a cloud, as data and as a tree."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from mlp.plan.codec import plan_data
 from mlp.plan.planned import ProgramPlan, program_plan, short_type
 
 FORMAT = 1
-"""The version of the data that `as_data` returns."""
+"""Version of the data that `as_data` returns."""
 
 
 def plan(stack: str) -> list[Deployment]:
-    """What the platform program, and the workloads program where it has such a stack, would make of `stack`.
+    """Return what the platform program and, where it has such a stack, the workloads program create for `stack`.
 
-    Raises PlatformError for an unknown stack, wrong settings or a resource that the offline engine does not know.
+    Raise PlatformError for an unknown stack, wrong settings or a resource that the offline engine does not know.
     """
     platform = run_program(PLATFORM, stack, RecordingCloud())
     if stack not in WORKLOADS.stacks():  # a laptop runs the workloads as processes
@@ -35,12 +35,12 @@ def plan(stack: str) -> list[Deployment]:
 
 
 def program_plans(deployments: Iterable[Deployment]) -> list[ProgramPlan]:
-    """The plans of a stack's programs in plain values."""
+    """Return the plans of a stack's programs in plain values."""
     return [program_plan(one) for one in deployments]
 
 
 def as_data(deployments: Sequence[Deployment], review: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
-    """Return the plan in plain values, sorted and free of secrets and machine paths, and what a review of it says."""
+    """Return the plan in plain values, sorted and free of secrets and machine paths, with the results of its review."""
     return {
         "format": FORMAT,
         "stack": deployments[0].stack,
@@ -50,7 +50,7 @@ def as_data(deployments: Sequence[Deployment], review: Mapping[str, Any] = Mappi
 
 
 def rendered(deployments: Sequence[Deployment]) -> RenderableType:
-    """The plan for people: each program's tree of resources, then how many there are of each type."""
+    """Return the plan for people: each program's tree of resources, then how many there are of each type."""
     return Group(*(part for one in deployments for part in (_tree(one), _counts(one))))
 
 

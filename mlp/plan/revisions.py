@@ -1,4 +1,4 @@
-"""The plans of another revision of this repository: those it keeps, or those its programs make."""
+"""The plans of another revision of this repository: the committed ones, or those its programs make."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from mlp.plan.snapshots import PROGRAMS, file_name, parse, parse_printed
 from mlp.shared.checkout import REPOSITORY
 from mlp.shared.errors import PlatformError
 
-LONGEST_S = 300
-"""How long an old program may take for its plan: it takes seconds, and more on a busy machine."""
+TIMEOUT_S = 300
+"""Time-out of an old program's plan, in seconds: it takes a few, and more on a busy machine."""
 
 
 def plans_of(revision: str, stack: str, repository: Path = REPOSITORY) -> list[ProgramPlan]:
-    """The plans of `stack` at `revision`, as they are kept there, or else made by that revision's own code.
+    """Return the plans of `stack` at `revision`: the committed ones, or else those made by that revision's code.
 
-    Raises PlatformError for a revision that git does not know, or whose program does not run here.
+    Raise PlatformError for a revision that git does not know, or whose program does not run here.
     """
     commit = _commit(revision, repository)
-    kept = {}
+    committed = {}
     for program in PROGRAMS:
         content = _git(repository, "show", f"{commit}:./{file_name(program, stack)}")
         if content.returncode == 0:
-            kept[program] = parse(content.stdout, f"{revision}:{file_name(program, stack)}", program, stack)
+            committed[program] = parse(content.stdout, f"{revision}:{file_name(program, stack)}", program, stack)
     # The platform's plan is always there where plans are kept.
-    return list(kept.values()) if PROGRAMS[0] in kept else _made(revision, stack, repository)
+    return list(committed.values()) if PROGRAMS[0] in committed else _computed(revision, stack, repository)
 
 
 def _commit(revision: str, repository: Path) -> str:
@@ -41,7 +41,7 @@ def _commit(revision: str, repository: Path) -> str:
         return result.stdout.decode().strip()
     if _git(repository, "rev-parse", "--git-dir").returncode != 0:
         raise PlatformError(
-            f"--against {revision} needs the git repository, and {repository} is none; leave --against away "
+            f"--against {revision} needs the git repository, and {repository} is none; leave out --against "
             f"to compare with the committed plan"
         )
     raise PlatformError(
@@ -54,7 +54,7 @@ def _commit(revision: str, repository: Path) -> str:
 def files_of(revision: str, repository: Path = REPOSITORY) -> Iterator[Path]:
     """Have a copy of the files of `revision` in a folder of its own while the block runs.
 
-    Raises PlatformError for a revision that git does not know.
+    Raise PlatformError for a revision that git does not know.
     """
     commit = _commit(revision, repository)
     with tempfile.TemporaryDirectory(prefix="mlp-revision-", ignore_cleanup_errors=True) as folder:
@@ -71,7 +71,7 @@ def files_of(revision: str, repository: Path = REPOSITORY) -> Iterator[Path]:
 def run_plan(files: Path, stack: str, printed: Path) -> subprocess.CompletedProcess[bytes]:
     """Run `mlp plan` of the code in `files` with this interpreter, which writes its plan as JSON to `printed`.
 
-    Raises subprocess.TimeoutExpired after `LONGEST_S`.
+    Raise subprocess.TimeoutExpired after `TIMEOUT_S`.
     """
     # Before the command had a package of its own it was a part of `stacks`.
     module = "mlp.cli" if (files / "mlp").is_dir() else "stacks.cli"
@@ -80,19 +80,19 @@ def run_plan(files: Path, stack: str, printed: Path) -> subprocess.CompletedProc
         cwd=files,
         env=os.environ | {"PYTHONPATH": str(files)},
         capture_output=True,
-        timeout=LONGEST_S,
+        timeout=TIMEOUT_S,
         check=False,
     )
 
 
-def _made(revision: str, stack: str, repository: Path) -> list[ProgramPlan]:
+def _computed(revision: str, stack: str, repository: Path) -> list[ProgramPlan]:
     """Return what that revision's `mlp plan` prints, run from a copy of its files."""
     with files_of(revision, repository) as files:
         printed = files.parent / "plan.json"
         try:
             result = run_plan(files, stack, printed)
         except subprocess.TimeoutExpired:
-            raise PlatformError(f"the program of {revision} made no plan of {stack} in {LONGEST_S} s") from None
+            raise PlatformError(f"the program of {revision} made no plan of {stack} in {TIMEOUT_S} s") from None
         if result.returncode != 0 or not printed.exists():
             raise PlatformError(
                 f"{revision} keeps no plan of {stack}, and its program does not run here: "
@@ -103,7 +103,7 @@ def _made(revision: str, stack: str, repository: Path) -> list[ProgramPlan]:
 
 
 def last_line(result: subprocess.CompletedProcess[bytes]) -> str:
-    """Return what a program said last on stderr, which is mostly why it failed."""
+    """Return the last line of a program on stderr, which is mostly the reason of its failure."""
     return (result.stderr.decode(errors="replace").strip().splitlines() or ["it printed nothing"])[-1]
 
 
@@ -112,5 +112,5 @@ def _git(repository: Path, *arguments: str) -> subprocess.CompletedProcess[bytes
         return subprocess.run(["git", *arguments], cwd=repository, capture_output=True, check=False)
     except FileNotFoundError:
         raise PlatformError(
-            "--against needs git, which is not installed; leave it away to compare with the committed plan"
+            "--against needs git, which is not installed; leave it out to compare with the committed plan"
         ) from None

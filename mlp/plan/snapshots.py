@@ -1,4 +1,4 @@
-"""Plans kept in the repository, so that a change shows what it does to an environment before anybody runs it."""
+"""Plans committed to the repository, so that a change shows its effect on an environment before anybody runs it."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from mlp.shared.errors import PlatformError
 from mlp.shared.files import write_whole
 
 FORMAT = 2
-"""The version of a plan's file; 1 had no options but `protect`."""
+"""Version of a plan's file; 1 had no options but `protect`."""
 FOLDER = "stacks/plans"
 PROGRAMS = (PLATFORM.label, WORKLOADS.label)
-"""Those with plans, the platform first: each stack has one of it."""
-_MOST_FAULTS = 10
+"""Labels of the programs with plans; the platform is first, since each stack has a plan of it."""
+_MAX_ERRORS = 10
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
 def file_name(program: str, stack: str) -> str:
-    """Where a plan is kept, from the repository's top."""
+    """Return the path of a plan's file, relative to the repository's root."""
     return f"{FOLDER}/{program}.{stack}.json"
 
 
 def as_text(plan: ProgramPlan) -> str:
-    """A plan as its file has it: the same whoever makes it, wherever."""
+    """Return the content of a plan's file, the same on every machine."""
     data = {"format": FORMAT, "program": plan.program, "stack": plan.stack, **plan_data(plan)}
     return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def write(stack: str, plans: Sequence[ProgramPlan], repository: Path = REPOSITORY) -> dict[str, str]:
-    """Make the files of `stack` hold `plans` and no other; by each file's name, what was done with it."""
+    """Write `plans` as the only plan files of `stack`; return by file name what was done with it."""
     texts = {one.program: as_text(one) for one in plans}
     done = {}
     for program in PROGRAMS:
@@ -57,7 +57,7 @@ def write(stack: str, plans: Sequence[ProgramPlan], repository: Path = REPOSITOR
 
 
 def read(stack: str, repository: Path = REPOSITORY) -> list[ProgramPlan]:
-    """The plans kept for `stack`, the platform's first; none if it has none. Raises PlatformError as `parse` does."""
+    """Return the committed plans of `stack`, the platform's first; none if it has none. Raise as `parse` does."""
     found = []
     for program in PROGRAMS:
         path = repository / file_name(program, stack)
@@ -73,8 +73,8 @@ class _File(PlanData):
 
 
 def parse(content: bytes, name: str, program: str, stack: str) -> ProgramPlan:
-    """The plan in the file `name`. Raises PlatformError, with all its faults, for one that cannot be it."""
-    remedy = f"`mlp snapshot {stack}` writes it anew"
+    """Return the plan in the file `name`. Raise PlatformError, with all errors, for a file that is not this plan."""
+    remedy = f"`mlp snapshot {stack}` rewrites it"
     try:
         data = json.loads(content)
     except (ValueError, RecursionError) as error:  # not JSON, not even text, or nested without end
@@ -83,7 +83,7 @@ def parse(content: bytes, name: str, program: str, stack: str) -> ProgramPlan:
     if isinstance(found, int) and found > FORMAT:
         raise PlatformError(
             f"{name} has format {found}, and this version of mlp reads up to {FORMAT}; "
-            f"bring the checkout up to date, or let it be: {remedy}"
+            f"update the checkout, or replace the file: {remedy}"
         )
     plan = _valid(_File, data, name, remedy)
     if (plan.program, plan.stack) != (program, stack):
@@ -94,13 +94,13 @@ def parse(content: bytes, name: str, program: str, stack: str) -> ProgramPlan:
 
 
 class _Printed(BaseModel):
-    """What `mlp plan --json` prints, of which a later version may have more."""
+    """The output of `mlp plan --json`; a later version may have more fields."""
 
     programs: dict[str, PlanData]
 
 
 def parse_printed(content: bytes, name: str, stack: str) -> list[ProgramPlan]:
-    """The plans in what `mlp plan STACK --json` printed. Raises PlatformError where it cannot be read."""
+    """Return the plans in the output of `mlp plan STACK --json`. Raise PlatformError where it cannot be read."""
     try:
         data = json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -114,13 +114,13 @@ def _valid(model: type[_Model], data: Any, name: str, remedy: str) -> _Model:
         return model.model_validate(data)
     except ValidationError as error:
         errors = sorted(error.errors(), key=lambda one: len(one["loc"]))  # what is wrong with the whole comes first
-        faults = [_fault(one["loc"], one["msg"], one["input"]) for one in errors]
-    more = [f"  and {len(faults) - _MOST_FAULTS} more"] if len(faults) > _MOST_FAULTS else []
-    lines = [f"{name} is damaged; {remedy}:", *(f"  {one}" for one in faults[:_MOST_FAULTS]), *more]
+        faults = [_error_line(one["loc"], one["msg"], one["input"]) for one in errors]
+    more = [f"  and {len(faults) - _MAX_ERRORS} more"] if len(faults) > _MAX_ERRORS else []
+    lines = [f"{name} is damaged; {remedy}:", *(f"  {one}" for one in faults[:_MAX_ERRORS]), *more]
     raise PlatformError("\n".join(lines))
 
 
-def _fault(place: tuple[int | str, ...], message: str, value: Any) -> str:
-    path = "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in place).lstrip(".") or "the file"
+def _error_line(location: tuple[int | str, ...], message: str, value: Any) -> str:
+    path = "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in location).lstrip(".") or "the file"
     shown = json.dumps(value, default=str)
     return f"{path}: {message} (got {shown if len(shown) <= 60 else shown[:57] + '...'})"

@@ -1,1 +1,1 @@
-"""What is said of a plan: changes, cost, capacity, timeline, policy."""
+"""The review of a plan: changes, cost, capacity, timeline, policy."""

@@ -1,4 +1,4 @@
-"""The node groups of a plan: what each is made of and how many nodes it may have, for price, capacity and dangers."""
+"""The node groups of a plan: instance types, labels and sizes, for price, capacity and dangers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class NodeGroup:
     """A node group as it is planned. `template` is its launch template, if the plan has one."""
 
     name: str
-    """The pool's name; without that label, the resource's."""
+    """Name of the pool; without that label, of the resource."""
     registration: Registration
     template: Registration | None
     instance_types: tuple[str, ...]
@@ -26,20 +26,20 @@ class NodeGroup:
     min_size: int
     max_size: int
     zones: int
-    """In how many zones its nodes may stand."""
+    """Number of availability zones that its nodes are spread over."""
     labels: Mapping[str, str]
     taints: tuple[Mapping[str, Any], ...]
-    """As EKS has them."""
+    """Taints as EKS has them."""
 
     @property
     def disks(self) -> tuple[Mapping[str, Any], ...]:
-        """The disks of a node, as the launch template has them."""
+        """Return the disks of a node, as the launch template has them."""
         mappings = self.template.inputs.get("blockDeviceMappings") if self.template else None
         return tuple(one.get("ebs") or {} for one in mappings or ())
 
 
 def node_groups(resources: Iterable[Registration]) -> Iterator[NodeGroup]:
-    """Read the node groups among `resources`."""
+    """Yield the node groups among `resources`."""
     everything = list(resources)
     templates = {one.urn: one for one in everything if one.type == LAUNCH_TEMPLATE}
     for one in everything:
@@ -61,9 +61,9 @@ def node_groups(resources: Iterable[Registration]) -> Iterator[NodeGroup]:
 
 
 def sizes(inputs: Mapping[str, Any]) -> tuple[int, int]:
-    """Return how many nodes a group has at least and at most, from its inputs.
+    """Return a group's minimum and maximum number of nodes, from its inputs.
 
-    The autoscaler keeps the sizes that tags tell; without them, EKS keeps its own.
+    The autoscaler keeps the sizes in the group's tags; without them, EKS keeps its own.
     """
     tags, scaling = inputs.get("tags") or {}, inputs.get("scalingConfig") or {}
     return (

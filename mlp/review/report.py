@@ -1,4 +1,4 @@
-"""A change for its reviewers: sections with a summary each, as Markdown for a pull request and at a terminal."""
+"""A report on a change for its reviewers: sections with a summary each, in Markdown and for a terminal."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 LIMIT = 65_536
-"""Characters that a comment on GitHub may have (https://github.com/orgs/community/discussions/27190)."""
-_FOR_THE_NOTE = 400
+"""Longest comment on GitHub, in characters (https://github.com/orgs/community/discussions/27190)."""
+_NOTE_LENGTH = 400
 
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """One part of a report. `body` are pieces of Markdown, each whole by itself: what is too long is cut between them.
+    """One section of a report. `body` are pieces of Markdown, each complete: too long a body is cut between them.
 
-    `rendered` is the same for a terminal. A section whose `summary` says it all has neither. `unfolded` is for what
+    `rendered` is the same for a terminal. A section whose `summary` is complete has neither. `unfolded` is for what
     nobody may overlook.
     """
 
@@ -29,9 +29,9 @@ class Section:
 
 
 def markdown(title: str, summary: str, sections: Sequence[Section], *, limit: int = LIMIT) -> str:
-    """The report as a comment of at most `limit` characters: every summary, and as much of the bodies as fits."""
+    """Return a comment of at most `limit` characters: every summary, and as much of the bodies as fits."""
     head = f"**{title}**: {summary}\n"
-    left = limit - _FOR_THE_NOTE - len(head) - sum(len(_section(one, ())) for one in sections)
+    left = limit - _NOTE_LENGTH - len(head) - sum(len(_section(one, ())) for one in sections)
     cut = []
     # What may not be overlooked comes before all else that could take its place.
     kept: dict[int, tuple[str, ...]] = {}
@@ -47,7 +47,7 @@ def markdown(title: str, summary: str, sections: Sequence[Section], *, limit: in
             cut.append(f"{section.title} ({len(section.body) - len(pieces)} of {len(section.body)} parts)")
     parts = [_section(section, kept[number]) for number, section in enumerate(sections)]
     note = f"\nCut to the length of a comment: {', '.join(cut)}. `mlp plan` shows all of it.\n" if cut else ""
-    return head + "".join(parts) + note[:_FOR_THE_NOTE]
+    return head + "".join(parts) + note[:_NOTE_LENGTH]
 
 
 def _section(section: Section, body: tuple[str, ...]) -> str:
@@ -60,7 +60,7 @@ def _section(section: Section, body: tuple[str, ...]) -> str:
 
 
 def rendered(title: str, summary: str, sections: Iterable[Section]) -> RenderableType:
-    """The report at a terminal."""
+    """Return the report for a terminal."""
     parts: list[RenderableType] = [Text.assemble("\n", (title, "bold"), f": {summary}")]
     for one in sections:
         parts.append(Text.assemble("\n", (one.title, "bold red" if one.unfolded else "bold"), f": {one.summary}"))
@@ -70,14 +70,14 @@ def rendered(title: str, summary: str, sections: Iterable[Section]) -> Renderabl
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, rows_a_piece: int = 40) -> tuple[str, ...]:
-    """Markdown tables of `rows`, several where one would be too long to cut well; cells are Markdown already."""
+    """Return Markdown tables of `rows`, several where one would be too long to cut; cells are Markdown already."""
     lines = [f"| {' | '.join(row)} |" for row in rows]
     top = f"| {' | '.join(head)} |\n|{' --- |' * len(head)}\n"
     return tuple(top + "\n".join(lines[start : start + rows_a_piece]) for start in range(0, len(lines), rows_a_piece))
 
 
 def code(value: str, *, longest: int = 200) -> str:
-    """`value` as code within a line or a cell: shortened, and with nothing in it that Markdown would act on."""
+    """Return `value` as inline code, shortened and without anything that Markdown would interpret."""
     text = " ".join(value.split())
     text = text if len(text) <= longest else f"{text[: longest - 1]}…"
     text = text.replace("|", "\\|")
@@ -87,5 +87,5 @@ def code(value: str, *, longest: int = 200) -> str:
 
 
 def escaped(text: str) -> str:
-    """`text` where HTML is read."""
+    """Return `text` escaped for HTML."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,4 +1,4 @@
-"""All that can be known of a plan before anybody pays for it: changes, price, policy, capacity, time to bring up."""
+"""The review of a plan before it is deployed: changes, price, policy, capacity, time to bring up."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mlp.review.timeline.report import section as timeline_section
 
 @dataclass(frozen=True, kw_only=True)
 class Review:
-    """A stack's plan, judged; `compared` and `price_change` are None where there is no earlier plan."""
+    """A reviewed plan of a stack; `compared` and `price_change` are None where there is no earlier plan."""
 
     plans: tuple[ProgramPlan, ...]
     compared: Comparison | None
@@ -35,15 +35,15 @@ class Review:
 
     @property
     def stack(self) -> str:
-        """The environment."""
+        """Return the environment."""
         return self.plans[0].stack
 
     def headline(self) -> tuple[str, str]:
-        """The title and the summary of the report."""
+        """Return the title and the summary of the report."""
         return headline(self.stack, self.compared)
 
     def sections(self) -> list[Section]:
-        """What a reviewer is shown, part by part."""
+        """Return the sections that a reviewer is shown."""
         return [
             *(changes_sections(self.compared) if self.compared else []),
             cost_report.section(self.bill, self.price_change),
@@ -53,7 +53,7 @@ class Review:
         ]
 
     def as_data(self) -> dict[str, Any]:
-        """The same in plain values."""
+        """Return the review in plain values."""
         return {
             **(self.compared.as_data() if self.compared else {"changes": None, "dangers": []}),
             "cost": cost_report.as_data(self.bill),
@@ -64,7 +64,7 @@ class Review:
 
 
 def headline(stack: str, compared: Comparison | None) -> tuple[str, str]:
-    """The title and the summary of a report on a plan."""
+    """Return the title and the summary of a report on a plan."""
     if compared is None:
         return f"Plan of {stack}", f"there is no committed plan to compare with; `mlp snapshot {stack}` writes one"
     return f"Plan of {stack} against {compared.against}", compared.summary
@@ -73,10 +73,10 @@ def headline(stack: str, compared: Comparison | None) -> tuple[str, str]:
 def review(
     deployments: Sequence[Deployment], earlier: tuple[str, Sequence[ProgramPlan]] | None, *, today: date
 ) -> Review:
-    """Judge what a stack's programs put there, as on the day `today`, beside earlier plans under their name.
+    """Review the plan of a stack's programs on the day `today`, compared with earlier plans under their name.
 
-    Raises PlatformError for a table of prices or a file of exemptions with faults, and for a chart or an add-on whose
-    pods are not known.
+    Raise PlatformError for an invalid price table or file of exemptions, and for a chart or an add-on whose pods are
+    not known.
     """
     plans = tuple(program_plan(one) for one in deployments)
     table = prices.load()

@@ -1,4 +1,4 @@
-"""The example of docs/plans.md: what a reviewer would see of a change to production's settings."""
+"""The example of docs/plans.md: the report on a change to production's settings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mlp.shared.documents import Marks
 
 STACK = "prod"
 DAY = date(2026, 11, 21)
-"""As on which it is judged: rules know dates."""
+"""Day of the review: rules depend on dates."""
 DOCUMENT = REPOSITORY / "docs" / "plans.md"
 MARKS = Marks(what="example", command="mlp snapshot")
 _SETTINGS = "ml-platform:settings"
@@ -38,7 +38,7 @@ _CHANGE = {
         },
     },
 }
-"""No standby for the database, GPU nodes of another size, and the cluster's endpoint open to an office."""
+"""Changed settings: no standby for the database, other GPU nodes, the cluster's endpoint open to an office."""
 
 
 def sample(plans: Sequence[ProgramPlan]) -> str:

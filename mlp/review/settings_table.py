@@ -1,4 +1,4 @@
-"""`mlp settings`: every setting of a stack file, read off the model, as docs/settings.md shows it."""
+"""`mlp settings`: every setting of a stack file, read from the model, as docs/settings.md shows it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DOCUMENT = REPOSITORY / "docs" / "settings.md"
 MARKS = Marks(what="settings", command="mlp settings --update")
 _HEAD = ("setting", "allowed", "default", "what it is")
 _NOT_IN_THE_FILE = "environment"
-"""The stack's name."""
+"""Field that is not in a stack file: the stack's name."""
 
 
 def settings_table() -> str:
@@ -31,7 +31,7 @@ def settings_table() -> str:
 
 
 def rows_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
-    """Key, allowed values, default and meaning of each field of `model` and of the models within it."""
+    """Yield key, allowed values, default and meaning of each field of `model` and of the models within it."""
     for name, field in model.model_fields.items():
         if name == _NOT_IN_THE_FILE:
             continue
@@ -52,7 +52,7 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 
 def _allowed(annotation: Any, field: FieldInfo | None = None) -> str:
-    """What a value may be, in words; bounds come from the field's own metadata."""
+    """Return the allowed values in words; bounds come from the field's own metadata."""
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     bounds = {
         kind: getattr(one, kind)

@@ -17,7 +17,8 @@ STANDARD_SUPPORT_ENDS: Mapping[str, date] = {
     "1.34": date(2026, 12, 2),
     "1.35": date(2027, 3, 27),
 }
-"""As of 2026-11-21 (https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html)."""
+"""Last day of EKS's standard support by Kubernetes version, as of 2026-11-21
+(https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html)."""
 NOTICE = timedelta(days=90)
 _NOT_EKS = {"local": Level.OFF}
 _EVERYBODY = "0.0.0.0/0"
@@ -46,7 +47,7 @@ KUBERNETES_SUPPORTED = Rule(
     description="The cluster and its nodes run a version in EKS's standard support, and never fall into the extended "
     "one, which costs 0.60 USD an hour and not 0.10 (https://aws.amazon.com/eks/pricing/).",
     check=_kubernetes_supported,
-    eased=_NOT_EKS,
+    level_overrides=_NOT_EKS,
 )
 
 
@@ -67,7 +68,7 @@ KUBERNETES_SUPPORT_ENDS_SOON = Rule(
     description=f"The version stays in standard support for {NOTICE.days} days more.",
     check=_kubernetes_support_ends_soon,
     level=Level.ADVISORY,
-    eased=_NOT_EKS,
+    level_overrides=_NOT_EKS,
 )
 
 
@@ -90,7 +91,7 @@ API_ENDPOINT_CLOSED = Rule(
     name="api-endpoint-closed",
     description="The cluster's API answers the VPC alone, or named ranges.",
     check=_api_endpoint_closed,
-    eased={"dev": Level.ADVISORY, "local": Level.OFF},
+    level_overrides={"dev": Level.ADVISORY, "local": Level.OFF},
 )
 
 CLUSTER_RULES = (KUBERNETES_SUPPORTED, KUBERNETES_SUPPORT_ENDS_SOON, API_ENDPOINT_CLOSED)

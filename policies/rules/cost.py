@@ -1,4 +1,4 @@
-"""The rule about money."""
+"""The rule about the price of an environment."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ WITHIN_BUDGET = Rule(
     description="What an environment costs a month while nobody uses it is less than its budget.",
     check=_within_budget,
     whole_plan=True,
-    eased={"local": Level.OFF},
-    offline_alone="prices are known offline alone: run `mlp policy`",
+    level_overrides={"local": Level.OFF},
+    offline_only_reason="prices are known offline alone: run `mlp policy`",
 )
 
 COST_RULES = (WITHIN_BUDGET,)

@@ -9,8 +9,8 @@ from policies.rules.reading import at, is_on, number
 
 DATABASES = ("aws:rds/instance:Instance", "aws:rds/cluster:Cluster")
 BACKUP_DAYS = 7
-NOT_KEPT = {"dev": Level.OFF, "local": Level.OFF}
-"""What lies in these environments can be made again."""
+OFF_FOR_DISPOSABLE_DATA = {"dev": Level.OFF, "local": Level.OFF}
+"""Levels of rules that are off in environments whose data can be recreated."""
 
 
 def _database_encrypted(plan: Plan, _context: Context) -> Iterator[Finding]:
@@ -52,7 +52,7 @@ DATABASE_HAS_A_STANDBY = Rule(
     name="database-has-a-standby",
     description="A database survives the loss of a zone.",
     check=_database_has_a_standby,
-    eased=NOT_KEPT,
+    level_overrides=OFF_FOR_DISPOSABLE_DATA,
 )
 
 
@@ -68,7 +68,7 @@ DATABASE_BACKED_UP = Rule(
     name="database-backed-up",
     description=f"A database can be set back to any moment of the last {BACKUP_DAYS} days.",
     check=_database_backed_up,
-    eased=NOT_KEPT,
+    level_overrides=OFF_FOR_DISPOSABLE_DATA,
 )
 
 DATABASE_RULES = (DATABASE_ENCRYPTED, DATABASE_PRIVATE, DATABASE_HAS_A_STANDBY, DATABASE_BACKED_UP)

@@ -1,4 +1,4 @@
-"""Rules about data at rest, buckets and databases aside, and about logs."""
+"""Rules about data at rest, except buckets and databases, and about logs."""
 
 from __future__ import annotations
 

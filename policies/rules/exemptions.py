@@ -1,4 +1,4 @@
-"""Exemptions: rules that a named resource need not hold, for a reason and until a day."""
+"""Exemptions: rules that a named resource may break, for a reason and until a day."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _SHORTEST_REASON = 20  # characters; less is no reason
 
 
 class ExemptionsError(ValueError):
-    """A file of exemptions with faults, all of them in one message."""
+    """An invalid file of exemptions; the message lists all errors."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exemption:
-    """Lets resources off `rule` through the day `until`: those of `type` and `name`, or those that `urn` matches."""
+    """Exempts resources from `rule` through the day `until`: by `type` and `name`, or by a pattern `urn`."""
 
     rule: str
     reason: str
@@ -32,25 +32,25 @@ class Exemption:
     type: str | None = None
     name: str | None = None
     urn: str | None = None
-    """A pattern; `*` stands for any text."""
+    """Pattern of URNs; `*` stands for any text."""
     environments: tuple[str, ...] = ()
-    """Where it holds; everywhere if empty."""
+    """Environments in which it is valid; everywhere if empty."""
 
     @property
     def resource(self) -> str:
-        """What it is for, in words."""
+        """Return the exempted resources, in words."""
         return self.urn or f"{self.type} {self.name}"
 
-    def is_for(self, environment: str) -> bool:
-        """Whether it is of concern in an environment."""
+    def applies_in(self, environment: str) -> bool:
+        """Return whether it is valid in an environment."""
         return not self.environments or environment in self.environments
 
-    def is_over(self, today: date) -> bool:
-        """Whether its time has passed."""
+    def is_expired(self, today: date) -> bool:
+        """Return whether it has expired."""
         return today > self.until
 
     def covers(self, rule: str, resource: PlannedResource) -> bool:
-        """Whether it lets `resource` off `rule`, its time aside."""
+        """Return whether it exempts `resource` from `rule`, whatever the day."""
         if rule != self.rule:
             return False
         if self.urn is not None:
@@ -59,7 +59,7 @@ class Exemption:
 
 
 def load(rules: Collection[str], path: Path = FILE) -> tuple[Exemption, ...]:
-    """The exemptions of a file, of which `rules` are those there are. Raises ExemptionsError with every fault."""
+    """Return the exemptions of a file; `rules` are the known rule names. Raise ExemptionsError with every error."""
     try:
         content = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError) as error:
@@ -73,7 +73,7 @@ def load(rules: Collection[str], path: Path = FILE) -> tuple[Exemption, ...]:
     if faults:
         count = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
         raise ExemptionsError(
-            "\n".join([f"{path.name} has {count}, and nothing is checked until they are mended:", *faults])
+            "\n".join([f"{path.name} has {count}, and nothing is checked until they are fixed:", *faults])
         )
     return tuple(
         Exemption(
@@ -93,7 +93,7 @@ def _faults(entry: Any, rules: Collection[str]) -> Iterator[str]:
     yield from _resource_faults(entry)
     reason, until = entry.get("reason"), entry.get("until")
     if not isinstance(reason, str) or len(reason.strip()) < _SHORTEST_REASON:
-        yield f".reason: say in {_SHORTEST_REASON} characters or more why this is right (got {reason!r})"
+        yield f".reason: explain in {_SHORTEST_REASON} characters or more why this is right (got {reason!r})"
     if not isinstance(until, date) or isinstance(until, datetime):
         yield f".until: must be the last day on which it holds, as YYYY-MM-DD (got {until!r})"
     environments = entry.get("environments", [])

@@ -1,4 +1,4 @@
-"""Rules about who may do what in AWS."""
+"""Rules about IAM permissions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _POLICIES = (
 _ATTACHMENT = re.compile(r"aws:iam/(role|user|group)?[pP]olicyAttachment:")
 _TOO_MUCH = re.compile(r"(AdministratorAccess|PowerUserAccess|FullAccess)$")
 _SCOPES = re.compile(r"(aws:(resource|request)tag/|iam:awsservicename$)", re.IGNORECASE)
-"""What a condition may test to hold a grant on `*` to some resources."""
+"""Pattern of condition keys that restrict a grant on `*` to some resources."""
 
 _NEW = "asked for what is not there yet, and so has no tag"
 _READS = "reads, and AWS checks no resource for it"
@@ -95,7 +95,7 @@ def _too_wide(statement: Mapping[str, Any]) -> Iterator[str]:
     for action in actions:
         if "*" in action and action not in WILDCARD_ACTIONS:
             yield f"{action}; name each action, or list this one with a reason in policies/rules/iam.py"
-    if any(_is_everything(one) for one in texts(at(statement, "Resource"))) and not _is_held(statement):
+    if any(_is_everything(one) for one in texts(at(statement, "Resource"))) and not _is_restricted(statement):
         for action in actions:
             if "*" not in action and action not in ON_ALL_RESOURCES:
                 yield (
@@ -105,12 +105,12 @@ def _too_wide(statement: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _is_everything(resource: str) -> bool:
-    """Whether an ARN names no resource: `*`, or one such as `arn:aws:s3:::*`."""
+    """Return whether an ARN names no resource: `*`, or one such as `arn:aws:s3:::*`."""
     return resource.strip("*:") == "" or resource.split(":", 5)[-1] in ("*", "*/*")
 
 
-def _is_held(statement: Mapping[str, Any]) -> bool:
-    """Whether a condition holds a grant to what carries a tag, or the like."""
+def _is_restricted(statement: Mapping[str, Any]) -> bool:
+    """Return whether a condition restricts a grant to resources with a tag, or the like."""
     return any(
         _SCOPES.match(str(key)) and texts(values) and "*" not in texts(values)
         for operator in ("StringEquals", "StringLike")

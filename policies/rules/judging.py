@@ -1,4 +1,4 @@
-"""What rules say of plans, by level, and what exemptions take from that."""
+"""The findings of rules in plans, by level, with exemptions applied."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from policies.rules.exemptions import Exemption
 from policies.rules.model import Context, Level, Plan, Rule, Violation
 
 EXEMPTIONS = "exemptions"
-"""The name under which exemptions themselves are spoken of."""
+"""Name under which findings about exemptions are reported."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exempted:
-    """A violation that an exemption lets pass."""
+    """A violation that an exemption permits."""
 
     violation: Violation
     exemption: Exemption
@@ -22,7 +22,7 @@ class Exempted:
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """What was found: mandatory and advisory violations, and what is exempt, each ordered by rule and resource."""
+    """The findings: mandatory and advisory violations, and exempt ones, each ordered by rule and resource."""
 
     violations: tuple[Violation, ...]
     advisories: tuple[Violation, ...]
@@ -32,28 +32,27 @@ class Judgement:
 def judge(
     rules: Iterable[Rule], plans: Sequence[Plan], context: Context, exemptions: Sequence[Exemption] = ()
 ) -> Judgement:
-    """Ask `rules` of each plan; a plan is one program's, as Pulumi runs them.
+    """Apply `rules` to each plan; a plan is one program's, as Pulumi runs them.
 
-    An exemption whose time has passed covers nothing and is itself a violation; one that covers nothing is advised
-    against.
+    An expired exemption permits nothing and is itself a violation; an unused one is reported as advice.
     """
     rules = list(rules)
     found: set[Violation] = set()
     exempted: dict[Violation, Exemption] = {}
-    holding = [one for one in exemptions if one.is_for(context.environment) and not one.is_over(context.today)]
+    valid = [one for one in exemptions if one.applies_in(context.environment) and not one.is_expired(context.today)]
     for rule, plan in ((rule, plan) for rule in rules for plan in plans):
         level = rule.level_in(context.environment)
         if level is Level.OFF:
             continue
         for resource, message in rule.check(plan, context):
             violation = Violation(rule=rule.name, level=level, urn=resource.urn, message=message)
-            exemption = next((one for one in holding if one.covers(rule.name, resource)), None)
+            exemption = next((one for one in valid if one.covers(rule.name, resource)), None)
             if exemption:
                 exempted[violation] = exemption
             else:
                 found.add(violation)
-    asked = {rule.name for rule in rules if rule.level_in(context.environment) is not Level.OFF}
-    found |= {*over(exemptions, context), *_unused(holding, exempted.values(), asked)}
+    active = {rule.name for rule in rules if rule.level_in(context.environment) is not Level.OFF}
+    found |= {*expired(exemptions, context), *_unused(valid, exempted.values(), active)}
     return Judgement(
         violations=_in_order(found, Level.MANDATORY),
         advisories=_in_order(found, Level.ADVISORY),
@@ -61,21 +60,21 @@ def judge(
     )
 
 
-def over(exemptions: Iterable[Exemption], context: Context) -> Iterator[Violation]:
-    """A violation for each exemption whose time has passed."""
+def expired(exemptions: Iterable[Exemption], context: Context) -> Iterator[Violation]:
+    """Yield a violation for each expired exemption."""
     for one in exemptions:
-        if one.is_for(context.environment) and one.is_over(context.today):
+        if one.applies_in(context.environment) and one.is_expired(context.today):
             message = (
-                f"the exemption of {one.resource} from {one.rule} ended on {one.until}; mend the resource and delete "
+                f"the exemption of {one.resource} from {one.rule} ended on {one.until}; fix the resource and delete "
                 f"the exemption, or give it a later day (its reason: {one.reason})"
             )
             yield Violation(rule=EXEMPTIONS, level=Level.MANDATORY, urn="", message=message)
 
 
-def _unused(holding: Iterable[Exemption], used: Iterable[Exemption], asked: set[str]) -> Iterator[Violation]:
+def _unused(valid: Iterable[Exemption], used: Iterable[Exemption], active: set[str]) -> Iterator[Violation]:
     used = list(used)
-    for one in holding:
-        if one.rule in asked and one not in used:
+    for one in valid:
+        if one.rule in active and one not in used:
             message = f"the exemption of {one.resource} from {one.rule} is not needed; delete it"
             yield Violation(rule=EXEMPTIONS, level=Level.ADVISORY, urn="", message=message)
 

@@ -1,4 +1,4 @@
-"""What a rule sees and what it says."""
+"""The input and output of rules."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from enum import StrEnum
 from typing import Any, Final
 
 STACK: Final = "pulumi:pulumi:Stack"
-"""The type under which a stack's outputs are the properties of a resource."""
+"""Type of the resource whose properties are a stack's outputs."""
 
 
 class Unknown:
-    """A value that a preview cannot know: the cloud gives it. No rule speaks of one."""
+    """A value that a preview cannot know, since the cloud computes it. No rule reports one."""
 
     def __repr__(self) -> str:
         return "unknown"
@@ -23,7 +23,7 @@ UNKNOWN: Final = Unknown()
 
 
 class Level(StrEnum):
-    """What becomes of a broken rule: nothing is deployed, it is told, or it is not asked."""
+    """The consequence of a broken rule: the deployment is refused, the rule only reports, or it is off."""
 
     MANDATORY = "mandatory"
     ADVISORY = "advisory"
@@ -32,30 +32,30 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedResource:
-    """A resource as it is about to be, under the provider's own (camelCase) names of properties.
+    """A resource to be created, under the provider's own (camelCase) property names.
 
-    Of every property it may be that it is absent, `UNKNOWN` or of an odd shape: see `reading.py`.
+    Every property may be absent, `UNKNOWN` or of an odd shape: see `reading.py`.
     """
 
     urn: str
     type: str
     name: str
     properties: Any
-    """A mapping by name; `UNKNOWN` as a whole while what makes the resource, such as a new cluster, is not known."""
+    """Properties by name; `UNKNOWN` as a whole while the provider, such as a new cluster's, is not known."""
     dependencies: tuple[str, ...] = ()
-    """URNs of what its inputs come from."""
+    """URNs of the resources that its inputs come from."""
     protect: bool = False
     """Whether Pulumi refuses to delete it."""
     default_tags: Any = field(default_factory=dict)
-    """The tags that its provider puts on all it makes; `UNKNOWN` where the provider is not."""
+    """Tags that its provider adds to all resources; `UNKNOWN` where the provider is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What a rule may know beside the plan.
+    """The facts beside the plan that a rule may use.
 
-    `environment` is the stack's name; `monthly_usd` the price of the environment when nobody uses it, None where nobody
-    computed it. With `marks_secrets`, what is secret stands in the plan as `[secret]`, and `secret_values` holds it.
+    `environment` is the stack's name; `monthly_usd` the price of the environment without use, None if it was not
+    computed. With `marks_secrets`, secrets stand in the plan as `[secret]`, and `secret_values` holds them.
     """
 
     environment: str
@@ -71,34 +71,34 @@ Finding = tuple[PlannedResource, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """One thing that must hold; `check` yields each resource that breaks it, with a message.
+    """A requirement; `check` yields each resource that breaks it, with a message.
 
-    It is asked as `level`, but in the environments of `eased`, which have another.
+    Its level is `level`, except in the environments of `level_overrides`, which have another.
     """
 
     name: str
     description: str
     check: Callable[[Plan, Context], Iterable[Finding]]
     level: Level = Level.MANDATORY
-    eased: Mapping[str, Level] = field(default_factory=dict)
+    level_overrides: Mapping[str, Level] = field(default_factory=dict)
     whole_plan: bool = False
-    """Whether it needs more than one resource to say what is wrong with one; others are asked of each by itself."""
-    offline_alone: str | None = None
-    """Why Pulumi's pack cannot ask it, if it cannot."""
+    """Whether it needs the whole plan; other rules check each resource by itself."""
+    offline_only_reason: str | None = None
+    """Reason why Pulumi's pack cannot run it; None if it can."""
 
     def level_in(self, environment: str) -> Level:
-        """How it is asked in `environment`; in one that nobody wrote of, as in production."""
-        return self.eased.get(environment, self.level)
+        """Return its level in `environment`; in an unknown one, as in production."""
+        return self.level_overrides.get(environment, self.level)
 
     @property
     def levels(self) -> set[Level]:
-        """Every level at which it may speak."""
-        return {self.level, *self.eased.values()} - {Level.OFF}
+        """Return every level that it has in some environment."""
+        return {self.level, *self.level_overrides.values()} - {Level.OFF}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Violation:
-    """A rule that a resource breaks. The message names the thing, the value found and what is allowed."""
+    """A rule that a resource breaks. The message names the resource, the value found and what is allowed."""
 
     rule: str
     level: Level
@@ -107,5 +107,5 @@ class Violation:
 
 
 def of_type(plan: Plan, *types: str) -> list[PlannedResource]:
-    """The resources of these types."""
+    """Return the resources of the given types."""
     return [one for one in plan if one.type in types]

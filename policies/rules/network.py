@@ -1,4 +1,4 @@
-"""Rules about who may come in."""
+"""Rules about inbound network access."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from policies.rules.reading import at, inside, mappings, number, texts
 
 _GROUPS = ("aws:ec2/securityGroup:SecurityGroup", "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup")
 _INGRESS_RULE = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
-_OLD_RULE = "aws:ec2/securityGroupRule:SecurityGroupRule"
+_LEGACY_RULE = "aws:ec2/securityGroupRule:SecurityGroupRule"
 INGRESS = "kubernetes:networking.k8s.io/v1:Ingress"
 _LOAD_BALANCERS = ("aws:lb/loadBalancer:LoadBalancer", "aws:alb/loadBalancer:LoadBalancer")
 _REDIRECT = "alb.ingress.kubernetes.io/ssl-redirect"
 _WORLD_BITS = 8
-"""A shorter prefix than this is no network of anybody's: it is a part of the internet."""
+"""Shortest prefix of an address range that is a network of its own; a shorter one is a part of the internet."""
 HTTPS, HTTP = 443, 80
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Opening:
-    """What a firewall lets in: ports of a protocol, from address ranges."""
+class _FirewallRule:
+    """A firewall rule for inbound traffic: ports of a protocol, from address ranges."""
 
     protocol: Any
     first: Any
@@ -40,22 +40,24 @@ class _Opening:
         return self.protocol in ("tcp", "6", 6) and number(self.first) == number(self.last) == port
 
 
-def _openings(resource: PlannedResource) -> Iterator[_Opening]:
+def _firewall_rules(resource: PlannedResource) -> Iterator[_FirewallRule]:
     properties = resource.properties
     if resource.type == _INGRESS_RULE:
         ranges = [*texts(at(properties, "cidrIpv4")), *texts(at(properties, "cidrIpv6"))]
-        yield _opening(properties, "ipProtocol", ranges)
-    elif resource.type in _GROUPS or (resource.type == _OLD_RULE and at(properties, "type") == "ingress"):
+        yield _firewall_rule(properties, "ipProtocol", ranges)
+    elif resource.type in _GROUPS or (resource.type == _LEGACY_RULE and at(properties, "type") == "ingress"):
         for one in mappings(at(properties, "ingress")) if resource.type in _GROUPS else [properties]:
-            yield _opening(one, "protocol", [*texts(at(one, "cidrBlocks")), *texts(at(one, "ipv6CidrBlocks"))])
+            yield _firewall_rule(one, "protocol", [*texts(at(one, "cidrBlocks")), *texts(at(one, "ipv6CidrBlocks"))])
 
 
-def _opening(rule: Any, protocol: str, ranges: list[str]) -> _Opening:
-    return _Opening(protocol=at(rule, protocol), first=at(rule, "fromPort"), last=at(rule, "toPort"), ranges=ranges)
+def _firewall_rule(rule: Any, protocol: str, ranges: list[str]) -> _FirewallRule:
+    return _FirewallRule(
+        protocol=at(rule, protocol), first=at(rule, "fromPort"), last=at(rule, "toPort"), ranges=ranges
+    )
 
 
 def is_world(block: str) -> bool:
-    """Whether an address range takes in strangers."""
+    """Return whether an address range is a part of the internet."""
     try:
         return ip_network(block, strict=False).prefixlen < _WORLD_BITS
     except ValueError:
@@ -65,19 +67,21 @@ def is_world(block: str) -> bool:
 def _no_open_ingress(plan: Plan, _context: Context) -> Iterator[Finding]:
     groups = {one.urn for one in of_type(plan, *_GROUPS)}
     ingresses = of_type(plan, INGRESS)
-    doors = {urn for one in (*ingresses, *of_type(plan, *_LOAD_BALANCERS)) for urn in one.dependencies} & groups
+    load_balancer_groups = {
+        urn for one in (*ingresses, *of_type(plan, *_LOAD_BALANCERS)) for urn in one.dependencies
+    } & groups
     plain = {urn for one in ingresses if not _redirects(one) for urn in one.dependencies}
-    redirecting = {urn for one in ingresses for urn in one.dependencies} & doors - plain
+    redirecting = {urn for one in ingresses for urn in one.dependencies} & load_balancer_groups - plain
     for resource in plan:
         own = {resource.urn, *resource.dependencies} & groups
-        for opening in _openings(resource):
-            world = [block for block in opening.ranges if is_world(block)]
-            at_a_door = bool(own) and (
-                (opening.is_port(HTTPS) and own <= doors) or (opening.is_port(HTTP) and own <= redirecting)
+        for rule in _firewall_rules(resource):
+            world = [block for block in rule.ranges if is_world(block)]
+            is_allowed = bool(own) and (
+                (rule.is_port(HTTPS) and own <= load_balancer_groups) or (rule.is_port(HTTP) and own <= redirecting)
             )
-            if world and not at_a_door:
+            if world and not is_allowed:
                 message = (
-                    f"{resource.name} opens {opening.ports} to {', '.join(world)}; the world may reach port {HTTPS} of "
+                    f"{resource.name} opens {rule.ports} to {', '.join(world)}; the world may reach port {HTTPS} of "
                     f"a load balancer, and {HTTP} where every Ingress behind it redirects to {HTTPS}"
                 )
                 yield resource, message
@@ -114,7 +118,7 @@ def _one_entrance(plan: Plan, _context: Context) -> Iterator[Finding]:
 ONE_ENTRANCE = Rule(
     name="one-entrance",
     description="Services are reached through the one load balancer, which has TLS, a firewall and a rate limit; none "
-    "opens a door of its own.",
+    "is exposed by itself.",
     check=_one_entrance,
 )
 

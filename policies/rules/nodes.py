@@ -11,14 +11,14 @@ from policies.rules.reading import at, mappings, texts
 
 NODE_GROUP = "aws:eks/nodeGroup:NodeGroup"
 GPU = "nvidia.com/gpu"
-SMALLEST_TAG = "ml-platform/min-size"
-"""The tag of a node group that says how many nodes the autoscaler keeps in it."""
+MIN_SIZE_TAG = "ml-platform/min-size"
+"""Tag of a node group with the minimum number of nodes that the autoscaler keeps."""
 _GPU_TYPE = re.compile(r"(g|gr|p)\d")
 _HOPS = 1
 
 
 def _has_gpus(group: PlannedResource) -> bool:
-    """By what it is made of: a taint or a label may be the very thing that was forgotten."""
+    """Return whether a node group has GPUs, by instance type: its taint or label may be what is missing."""
     return "NVIDIA" in str(at(group.properties, "amiType")) or any(
         _GPU_TYPE.match(name) for name in texts(at(group.properties, "instanceTypes"))
     )
@@ -53,8 +53,8 @@ def _gpu_pools_free_when_idle(plan: Plan, _context: Context) -> Iterator[Finding
     for pool in _gpu_pools(plan):
         floors = {"scalingConfig.minSize": at(pool.properties, "scalingConfig", "minSize")}
         # The autoscaler keeps the size that this tag tells; without it, EKS keeps its own.
-        if (kept := at(pool.properties, "tags", SMALLEST_TAG)) is not None:
-            floors[f"tags.{SMALLEST_TAG}"] = kept
+        if (kept := at(pool.properties, "tags", MIN_SIZE_TAG)) is not None:
+            floors[f"tags.{MIN_SIZE_TAG}"] = kept
         for way, found in floors.items():
             if found not in (0, "0", UNKNOWN):
                 yield pool, f"{way} of GPU pool {pool.name} is {found!r} and must be 0"

@@ -1,7 +1,8 @@
-"""Rules about what runs in the cluster.
+"""Rules about the pods in the cluster.
 
-Pods are seen where a program writes them: in Kubernetes resources, in manifests that it hands on as JSON (the training
-job, in a ConfigMap and in an output), and in part in the values of Helm charts, whose templates nobody reads here.
+Pods are found where a program writes them: in Kubernetes resources, in manifests that it passes on as JSON (the
+training job, in a ConfigMap and in an output), and in part in the values of Helm charts, whose templates are not read
+here.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from policies.rules.reading import at, inside, mappings
 RELEASE = "kubernetes:helm.sh/v3:Release"
 _BY_DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 _LATEST = re.compile(r"(:latest|^[^:@]*(:\d+/[^:@]*)?)$")
-"""A name without tag means `latest`; a colon before a slash belongs to a port."""
+"""Pattern of an image without a fixed tag: none means `latest`; a colon before a slash belongs to a port."""
 _OWN_REGISTRY = ".dkr.ecr."
 _LISTS = ("containers", "initContainers")
 _EXTRA_LISTS = ("extraContainers", "extraInitContainers", "sidecars")
@@ -27,7 +28,7 @@ Pod = Mapping[str, Any]
 
 
 def _within(plan: Plan) -> Iterator[tuple[PlannedResource, list[Mapping[str, Any]]]]:
-    """Each resource that may hold pods, with every mapping in it; a patch holds a part of what others made."""
+    """Yield each resource that may hold pods, with every mapping in it; patches, which hold a part, are left out."""
     for resource in plan:
         if resource.type == STACK or (resource.type.startswith("kubernetes:") and not resource.type.endswith("Patch")):
             yield resource, list(inside(resource.properties))
@@ -39,7 +40,7 @@ def _pods(plan: Plan) -> Iterator[tuple[PlannedResource, Pod]]:
 
 
 def _containers(pod: Pod, *lists: str) -> list[Mapping[str, Any]]:
-    """What runs an image: a chart also calls by such names what it says of all containers."""
+    """Return what runs an image: a chart also uses these keys for what applies to all containers."""
     return [one for key in (*_LISTS, *lists) for one in mappings(pod.get(key)) if "image" in one]
 
 
@@ -51,7 +52,7 @@ def _images_by_digest(plan: Plan, _context: Context) -> Iterator[Finding]:
 
 
 def _images(one: Mapping[str, Any], *, chart: bool) -> Iterator[str]:
-    """The images named in `one` that may be another tomorrow."""
+    """Yield the images in `one` whose content may change, since their tag may move."""
     for container in _containers(one, *(_EXTRA_LISTS if chart else ())):
         image = container["image"]
         if isinstance(image, str) and not _BY_DIGEST.search(image):
@@ -63,7 +64,7 @@ def _images(one: Mapping[str, Any], *, chart: bool) -> Iterator[str]:
 
 
 def _image_value(one: Mapping[str, Any]) -> str | None:
-    """An image as charts take it, whole or in parts; a repository without a tag has the chart's."""
+    """Return an image from chart values, whole or in parts; a repository without a tag has the chart's."""
     image, repository, tag, digest = (one.get(key) for key in ("image", "repository", "tag", "digest"))
     if isinstance(image, str):
         return image
@@ -99,7 +100,7 @@ def _missing(resources: Any) -> list[str]:
 
 
 def _is_sizing(resources: Any) -> bool:
-    """Whether it sizes a container; empty, it leaves that to the chart, and with `storage` it sizes a volume."""
+    """Return whether it sizes a container; empty, the chart sizes it, and with `storage` it sizes a volume."""
     return bool(
         isinstance(resources, Mapping)
         and {"requests", "limits"} & set(resources)

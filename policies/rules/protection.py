@@ -1,10 +1,10 @@
-"""Rules about what must not be lost."""
+"""Rules about protection from deletion."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policies.rules.database import DATABASES, NOT_KEPT
+from policies.rules.database import DATABASES, OFF_FOR_DISPOSABLE_DATA
 from policies.rules.encryption import CLUSTER
 from policies.rules.model import Context, Finding, Plan, Rule, of_type
 from policies.rules.reading import at, is_on
@@ -29,7 +29,7 @@ DATA_PROTECTED = Rule(
     name="data-protected",
     description="Pulumi refuses to delete what holds data: databases, buckets, keys, volumes.",
     check=_data_protected,
-    eased=NOT_KEPT,
+    level_overrides=OFF_FOR_DISPOSABLE_DATA,
 )
 
 
@@ -51,7 +51,7 @@ DELETION_REFUSED = Rule(
     description="AWS too refuses to delete databases and the cluster, a database leaves a last snapshot, and no bucket "
     "or repository is emptied to be deleted.",
     check=_deletion_refused,
-    eased=NOT_KEPT,
+    level_overrides=OFF_FOR_DISPOSABLE_DATA,
 )
 
 PROTECTION_RULES = (DATA_PROTECTED, DELETION_REFUSED)

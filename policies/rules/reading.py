@@ -1,4 +1,4 @@
-"""Reading properties that may be absent, unknown or of an odd shape, without a fault."""
+"""Readers of properties that may be absent, unknown or of an odd shape; none of them raises."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NESTED_JSON_KEPT = 512  # texts; dashboards are long, and several rules look in
 
 
 def at(value: Any, *keys: str) -> Any:
-    """What lies below `keys`: None where there is nothing, `UNKNOWN` where the way there is unknown."""
+    """Return the value below `keys`: None where there is none, `UNKNOWN` where the path there is unknown."""
     for key in keys:
         if value is UNKNOWN:
             return UNKNOWN
@@ -22,29 +22,29 @@ def at(value: Any, *keys: str) -> Any:
 
 
 def listed(value: Any) -> list[Any]:
-    """The items of a list; a value alone is a list of one, as AWS's documents and Pulumi's providers have it."""
+    """Return the items of a list; a single value is a list of one, as in AWS's documents and Pulumi's providers."""
     if value is None or value is UNKNOWN:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def texts(value: Any) -> list[str]:
-    """The items of a list that are text."""
+    """Return the items of a list that are text."""
     return [one for one in listed(value) if isinstance(one, str)]
 
 
 def mappings(value: Any) -> list[Mapping[str, Any]]:
-    """The items of a list that are mappings."""
+    """Return the items of a list that are mappings."""
     return [one for one in listed(value) if isinstance(one, Mapping)]
 
 
 def is_on(value: Any) -> bool:
-    """Whether a switch is on, or may be: launch templates and storage classes spell it as text."""
+    """Return whether a switch is on, or may be: launch templates and storage classes spell it as text."""
     return value is True or value == "true" or value is UNKNOWN
 
 
 def number(value: Any) -> float | None:
-    """The number that `value` is or spells; None for anything else."""
+    """Return the number that `value` is or spells; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -54,7 +54,7 @@ def number(value: Any) -> float | None:
 
 
 def parsed(value: Any) -> Any:
-    """The content of text that holds a JSON object or array; None for other text, and a value itself."""
+    """Return the content of text that holds a JSON object or array; None for other text, else the value itself."""
     if not isinstance(value, str):
         return value
     return _parsed(value) if value.lstrip()[:1] in ("{", "[") else None
@@ -69,12 +69,12 @@ def _parsed(text: str) -> Any:
 
 
 def pairs(value: Any) -> Iterable[tuple[Any, Any]]:
-    """The entries of a mapping; none of anything else."""
+    """Return the entries of a mapping; none of anything else."""
     return value.items() if isinstance(value, Mapping) else ()
 
 
 def inside(value: Any) -> Iterator[Mapping[str, Any]]:
-    """Every mapping within `value`, itself included; JSON within text is looked into."""
+    """Yield every mapping within `value`, itself included, and within JSON in its texts."""
     todo = [value]
     while todo:
         one = parsed(todo.pop())
@@ -86,10 +86,10 @@ def inside(value: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def statements(document: Any) -> list[Mapping[str, Any]]:
-    """The statements of a policy that allow something; none of a document that cannot be read yet."""
+    """Return the statements of a policy that allow something; none of a document that cannot be read yet."""
     return [one for one in all_statements(document) if at(one, "Effect") == "Allow"]
 
 
 def all_statements(document: Any) -> list[Mapping[str, Any]]:
-    """The statements of a policy, given as text or as a mapping."""
+    """Return the statements of a policy, given as text or as a mapping."""
     return mappings(at(parsed(document), "Statement"))

@@ -1,4 +1,4 @@
-"""The rule about secrets that anybody could read."""
+"""The rule about secrets in plain text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from policies.rules.model import Context, Finding, Plan, PlannedResource, Rule
 from policies.rules.reading import at, inside, parsed, texts
 
 SHOWN = "[secret]"
-"""What stands in a plan for a value that is marked secret."""
+"""Placeholder in a plan of a value that is marked secret."""
 _SHAPES = {
     "an AWS access key": re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
     "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
@@ -26,10 +26,10 @@ _SHAPES = {
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+")
 _SECRET_WORDS = {"password", "passwords", "passwd", "passphrase", "secret", "token", "credential", "webhook"}
 _SECRET_KEYS = {"api", "secret", "private", "access", "encryption", "fernet"}
-"""What comes before `key` in the name of a secret."""
-_HANDED_ON = re.compile(r"arn:|[/$<{]|https?://")
-"""How a value begins that says where a secret is: an ARN, a file, a variable, an address."""
-_KEEPERS = (
+"""Words that precede `key` in the name of a secret."""
+_REFERENCE = re.compile(r"arn:|[/$<{]|https?://")
+"""Pattern of values that only say where a secret is: an ARN, a file, a variable, an address."""
+_SECRET_HOLDERS = (
     "aws:rds/",
     "aws:secretsmanager/",
     "aws:ssm/",
@@ -39,13 +39,13 @@ _KEEPERS = (
     "random:",
     "tls:",
 )
-"""Types that hold secrets as they are; where nothing is marked, none of theirs is a leak."""
+"""Types that hold secrets by design; where nothing is marked, none of theirs is a leak."""
 
 
 def _no_plain_secrets(plan: Plan, context: Context) -> Iterator[Finding]:
-    known = _names_of_secrets(plan)
+    known = _secret_names(plan)
     for resource in plan:
-        if not context.marks_secrets and resource.type.startswith(_KEEPERS):
+        if not context.marks_secrets and resource.type.startswith(_SECRET_HOLDERS):
             continue
         for key, text in _plain(resource.properties):
             what = _leaked(text, context.secret_values) or (
@@ -64,7 +64,7 @@ def _kind(resource: PlannedResource) -> str:
 
 
 def _plain(properties: Any) -> Iterator[tuple[str, str]]:
-    """Every text within, under its key; the value of an environment variable under the variable's name."""
+    """Yield every text within, under its key; the value of an environment variable under the variable's name."""
     for one in inside(properties):
         refers = any(key in one for key in ("secretName", "remoteRef"))
         for key, value in one.items():
@@ -77,7 +77,7 @@ def _plain(properties: Any) -> Iterator[tuple[str, str]]:
 
 
 def _decoded(key: Any, text: str) -> str:
-    """A launch template's user data is text in base64."""
+    """Return the text; a launch template's user data, which is in base64, decoded."""
     if key == "userData":
         try:
             return base64.b64decode(text, validate=True).decode()
@@ -102,13 +102,13 @@ def _any_of(values: frozenset[str]) -> re.Pattern[str]:
 
 def _looks_secret(key: str, text: str, known: frozenset[str]) -> bool:
     words = tuple(word.lower() for word in _WORDS.findall(key))
-    if not words or words[0] == "existing" or not text or text in known or _HANDED_ON.match(text):
+    if not words or words[0] == "existing" or not text or text in known or _REFERENCE.match(text):
         return False
     return words[-1] in _SECRET_WORDS or (words[-1] == "key" and bool(_SECRET_KEYS & set(words[-2:-1])))
 
 
-def _names_of_secrets(plan: Plan) -> frozenset[str]:
-    """What Kubernetes' Secrets are called: to name one is to keep one."""
+def _secret_names(plan: Plan) -> frozenset[str]:
+    """Return the names of the Kubernetes Secrets: a reference to one is not a leak."""
     names: set[str] = set()
     for resource in plan:
         if resource.type.endswith((":Secret", ":ExternalSecret")):

@@ -19,7 +19,7 @@ _ALGORITHMS = ("aws:kms", "aws:kms:dsse", "AES256")
 def _companions(
     plan: Plan, type_: str, wrong: Callable[[PlannedResource], str | None], advice: str
 ) -> Iterator[Finding]:
-    """Each bucket without a resource of `type_` made for it, and each of these that is `wrong`."""
+    """Yield each bucket without a resource of `type_` for it, and each such resource that is `wrong`."""
     companions = of_type(plan, type_)
     served = {urn for one in companions for urn in one.dependencies}
     kind = type_.rpartition(":")[2]

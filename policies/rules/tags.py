@@ -10,12 +10,12 @@ from policies.rules.model import UNKNOWN, Context, Finding, Plan, PlannedResourc
 from policies.rules.reading import at, mappings, pairs, parsed
 
 REQUIRED_TAGS = ("Environment", "ManagedBy", "Platform", "Project")
-_STARTED = ("instance", "volume")
-"""What a launch template starts and what costs money; it does not get the provider's default tags."""
+_LAUNCHED = ("instance", "volume")
+"""Billed resources that a launch template starts; they do not get the provider's default tags."""
 
 
 def default_tags(provider: Any) -> Any:
-    """The tags that a provider, given by its properties, puts on all it makes. They come as text or as a mapping."""
+    """Return the tags that a provider, given by its properties, adds to all resources, from text or a mapping."""
     found = at(provider, "defaultTags")
     return UNKNOWN if found is UNKNOWN else at(parsed(found), "tags") or {}
 
@@ -30,7 +30,7 @@ def _tagged(plan: Plan, context: Context) -> Iterator[Finding]:
         if specifications is UNKNOWN:
             continue
         tags = {str(at(one, "resourceType")): at(one, "tags") for one in mappings(specifications)}
-        for kind in _STARTED:
+        for kind in _LAUNCHED:
             if tags.get(kind) is not UNKNOWN:
                 yield from _faults(template, context, f"each {kind} of {template.name}", tags.get(kind))
 
@@ -47,7 +47,7 @@ def _faults(resource: PlannedResource, context: Context, what: str, *layers: Any
 TAGGED = Rule(
     name="tagged",
     description=f"All that AWS makes, the nodes and disks of launch templates too, carries {', '.join(REQUIRED_TAGS)}: "
-    "costs are told apart by them, and access is bound to them.",
+    "costs are allocated by them, and access is bound to them.",
     check=_tagged,
 )
 

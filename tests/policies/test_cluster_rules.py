@@ -70,7 +70,7 @@ def test_a_version_without_standard_support_is_named(found, today, message):
         (UNKNOWN, date(2026, 12, 27), None),
     ],
 )
-def test_the_end_of_support_is_told_90_days_before(version, today, days):
+def test_the_end_of_support_is_reported_90_days_before(version, today, days):
     spoken = messages("kubernetes-support-ends-soon", cluster(version), today=today)
     assert [f"in {days} days" in one for one in spoken] == ([] if days is None else [True])
 

@@ -30,7 +30,7 @@ def messages(violations):
 
 
 @pytest.mark.parametrize(
-    ("level", "eased", "environment", "found"),
+    ("level", "level_overrides", "environment", "found"),
     [
         (Level.MANDATORY, {}, "prod", ([1], [])),
         (Level.MANDATORY, {"dev": Level.ADVISORY}, "dev", ([], [1])),
@@ -39,12 +39,12 @@ def messages(violations):
         (Level.ADVISORY, {}, "prod", ([], [1])),
     ],
 )
-def test_a_rule_speaks_as_loud_as_its_environment_asks(level, eased, environment, found):
-    judgement = judged(rules=[rule(level=level, eased=eased)], environment=environment)
+def test_a_rule_has_the_level_of_its_environment(level, level_overrides, environment, found):
+    judgement = judged(rules=[rule(level=level, level_overrides=level_overrides)], environment=environment)
     assert ([1 for _ in judgement.violations], [1 for _ in judgement.advisories]) == found
 
 
-def test_findings_are_ordered_by_rule_and_resource_and_told_once():
+def test_findings_are_ordered_by_rule_and_resource_and_reported_once():
     judgement = judged(rules=[rule("b"), rule("a")], plans=[(OTHER, VPC), (VPC,)])
     assert [(one.rule, one.message) for one in judgement.violations] == [
         ("a", "network is there"),
@@ -89,7 +89,7 @@ def test_an_exemption_that_covers_nothing_is_advised_against(changes):
 
 
 OVER = (
-    "the exemption of aws:ec2/vpc:Vpc network from no-vpc ended on 2026-11-20; mend the resource and delete the "
+    "the exemption of aws:ec2/vpc:Vpc network from no-vpc ended on 2026-11-20; fix the resource and delete the "
     "exemption, or give it a later day (its reason: It is needed.)"
 )
 
@@ -104,12 +104,12 @@ def test_an_exemption_whose_day_has_passed_covers_nothing_and_is_itself_a_violat
 
 
 @pytest.mark.parametrize(
-    ("eased", "environments"),
+    ("level_overrides", "environments"),
     [({}, ("dev",)), ({"prod": Level.OFF}, ())],
     ids=["another environment's", "of a rule that is not asked"],
 )
-def test_an_exemption_of_no_concern_is_not_spoken_of(eased, environments):
-    judgement = judged(exemption(environments=environments), rules=[rule(eased=eased)], plans=[()])
+def test_an_exemption_of_another_environment_is_not_reported(level_overrides, environments):
+    judgement = judged(exemption(environments=environments), rules=[rule(level_overrides=level_overrides)], plans=[()])
     assert (judgement.violations, judgement.advisories) == ((), ())
     over = judged(exemption(environments=("dev",), until=date(2020, 1, 1)), plans=[()])
     assert over.violations == ()
@@ -140,7 +140,7 @@ def test_a_file_is_read_whole(tmp_path):
     assert loaded(tmp_path, "exemptions: []") == ()
 
 
-def test_all_faults_of_a_file_are_told_at_once(tmp_path):
+def test_all_faults_of_a_file_are_reported_at_once(tmp_path):
     text = """
     exemptions:
       - {rule: no-vcp, type: aws:ec2/vpc:Vpc, name: network, until: soon}
@@ -152,13 +152,13 @@ def test_all_faults_of_a_file_are_told_at_once(tmp_path):
     with pytest.raises(ExemptionsError) as raised:
         loaded(tmp_path, text)
     assert str(raised.value).splitlines() == [
-        "exemptions.yaml has 14 faults, and nothing is checked until they are mended:",
+        "exemptions.yaml has 14 faults, and nothing is checked until they are fixed:",
         "  exemptions[0].rule: there is no rule 'no-vcp'; `mlp policies` lists them",
-        "  exemptions[0].reason: say in 20 characters or more why this is right (got None)",
+        "  exemptions[0].reason: explain in 20 characters or more why this is right (got None)",
         "  exemptions[0].until: must be the last day on which it holds, as YYYY-MM-DD (got 'soon')",
         "  exemptions[1].who: unknown; the keys are environments, name, reason, rule, type, until, urn",
         "  exemptions[1].urn: must end in a resource's name, or it would switch the rule off (got 'urn:pulumi:*::*')",
-        "  exemptions[1].reason: say in 20 characters or more why this is right (got 'because')",
+        "  exemptions[1].reason: explain in 20 characters or more why this is right (got 'because')",
         "  exemptions[1].until: must be the last day on which it holds, as YYYY-MM-DD (got 2027)",
         "  exemptions[1].environments: must be a list of names of stacks (got 'dev')",
         "  exemptions[2].resource: name it by `type` and `name`, or by `urn` (got type)",

@@ -143,7 +143,7 @@ def test_a_loose_trust_is_named(role, fault):
 
 
 @pytest.mark.parametrize(
-    ("type_", "statement", "speaks"),
+    ("type_", "statement", "reported"),
     [
         ("aws:sns/topicPolicy:TopicPolicy", {**READ, "Principal": "*"}, True),
         ("aws:s3/bucketPolicy:BucketPolicy", {**READ, "Principal": {"AWS": ["*"]}}, True),
@@ -153,6 +153,6 @@ def test_a_loose_trust_is_named(role, fault):
         ("kubernetes:core/v1:ConfigMap", {**READ, "Principal": "*"}, False),
     ],
 )
-def test_a_policy_that_lets_in_everyone_is_named(type_, statement, speaks):
+def test_a_policy_that_lets_in_everyone_is_named(type_, statement, reported):
     found = messages("no-public-principals", resource(type_, {"policy": document(statement)}))
-    assert found == (["policy of thing allows ['s3:GetObject'] to everyone; name who"] if speaks else [])
+    assert found == (["policy of thing allows ['s3:GetObject'] to everyone; name who"] if reported else [])

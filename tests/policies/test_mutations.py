@@ -30,7 +30,7 @@ POOL = "aws:eks/nodeGroup:NodeGroup"
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 ROLE = "aws:iam/role:Role"
 GRANTS = "aws:iam/rolePolicy:RolePolicy"
-DOOR = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+INGRESS_RULE = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 JOB = "kubernetes:batch/v1:Job"
 RELEASE = "kubernetes:helm.sh/v3:Release"
 MAP = "kubernetes:core/v1:ConfigMap"
@@ -173,8 +173,14 @@ MUTATIONS: dict[str, tuple[Mutation, set[str]]] = {
         set_at("aws:cloudwatch/logGroup:LogGroup", "retentionInDays", value=0, name="cluster"),
         {"logs-end"},
     ),
-    "a database open to the world": (set_at(DOOR, "cidrIpv4", value="0.0.0.0/0", name="database"), {"no-open-ingress"}),
-    "a load balancer open at another port": (set_at(DOOR, "toPort", value=8443, name="https"), {"no-open-ingress"}),
+    "a database open to the world": (
+        set_at(INGRESS_RULE, "cidrIpv4", value="0.0.0.0/0", name="database"),
+        {"no-open-ingress"},
+    ),
+    "a load balancer open at another port": (
+        set_at(INGRESS_RULE, "toPort", value=8443, name="https"),
+        {"no-open-ingress"},
+    ),
     "a load balancer that does not redirect": (
         set_at(
             "kubernetes:networking.k8s.io/v1:Ingress",
@@ -281,7 +287,7 @@ MUTATIONS: dict[str, tuple[Mutation, set[str]]] = {
 
 
 @pytest.mark.parametrize(("mutation", "rules"), MUTATIONS.values(), ids=MUTATIONS)
-def test_exactly_the_broken_rule_speaks(mutation, rules):
+def test_exactly_the_broken_rule_is_reported(mutation, rules):
     assert rules_broken_by(mutation) == rules
 
 
@@ -296,7 +302,7 @@ def test_too_high_a_price_breaks_the_budget_alone():
     assert rules_broken_by(list, monthly_usd=1499.99) == set()
 
 
-def test_the_end_of_support_is_told_and_then_refused():
+def test_the_end_of_support_is_reported_and_then_refused():
     assert rules_broken_by(list, today=date(2027, 1, 1)) == {"kubernetes-support-ends-soon"}
     assert rules_broken_by(list, today=date(2027, 3, 28)) == {"kubernetes-supported"}
 
@@ -324,13 +330,13 @@ def test_what_is_made_again_need_not_be_kept(stack, name):
 
 @pytest.mark.parametrize("name", ["an unencrypted database", "extra trust", "versioning off", "IMDSv1"])
 @pytest.mark.parametrize("stack", ["dev", "local"])
-def test_what_keeps_strangers_out_is_asked_everywhere(stack, name):
+def test_rules_on_security_are_active_everywhere(stack, name):
     unpinned = set_at(ROLE, "assumeRolePolicy", "Statement", 0, "Condition", value={}, name="ebs")
     mutation, rules = {**MUTATIONS, "extra trust": (unpinned, {"trust-pinned"})}[name]
     assert rules_broken_by(mutation, stack) == rules_broken_by(list, stack) | rules
 
 
-def test_the_committed_environments_break_nothing_and_dev_is_told_of_its_open_endpoint():
+def test_the_committed_environments_break_nothing_and_dev_is_warned_of_its_open_endpoint():
     assert {stack: rules_broken_by(list, stack) for stack in ("prod", "dev", "local")} == {
         "prod": set(),
         "dev": {"api-endpoint-closed"},

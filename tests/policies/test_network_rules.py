@@ -5,7 +5,7 @@ from tests.policies.builders import messages, resource
 
 RULE = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 OLD_RULE = "aws:ec2/securityGroupRule:SecurityGroupRule"
-DOOR = resource("aws:ec2/securityGroup:SecurityGroup", name="door")
+LB_GROUP = resource("aws:ec2/securityGroup:SecurityGroup", name="load-balancer")
 INNER = resource("aws:ec2/securityGroup:SecurityGroup", name="inner")
 RELEASE = "kubernetes:helm.sh/v3:Release"
 SERVICE = "kubernetes:core/v1:Service"
@@ -14,7 +14,7 @@ SERVICE = "kubernetes:core/v1:Service"
 def ingress(redirect="443"):
     annotations = {"alb.ingress.kubernetes.io/ssl-redirect": redirect} if redirect else {}
     properties = {"metadata": {"annotations": annotations}}
-    return resource("kubernetes:networking.k8s.io/v1:Ingress", properties, name="way", depends_on=[DOOR])
+    return resource("kubernetes:networking.k8s.io/v1:Ingress", properties, name="way", depends_on=[LB_GROUP])
 
 
 def opening(group, port=443, block="0.0.0.0/0", protocol="tcp", **changes):
@@ -25,11 +25,19 @@ def opening(group, port=443, block="0.0.0.0/0", protocol="tcp", **changes):
 @pytest.mark.parametrize(
     "plan",
     [
-        (DOOR, ingress(), opening(DOOR)),
-        (DOOR, ingress(), opening(DOOR, 80)),
-        (DOOR, ingress(UNKNOWN), opening(DOOR, 80)),
-        (DOOR, ingress(), opening(DOOR, None, cidrIpv4=None, cidrIpv6="::/0", fromPort=443.0, toPort="443")),
-        (DOOR, resource("aws:lb/loadBalancer:LoadBalancer", depends_on=[DOOR]), opening(DOOR)),
+        (LB_GROUP, ingress(), opening(LB_GROUP)),
+        (LB_GROUP, ingress(), opening(LB_GROUP, 80)),
+        (LB_GROUP, ingress(UNKNOWN), opening(LB_GROUP, 80)),
+        (
+            LB_GROUP,
+            ingress(),
+            opening(LB_GROUP, None, cidrIpv4=None, cidrIpv6="::/0", fromPort=443.0, toPort="443"),
+        ),
+        (
+            LB_GROUP,
+            resource("aws:lb/loadBalancer:LoadBalancer", depends_on=[LB_GROUP]),
+            opening(LB_GROUP),
+        ),
         (INNER, opening(INNER, 5432, "10.0.0.0/8")),
         (INNER, opening(INNER, 5432, UNKNOWN)),
         (INNER, opening(INNER, 5432, "nonsense")),
@@ -51,7 +59,7 @@ def opening(group, port=443, block="0.0.0.0/0", protocol="tcp", **changes):
         "outward",
     ],
 )
-def test_doors_that_may_be_open_are_not_spoken_of(plan):
+def test_permitted_firewall_rules_are_not_reported(plan):
     assert messages("no-open-ingress", *plan) == []
 
 
@@ -61,10 +69,19 @@ def test_doors_that_may_be_open_are_not_spoken_of(plan):
         ((INNER, opening(INNER, 5432)), "rule opens port 5432 to 0.0.0.0/0"),
         ((INNER, opening(INNER)), "rule opens port 443 to 0.0.0.0/0"),
         ((INNER, opening(INNER, 22, "128.0.0.0/1")), "rule opens port 22 to 128.0.0.0/1"),
-        ((DOOR, ingress(), opening(DOOR, 443, protocol="udp")), "rule opens port 443 to 0.0.0.0/0"),
-        ((DOOR, ingress(), opening(DOOR, 443, toPort=8443)), "rule opens ports 443 to 8443 to 0.0.0.0/0"),
-        ((DOOR, ingress(), opening(DOOR, None, protocol="-1")), "rule opens every port to 0.0.0.0/0"),
-        ((DOOR, ingress(None), opening(DOOR, 80)), "rule opens port 80 to 0.0.0.0/0"),
+        (
+            (LB_GROUP, ingress(), opening(LB_GROUP, 443, protocol="udp")),
+            "rule opens port 443 to 0.0.0.0/0",
+        ),
+        (
+            (LB_GROUP, ingress(), opening(LB_GROUP, 443, toPort=8443)),
+            "rule opens ports 443 to 8443 to 0.0.0.0/0",
+        ),
+        (
+            (LB_GROUP, ingress(), opening(LB_GROUP, None, protocol="-1")),
+            "rule opens every port to 0.0.0.0/0",
+        ),
+        ((LB_GROUP, ingress(None), opening(LB_GROUP, 80)), "rule opens port 80 to 0.0.0.0/0"),
         ((opening(INNER),), "rule opens port 443 to 0.0.0.0/0"),
         (
             (
@@ -98,7 +115,7 @@ def test_doors_that_may_be_open_are_not_spoken_of(plan):
         "rule of old",
     ],
 )
-def test_a_door_open_to_the_world_is_named(plan, opened):
+def test_a_firewall_rule_open_to_the_world_is_named(plan, opened):
     [found] = messages("no-open-ingress", *plan)
     assert found.startswith(f"{opened}; the world may reach port 443 of a load balancer")
 
@@ -114,7 +131,7 @@ def test_a_door_open_to_the_world_is_named(plan, opened):
         (RELEASE, {"values": UNKNOWN}, []),
     ],
 )
-def test_a_service_has_no_door_of_its_own(type_, properties, found):
+def test_a_service_is_not_exposed_by_itself(type_, properties, found):
     assert messages("one-entrance", resource(type_, properties)) == [
         f"thing has a service of type {kind}; it must be ClusterIP, behind an Ingress" for kind in found
     ]

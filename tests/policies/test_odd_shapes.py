@@ -126,4 +126,4 @@ def test_what_is_unknown_is_not_spoken_of():
     kinds = [one for deployment in planned_with_airflow("prod") for one in as_planned(deployment)]
     unknown = [replace(one, properties=dict.fromkeys(one.properties, UNKNOWN), default_tags=UNKNOWN) for one in kinds]
     spoken = {rule.name for rule in RULES for _ in rule.check(unknown, context(marks_secrets=False))}
-    assert spoken == {"topics-encrypted"}, "the one that nothing at all is said of"
+    assert spoken == {"topics-encrypted"}, "the one without any property"

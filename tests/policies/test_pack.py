@@ -105,21 +105,21 @@ def test_a_policy_reports_what_its_rule_finds_on_the_resource_that_breaks_it(pac
     assert reports(policy, bucket, block) == []
 
 
-@pytest.mark.parametrize(("stack", "speaks"), [("prod", "mandatory"), ("dev", "advisory"), ("local", None)])
-def test_a_stack_lets_the_policy_of_its_own_level_speak(pack, stack, speaks):
+@pytest.mark.parametrize(("stack", "reported"), [("prod", "mandatory"), ("dev", "advisory"), ("local", None)])
+def test_a_stack_lets_the_policy_of_its_own_level_run(pack, stack, reported):
     policies = by_name(pack)
     cluster = shown("aws:eks/cluster:Cluster", {"vpcConfig": {"endpointPublicAccess": True}}, stack=stack)
     mandatory = reports(policies["api-endpoint-closed"], cluster)
     advisory = reports(policies["api-endpoint-closed-advisory"], cluster)
-    not_asked = f"in {stack} it is not asked at this level"
-    assert (mandatory == not_asked, advisory == not_asked) == (speaks != "mandatory", speaks != "advisory")
-    assert sum(isinstance(one, list) and len(one) == 1 for one in (mandatory, advisory)) == (speaks is not None)
+    not_asked = f"in {stack} the rule has another level"
+    assert (mandatory == not_asked, advisory == not_asked) == (reported != "mandatory", reported != "advisory")
+    assert sum(isinstance(one, list) and len(one) == 1 for one in (mandatory, advisory)) == (reported is not None)
 
 
 def test_what_only_the_offline_commands_know_does_not_apply(pack):
     reason = reports(by_name(pack)["within-budget"], shown("aws:budgets/budget:Budget", {"limitAmount": "1"}))
     assert reason == "prices are known offline alone: run `mlp policy`"
-    assert RULE["within-budget"].offline_alone == reason
+    assert RULE["within-budget"].offline_only_reason == reason
 
 
 def test_options_and_the_providers_tags_are_seen(pack):
@@ -241,7 +241,7 @@ def diagnostics(served, resources):
     return found
 
 
-def test_the_real_pack_tells_pulumi_of_every_policy(pack, served):
+def test_the_real_pack_registers_every_policy(pack, served):
     info = served.GetAnalyzerInfo(empty_pb2.Empty(), timeout=30)
     assert info.name == "ml-platform"
     levels = {"mandatory": analyzer_pb2.MANDATORY, "advisory": analyzer_pb2.ADVISORY}
@@ -256,7 +256,7 @@ def test_the_real_pack_lets_a_new_stack_pass_whose_cluster_is_not_known_yet(serv
     assert [(one.policyName, one.message) for one in diagnostics(served, bare)] == []
 
 
-def test_the_real_pack_speaks_of_what_is_broken_in_the_real_stack_and_of_nothing_else(served):
+def test_the_real_pack_reports_what_is_broken_in_the_real_stack_and_nothing_else(served):
     resources = as_planned(planned("prod")[0])
     [database] = [one for one in resources if one.type == "aws:rds/instance:Instance"]
     broken = replace(database, properties={**database.properties, "publiclyAccessible": True})
@@ -278,5 +278,5 @@ def test_a_pack_with_faulty_exemptions_does_not_start_and_says_why(tmp_path):
         check=False,
     )
     assert result.returncode == 1
-    assert result.stderr.startswith("exemptions.yaml has 4 faults, and nothing is checked until they are mended:\n")
+    assert result.stderr.startswith("exemptions.yaml has 4 faults, and nothing is checked until they are fixed:\n")
     assert "Traceback" not in result.stderr

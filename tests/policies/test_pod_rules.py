@@ -113,7 +113,7 @@ def test_a_pod_that_may_not_run_is_named_wherever_it_is_written(properties, foun
         ({"pod": {"privileged": True}}, {"pods-not-root": ["values of thing have privileged True"]}),
     ],
 )
-def test_what_a_chart_is_told_is_looked_at_too(values, found):
+def test_what_a_chart_is_given_is_checked_too(values, found):
     [(rule, [message])] = spoken(RELEASE, {"values": values}).items()
     [(expected_rule, [start])] = found.items()
     assert rule == expected_rule
@@ -121,20 +121,20 @@ def test_what_a_chart_is_told_is_looked_at_too(values, found):
 
 
 @pytest.mark.parametrize(
-    ("labels", "speaks"),
+    ("labels", "reported"),
     [("restricted", False), ("baseline", False), (UNKNOWN, False), ("privileged", True), (None, True)],
 )
-def test_a_namespace_confines_its_pods(labels, speaks):
+def test_a_namespace_confines_its_pods(labels, reported):
     labelled = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": labels}}}
     found = messages("namespaces-confined", resource("kubernetes:core/v1:Namespace", labelled))
     message = f"namespace thing enforces pod security level {labels!r}; it must be one of baseline, restricted"
-    assert found == ([message] if speaks else [])
+    assert found == ([message] if reported else [])
 
 
 @pytest.mark.parametrize(
-    ("version", "speaks"),
+    ("version", "reported"),
     [("1.2.3", False), ("v1.2.3-rc.1", False), (UNKNOWN, False), (None, True), ("~1.2", True), ("1.x", True)],
 )
-def test_a_chart_has_one_version(version, speaks):
+def test_a_chart_has_one_version(version, reported):
     found = messages("charts-pinned", resource(RELEASE, {"chart": "mlflow", "version": version}))
-    assert found == ([f"version of chart mlflow is {version!r}; name one exactly"] if speaks else [])
+    assert found == ([f"version of chart mlflow is {version!r}; name one exactly"] if reported else [])

@@ -4,7 +4,7 @@ import pytest
 
 from infra import tags
 from policies.rules.model import UNKNOWN
-from policies.rules.nodes import SMALLEST_TAG
+from policies.rules.nodes import MIN_SIZE_TAG
 from tests.policies.builders import messages, resource
 
 DATABASE = "aws:rds/instance:Instance"
@@ -27,7 +27,7 @@ def disk(encrypted):
 
 
 def test_the_rules_read_the_tag_that_node_groups_get():
-    assert SMALLEST_TAG == tags.SMALLEST_TAG
+    assert MIN_SIZE_TAG == tags.SMALLEST_TAG
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_the_rules_read_the_tag_that_node_groups_get():
         ("gpu-pools-on-spot", POOL, {**GPU, "capacityType": UNKNOWN}),
         ("gpu-pools-on-spot", POOL, {"instanceTypes": ["m7i.large"], "capacityType": "ON_DEMAND"}),
         ("gpu-pools-free-when-idle", POOL, GPU),
-        ("gpu-pools-free-when-idle", POOL, {**GPU, "tags": {SMALLEST_TAG: "0"}}),
+        ("gpu-pools-free-when-idle", POOL, {**GPU, "tags": {MIN_SIZE_TAG: "0"}}),
         ("gpu-pools-free-when-idle", POOL, {**GPU, "tags": UNKNOWN}),
         ("gpu-pools-free-when-idle", POOL, {"instanceTypes": ["m7i.large"], "scalingConfig": {"minSize": 2}}),
         ("gpu-pools-tainted", POOL, GPU),
@@ -137,7 +137,7 @@ def test_what_holds_a_rule_is_not_spoken_of(rule, type_, properties):
         (
             "gpu-pools-free-when-idle",
             POOL,
-            {**GPU, "tags": {SMALLEST_TAG: "1"}},
+            {**GPU, "tags": {MIN_SIZE_TAG: "1"}},
             "tags.ml-platform/min-size of GPU pool thing is '1' and must be 0",
         ),
         ("gpu-pools-tainted", POOL, {**GPU, "taints": None}, "taints of GPU pool thing are []; one must be nvidia.com"),

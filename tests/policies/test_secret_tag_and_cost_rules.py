@@ -15,7 +15,7 @@ BUDGET = resource("aws:budgets/budget:Budget", {"limitAmount": "1500"})
 
 
 def leaks(properties, *others, type_=MAP, **known):
-    """What is said to leak, by key and kind."""
+    """What leaks, by key and kind."""
     found = messages("no-plain-secrets", resource(type_, properties), *others, **known)
     return [message.split(" in plain;")[0] for message in found]
 

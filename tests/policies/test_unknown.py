@@ -1,4 +1,4 @@
-"""What no preview can know is neither there nor absent: no rule speaks of it."""
+"""What no preview can know is neither there nor absent: no rule reported of it."""
 
 from dataclasses import replace
 from datetime import date

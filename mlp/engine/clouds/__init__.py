@@ -1,1 +1,1 @@
-"""The clouds that a program runs against here: one that records, and one that an emulator of AWS answers for."""
+"""The clouds of the offline engine: one records resources, one creates them in an emulator of AWS."""

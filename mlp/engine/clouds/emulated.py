@@ -1,4 +1,4 @@
-"""The emulated cloud: AWS as moto emulates it, asked through boto3 by the handlers of `mlp.engine.types`."""
+"""The emulated cloud: AWS as moto emulates it, called through boto3 by the handlers of `mlp.engine.types`."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from mlp.engine.types.request import Request
 from mlp.shared.errors import PlatformError
 
 EMULATOR_ENVIRONMENT = {MANAGED_POLICIES_VARIABLE: "true"}
-"""The environment variables that a moto server must be started with."""
-_NOBODY = "emulator"
-"""Key and secret: the emulator accepts any, AWS none like this."""
+"""Environment variables that a moto server must be started with."""
+_DUMMY_CREDENTIAL = "emulator"
+"""Access key id and secret key: the emulator accepts any, and AWS refuses these."""
 
 
 class _Clients:
-    """One boto3 client a service and region, all of one endpoint; without one, boto3's own choice of endpoint.
+    """The boto3 clients, one a service and region, all of one endpoint; without one, of boto3's own choice.
 
-    What this machine's user has configured for AWS (profiles, endpoints, proxies) is left aside.
+    What this machine's user has configured for AWS (profiles, endpoints, proxies) is ignored.
     """
 
     def __init__(self, endpoint_url: str | None) -> None:
@@ -49,12 +49,12 @@ class _Clients:
             "ignore_configured_endpoint_urls": (None, None, True, None),
         }
         session = botocore.session.Session(session_vars=unset)
-        session.set_credentials(_NOBODY, _NOBODY)
+        session.set_credentials(_DUMMY_CREDENTIAL, _DUMMY_CREDENTIAL)
         self._session = boto3.session.Session(botocore_session=session)
         self._clients: dict[tuple[str, str], Any] = {}
 
     def __call__(self, service: str, region: str) -> Any:
-        """The client of `service`, by boto3's name of it."""
+        """Return the client of `service`, by boto3's name of it."""
         key = (service, region)
         if key not in self._clients:
             self._clients[key] = self._session.client(  # type: ignore[call-overload]  # typed for literal names alone
@@ -73,11 +73,11 @@ class _Clients:
 
 
 class EmulatedCloud:
-    """Creates each AWS resource in an emulator and answers with what that computed.
+    """A cloud that creates each AWS resource in an emulator and returns what the emulator computed.
 
-    With `endpoint_url` it talks to the moto server there; without one to the moto that runs in this process (AWS
-    itself refuses its credentials). What is not AWS, and all lookups, are answered by the recording cloud. Raises
-    PlatformError for an endpoint on another machine.
+    With `endpoint_url` it calls the moto server there; without one, the moto that runs in this process (AWS itself
+    refuses its credentials). Resources outside AWS, and all lookups, go to the recording cloud. Raises PlatformError
+    for an endpoint on another machine.
     """
 
     def __init__(self, endpoint_url: str | None) -> None:
@@ -96,8 +96,8 @@ class EmulatedCloud:
     def create(self, wanted: Registration, inputs: Mapping[str, Any], place: Place) -> Created:
         """Create `wanted` in the emulator.
 
-        Raises `UnknownTypeError` for a type without a row, and PlatformError, which names the resource, for an input
-        that its handler does not know, an emulator that does not answer, and a resource that it refuses.
+        Raise UnknownTypeError for a type without a row, and PlatformError, which names the resource, for an input that
+        its handler does not know, an emulator that does not answer, and a resource that it refuses.
         """
         facts = facts_of(wanted.type)
         if wanted.type == "pulumi:providers:aws":
@@ -114,7 +114,7 @@ class EmulatedCloud:
         return created
 
     def invoke(self, token: str, args: Mapping[str, Any], place: Place) -> Mapping[str, Any]:
-        """Answer a lookup as the recording cloud does."""
+        """Return the result of a lookup, as the recording cloud does."""
         return self._recording.invoke(token, args, place)
 
     def _fault(self, wanted: Registration, error: BotoCoreError | ClientError) -> PlatformError:

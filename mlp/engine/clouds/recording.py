@@ -1,4 +1,4 @@
-"""The recording cloud: answers with deterministic ids, ARNs and endpoints in AWS's own formats."""
+"""The recording cloud: returns deterministic ids, ARNs and endpoints in AWS's own formats."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Lookup = Callable[[Inputs, Place], Mapping[str, Any]]
 
 
 class RecordingCloud:
-    """Creates nothing. The same program gives the same answers in every run and on every machine."""
+    """A cloud that creates nothing and returns the same results in every run and on every machine."""
 
     def create(self, wanted: Registration, inputs: Inputs, place: Place) -> Created:
-        """Answer as the provider would after creating `wanted`.
+        """Return what the provider would after creating `wanted`.
 
-        Raises `UnknownTypeError` for a type without a row, PlatformError for one that no cloud makes.
+        Raise UnknownTypeError for a type without a row, PlatformError for one that no cloud creates.
         """
         recorder = facts_of(wanted.type).recorder
         if isinstance(recorder, str):
@@ -28,7 +28,7 @@ class RecordingCloud:
         return recorder(wanted, inputs, place)
 
     def invoke(self, token: str, args: Inputs, place: Place) -> Mapping[str, Any]:
-        """Answer a lookup as AWS would in an account of its own."""
+        """Return the result of a lookup as AWS would in an account of its own."""
         lookup = LOOKUPS.get(token)
         if lookup is None:
             raise UnknownLookupError(token, "mlp/engine/clouds/recording.py")

@@ -1,7 +1,7 @@
-"""The resource types that plans may hold: one row a type, in one file a service.
+"""The resource types that plans may contain: one row a type, in one file a service.
 
-A row has all that the platform must know of a type: how it is recorded offline, how an emulator makes it, what replaces
-it, how long it takes, whether its loss is precious, what it costs. A type without a row is refused by name.
+A row has all that the platform must know of a type: how it is recorded offline, how an emulator creates it, what
+replaces it, how long creation takes, whether it holds data, what it costs. A type without a row is refused by name.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class UnknownTypeError(PlatformError):
 
 
 def facts_of(type_: str) -> TypeFacts:
-    """Return the row of a type that a program of now declares. Raises UnknownTypeError for one without a row."""
+    """Return the row of a type that a current program declares. Raise UnknownTypeError for one without a row."""
     facts = TYPES.get(type_)
     if facts is None:
         raise UnknownTypeError(type_)
@@ -71,24 +71,24 @@ def facts_of(type_: str) -> TypeFacts:
 
 
 def forcing(type_: str) -> Forcing | None:
-    """Return what forces a resource of `type_` to be replaced; None for a type of an older plan that has no row."""
+    """Return what forces a resource of `type_` to be replaced; None for a type of an older plan without a row."""
     facts = TYPES.get(type_)
     return facts.replaced_by if facts else None
 
 
 def precious(type_: str) -> str | None:
-    """Return what is lost with a resource of `type_`, in words; None for what comes and goes, or has no row."""
+    """Return, in words, what is lost with a resource of `type_`; None for a disposable type, or without a row."""
     facts = TYPES.get(type_)
     return facts.precious if facts else None
 
 
 def how_to_add(type_: str) -> str:
-    """Return what to do about a type without a row, for a message."""
+    """Return how to add a type without a row, for a message."""
     return f"add its row to {file_of(type_)}"
 
 
 def file_of(type_: str) -> str:
-    """Return the file that the row of `type_` belongs in: of the service for AWS, of the package for all else."""
+    """Return the file for the row of `type_`: by service for AWS, by package for all else."""
     package, _, module = type_.partition(":")
     name = module.partition("/")[0] if package == "aws" else package.removesuffix("-build")
     return f"mlp/engine/types/{name}.py"

@@ -52,10 +52,10 @@ def _make_certificate(request: Request) -> Created:
 
 
 def _make_validation(request: Request) -> Created:
-    """Nothing that AWS holds: Pulumi's provider waits here until the certificate is issued.
+    """Check the DNS records; nothing is created: Pulumi's provider waits here for the certificate.
 
-    The emulator issues a certificate after a minute, whatever its zone holds, so this does not wait; it refuses, as the
-    provider does, a certificate of which a record is missing.
+    The emulator issues a certificate after a minute, whatever its zone holds, so this does not wait; like the provider,
+    it refuses a certificate of which a record is missing.
     """
     arguments = request.arguments({"certificateArn": "CertificateArn", "validationRecordFqdns": "fqdns"})
     arn = arguments["CertificateArn"]

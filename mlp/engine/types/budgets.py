@@ -1,4 +1,4 @@
-"""Budgets: what an account may cost, and who is told."""
+"""Budgets: the limit on an account's cost, and who is notified."""
 
 from __future__ import annotations
 
@@ -59,6 +59,6 @@ TYPES: Mapping[str, AwsType] = {
         emulator=_make_budget,
         takes=AT_ONCE,
         precious=None,
-        price="a budget that only tells is free",
+        price="a budget that only notifies is free",
     ),
 }

@@ -58,7 +58,7 @@ def _record_route(wanted: Registration, inputs: Inputs, _place: Place) -> Create
 
 
 def _owned(request: Request, kind: str, id_: str, made: Mapping[str, Any]) -> dict[str, Any]:
-    """ARN and owner of what EC2 describes without an ARN; Pulumi's provider puts it together in this way, too."""
+    """Return ARN and owner of what EC2 describes without an ARN, formed as Pulumi's provider does."""
     owner = made["OwnerId"]
     return {"arn": request.place.arn("ec2", f"{kind}/{id_}", account=owner), "ownerId": owner}
 
@@ -218,7 +218,7 @@ def _make_security_group(request: Request) -> Created:
 
 
 def _make_default_security_group(request: Request) -> Created:
-    """The group that each VPC has from the start; Pulumi's provider empties it."""
+    """Take over the security group that each VPC has from the start; Pulumi's provider empties it."""
     rules = [rule for key in ("ingress", "egress") for rule in request.take(key, [])]
     tags = request.tag_list()
     vpc = request.arguments(pascal("vpcId"))["VpcId"]

@@ -1,4 +1,4 @@
-"""ECR: image repositories and what expires in them."""
+"""ECR: image repositories and their lifecycle policies."""
 
 from __future__ import annotations
 

@@ -114,7 +114,9 @@ def _make_cluster(request: Request) -> Created:
 
 
 def _security_group(request: Request, cluster: str, vpc: str) -> str:
-    """What EKS makes with a cluster and the emulator does not: one group for control plane and nodes, open to itself
+    """Create the cluster's security group, which EKS makes and the emulator does not; return its id.
+
+    Control plane and nodes share it, and it is open to itself
     (https://docs.aws.amazon.com/eks/latest/userguide/sec-group-reqs.html).
     """
     ec2 = request.client("ec2")
@@ -172,10 +174,11 @@ def _make_node_group(request: Request) -> Created:
 
 
 def _scaling_group(request: Request, name: str, group: dict[str, Any]) -> None:
-    """What EKS makes with a node group and the emulator only names: its auto-scaling group, with the tags by which the
-    cluster autoscaler finds it (https://docs.aws.amazon.com/eks/latest/userguide/managed-node-groups.html).
+    """Create a node group's auto-scaling group, which the emulator only names.
 
-    It stays empty, whatever the node group asks for, so that no instances start.
+    It has the tags by which the cluster autoscaler finds it
+    (https://docs.aws.amazon.com/eks/latest/userguide/managed-node-groups.html), and stays empty, whatever the node
+    group's sizes, so that no instances start.
     """
     cluster = group["clusterName"]
     tags = {

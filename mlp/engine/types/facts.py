@@ -1,4 +1,4 @@
-"""What must be decided about a resource type before a plan may hold one: the form of every row in this folder."""
+"""The form of the rows in this folder: what must be decided about a resource type before a plan may contain it."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from mlp.engine.types.request import Handler
 
 Inputs = Mapping[str, Any]
 Recorder = Callable[[Registration, Inputs, Place], Created]
-"""Answers as the provider would after creating the resource, with ids and ARNs that are the same in every run."""
+"""A function that returns what the provider would after creation, with ids and ARNs that never vary."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Forcing:
-    """The inputs that a provider cannot change on what is there: another value means another resource.
+    """The inputs that a provider cannot change in place: another value means another resource.
 
-    A path names an input, or a field within it, and covers all below. The Python SDK's schema does not say it.
+    A path names an input, or a field within it, and covers all below. The Python SDK's schema does not contain it.
     """
 
     paths: tuple[tuple[str, ...], ...]
-    """The paths whose change forces a replacement."""
+    """Paths whose change forces a replacement."""
     perhaps: tuple[tuple[str, ...], ...]
-    """The paths that do so for some values alone."""
+    """Paths whose change forces a replacement for some values alone."""
     source: str
-    """The URL where that is written."""
+    """URL of the source."""
 
 
 @dataclass(frozen=True)
 class Duration:
-    """The seconds that a resource typically takes to be made, until what depends on it goes on.
+    """The seconds that the creation of a resource typically takes, until its dependents can start.
 
     Typical, not promised: AWS gives no times. Numbers with a source are a round one of the upper half of what logs of
     real deployments show.
@@ -43,7 +43,7 @@ class Duration:
 
 
 class PriceRule(Enum):
-    """How what costs something is counted; `mlp.review.cost.rules` has the arithmetic of each."""
+    """The rules by which a resource is priced; `mlp.review.cost.rules` has the arithmetic of each."""
 
     ADDRESS = "address"
     ALARM = "alarm"
@@ -64,42 +64,42 @@ class PriceRule(Enum):
 
 
 class Pods(Enum):
-    """Where the pods that an object of Kubernetes brings are told."""
+    """The places where the pods of a Kubernetes object are specified."""
 
     NONE = "none"
     MANIFEST = "manifest"
-    """In the object itself: a pod template and a number."""
+    """The object itself: a pod template and a replica count."""
     CHART = "chart"
-    """In the values of a Helm release, as its chart reads them."""
+    """The values of a Helm release, as its chart reads them."""
     PATCHED = "patched"
-    """At what it patches, which it must leave as it is in this."""
+    """The object that this one patches; the patch must not change its pods."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TypeFacts:
-    """All that is decided about one resource type. Nothing has a default, so that a row forgets nothing."""
+    """All that is decided about one resource type. Nothing has a default, so that no row omits a field."""
 
     replaced_by: Forcing
     recorder: Recorder | str
-    """What the recording cloud answers with, or why no cloud is ever asked for one."""
+    """Recorder of the recording cloud, or the reason why no cloud is ever asked to create one."""
     takes: Duration | Callable[[Inputs], Duration]
-    """How long bring-up waits for one, whatever its inputs or by them."""
+    """Duration of the creation, fixed or by the inputs."""
     precious: str | None
-    """What is lost with one, in words, where it holds data or carries everything; None for what comes and goes."""
+    """What is lost with one, in words, where it holds data or carries everything; None if it is disposable."""
     price: PriceRule | str
-    """How it is counted, or why one costs nothing by itself."""
+    """Rule by which it is priced, or the reason why it costs nothing by itself."""
 
     def duration(self, inputs: Inputs) -> Duration:
-        """Return how long a resource of this type with these inputs typically takes to be made."""
+        """Return how long the creation of a resource of this type with these inputs typically takes."""
         return self.takes(inputs) if callable(self.takes) else self.takes
 
 
 @dataclass(frozen=True, kw_only=True)
 class AwsType(TypeFacts):
-    """A type that AWS makes, which an emulator of AWS may make as well."""
+    """A type that AWS creates, and perhaps an emulator of AWS too."""
 
     emulator: Handler | str
-    """What creates one in the emulator, or why that cannot; it is then recorded there, too."""
+    """Handler that creates one in the emulator, or the reason why it cannot; it is then only recorded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +110,7 @@ class KubernetesType(TypeFacts):
 
 
 def forced_by(source: str, paths: str, perhaps: str = "") -> Forcing:
-    """Return what forces a replacement, from dotted paths between spaces."""
+    """Return what forces a replacement, from dotted paths separated by spaces."""
     return Forcing(paths=_split(paths), perhaps=_split(perhaps), source=source)
 
 

@@ -1,4 +1,4 @@
-"""IAM: roles, what they may do, and the issuers that they trust."""
+"""IAM: roles, their permissions, and the issuers that they trust."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mlp.shared.errors import PlatformError
 
 _FREE = "identities, roles and policies are free"
 MANAGED_POLICIES_VARIABLE = "MOTO_IAM_LOAD_MANAGED_POLICIES"
-"""Environment variable of the emulator: with `true` it knows the policies that AWS manages."""
+"""Environment variable of the emulator; `true` loads the policies that AWS manages."""
 
 
 def _record_role(wanted: Registration, inputs: Inputs, place: Place) -> Created:

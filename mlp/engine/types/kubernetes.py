@@ -9,9 +9,9 @@ from mlp.engine.types.facts import Duration, Inputs, KubernetesType, Pods, Price
 
 _PROVIDER = "https://github.com/pulumi/pulumi-kubernetes/blob/master/provider/pkg/provider/"
 _DIFF = f"{_PROVIDER}diff.go"
-_PLACE = "metadata.name metadata.namespace apiVersion kind"
-"""What no object of whatever kind can change; a custom resource's kind decides by itself what else it cannot."""
-_IN_PLACE = forced_by(_DIFF, _PLACE)
+_IMMUTABLE = "metadata.name metadata.namespace apiVersion kind"
+"""Paths that are immutable for objects of every kind; a custom resource's kind may add others."""
+_IN_PLACE = forced_by(_DIFF, _IMMUTABLE)
 _AT_ONCE = Duration(2)
 _ON_NODES = "runs on nodes that are counted"
 _BY_CHART = {
@@ -23,7 +23,7 @@ _BY_CHART = {
 
 
 def _record_object(wanted: Registration, inputs: Inputs, _place: Place) -> Created:
-    """Of whatever kind, the API server gives back what it was given."""
+    """Return the object as the API server does for every kind: as it was given."""
     metadata = dict(inputs.get("metadata", {}))
     metadata.setdefault("name", physical_name(wanted))
     names = [metadata[key] for key in ("namespace", "name") if key in metadata]
@@ -31,7 +31,7 @@ def _record_object(wanted: Registration, inputs: Inputs, _place: Place) -> Creat
 
 
 def _record_ingress(wanted: Registration, inputs: Inputs, place: Place) -> Created:
-    """A load balancer's controller writes its name into the status."""
+    """Return the ingress with the name of its load balancer in the status, which the controller writes."""
     created = _record_object(wanted, inputs, place)
     annotations = inputs.get("metadata", {}).get("annotations", {})
     group = annotations.get("alb.ingress.kubernetes.io/group.name", created.id)
@@ -62,7 +62,7 @@ TYPES: Mapping[str, KubernetesType] = {
         pods=Pods.PATCHED,
     ),
     "kubernetes:batch/v1:Job": KubernetesType(
-        replaced_by=forced_by(_DIFF, f"{_PLACE} spec.completions spec.parallelism spec.selector spec.template"),
+        replaced_by=forced_by(_DIFF, f"{_IMMUTABLE} spec.completions spec.parallelism spec.selector spec.template"),
         recorder=_record_object,
         takes=Duration(60),
         precious=None,
@@ -71,7 +71,7 @@ TYPES: Mapping[str, KubernetesType] = {
     ),
     "kubernetes:core/v1:ConfigMap": KubernetesType(
         # Unless the provider is told that its data may be changed, which ours is not.
-        replaced_by=forced_by(_DIFF, f"{_PLACE} binaryData data"),
+        replaced_by=forced_by(_DIFF, f"{_IMMUTABLE} binaryData data"),
         recorder=_record_object,
         takes=_AT_ONCE,
         precious=None,
@@ -87,7 +87,7 @@ TYPES: Mapping[str, KubernetesType] = {
         pods=Pods.NONE,
     ),
     "kubernetes:core/v1:ResourceQuota": KubernetesType(
-        replaced_by=forced_by(_DIFF, f"{_PLACE} spec.scopes"),
+        replaced_by=forced_by(_DIFF, f"{_IMMUTABLE} spec.scopes"),
         recorder=_record_object,
         takes=_AT_ONCE,
         precious=None,
@@ -183,7 +183,7 @@ TYPES: Mapping[str, KubernetesType] = {
         pods=Pods.NONE,
     ),
     "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding": KubernetesType(
-        replaced_by=forced_by(_DIFF, f"{_PLACE} roleRef"),
+        replaced_by=forced_by(_DIFF, f"{_IMMUTABLE} roleRef"),
         recorder=_record_object,
         takes=_AT_ONCE,
         precious=None,
@@ -199,7 +199,7 @@ TYPES: Mapping[str, KubernetesType] = {
         pods=Pods.NONE,
     ),
     "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding": KubernetesType(
-        replaced_by=forced_by(_DIFF, f"{_PLACE} roleRef"),
+        replaced_by=forced_by(_DIFF, f"{_IMMUTABLE} roleRef"),
         recorder=_record_object,
         takes=_AT_ONCE,
         precious=None,
@@ -208,7 +208,7 @@ TYPES: Mapping[str, KubernetesType] = {
     ),
     "kubernetes:scheduling.k8s.io/v1:PriorityClass": KubernetesType(
         replaced_by=forced_by(
-            "https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/priority-class-v1/", _PLACE
+            "https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/priority-class-v1/", _IMMUTABLE
         ),
         recorder=_record_object,
         takes=_AT_ONCE,
@@ -217,7 +217,7 @@ TYPES: Mapping[str, KubernetesType] = {
         pods=Pods.NONE,
     ),
     "kubernetes:storage.k8s.io/v1:StorageClass": KubernetesType(
-        replaced_by=forced_by(_DIFF, f"{_PLACE} parameters provisioner"),
+        replaced_by=forced_by(_DIFF, f"{_IMMUTABLE} parameters provisioner"),
         recorder=_record_object,
         takes=_AT_ONCE,
         precious=None,

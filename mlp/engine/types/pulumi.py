@@ -1,4 +1,4 @@
-"""What Pulumi itself keeps in a state: providers, and references to other stacks."""
+"""The resources of Pulumi's own state: providers, and references to other stacks."""
 
 from __future__ import annotations
 

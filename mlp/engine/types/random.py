@@ -1,4 +1,4 @@
-"""Values that Pulumi draws at random and keeps in its state."""
+"""Random values that Pulumi generates and keeps in its state."""
 
 from __future__ import annotations
 

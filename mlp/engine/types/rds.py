@@ -1,4 +1,4 @@
-"""RDS: database instances and the subnets they may stand in."""
+"""RDS: database instances and their subnet groups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ids and ARNs that several services form in the same way, for the recording cloud."""
+"""Recorders of ids and ARNs that several services form in the same way."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from mlp.engine.types.facts import Inputs, Recorder
 
 
 def with_id(prefix: str) -> Recorder:
-    """Return the recorder of what EC2 gives an id: a prefix and 17 hex digits."""
+    """Return the recorder of an EC2 resource whose id is a prefix and 17 hex digits."""
 
     def record(wanted: Registration, _inputs: Inputs, _place: Place) -> Created:
         return Created(id=f"{prefix}-{hex_digits(wanted.urn, 17)}")
@@ -16,7 +16,7 @@ def with_id(prefix: str) -> Recorder:
 
 
 def with_ec2_arn(prefix: str, kind: str) -> Recorder:
-    """Return the recorder of what EC2 gives an ARN besides."""
+    """Return the recorder of an EC2 resource that has an ARN as well as an id."""
 
     def record(wanted: Registration, inputs: Inputs, place: Place) -> Created:
         created = with_id(prefix)(wanted, inputs, place)
@@ -35,7 +35,7 @@ def named_by(*keys: str) -> Recorder:
 
 
 def named_arn(service: str, kind: str) -> Recorder:
-    """Return the recorder of a resource that has its name for its id, and an ARN that ends in it."""
+    """Return the recorder of a resource whose id is its name, with an ARN that ends in it."""
 
     def record(wanted: Registration, inputs: Inputs, place: Place) -> Created:
         name = inputs.get("name") or physical_name(wanted)
@@ -45,6 +45,6 @@ def named_arn(service: str, kind: str) -> Recorder:
 
 
 def uuid(seed: str) -> str:
-    """Return a UUID that stands for `seed`."""
+    """Return a UUID derived from `seed`."""
     digits = hex_digits(seed, 32)
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))

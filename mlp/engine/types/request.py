@@ -1,6 +1,6 @@
-"""A resource on its way into the emulator: its inputs under AWS's names, and the clients to send them with.
+"""A resource to create in the emulator: its inputs under AWS's names, and the clients to send them with.
 
-Nothing here or in the rows imports boto3, which a plan has no need of.
+Nothing here or in the rows imports boto3, which a plan does not need.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ from mlp.shared.errors import PlatformError
 
 @dataclass(frozen=True)
 class Nested:
-    """How AWS calls an input that is an object or a list of objects, and the fields inside."""
+    """AWS's name of an input that is an object or a list of objects, and the fields inside."""
 
     name: str
     fields: Mapping[str, str | Nested]
 
 
 Fields = Mapping[str, str | Nested]
-"""AWS's name of each input that a handler hands over as it is."""
+"""AWS's name of each input that a handler passes on unchanged."""
 
 
 def pascal(*keys: str) -> dict[str, str | Nested]:
-    """Fields that AWS spells like Pulumi, with a capital first letter."""
+    """Return fields that AWS spells as Pulumi does, with a capital first letter."""
     return {key: key[0].upper() + key[1:] for key in keys}
 
 
 def same(*keys: str) -> dict[str, str | Nested]:
-    """Fields that AWS spells like Pulumi."""
+    """Return fields that AWS spells as Pulumi does."""
     return {key: key for key in keys}
 
 
 class Request:
-    """The resource to create. A handler accounts for each input; one that is left over is refused.
+    """A resource to create. A handler accounts for each input; one that is left over is refused.
 
-    A handler takes what it treats itself, hands over the rest by `arguments`, and only then calls AWS. `clients` makes
+    A handler takes what it treats itself, passes on the rest by `arguments`, and only then calls AWS. `clients` makes
     the boto3 client of a service in a region.
     """
 
@@ -57,33 +57,33 @@ class Request:
         self._default_tags = default_tags
 
     def client(self, service: str) -> Any:
-        """The boto3 client of `service` in the resource's region."""
+        """Return the boto3 client of `service` in the resource's region."""
         return self._clients(service, self.place.region)
 
     def take(self, key: str, default: Any = None) -> Any:
-        """The input `key`, or `default`."""
+        """Take the input `key`, or return `default` without it."""
         return self._left.pop(key, default)
 
     def not_held_by_aws(self, *keys: str) -> None:
-        """Take inputs that tell Pulumi's provider what to do on deletion; no AWS service holds them."""
+        """Take inputs that only configure Pulumi's provider for deletion; no AWS service stores them."""
         for key in keys:
             self._left.pop(key, None)
 
     def tags(self) -> dict[str, str]:
-        """The resource's tags on top of the provider's default ones."""
+        """Return the resource's tags, merged over the provider's default tags."""
         return {**self._default_tags, **self.take("tags", {})}
 
     def tag_list(self) -> list[dict[str, str]]:
-        """The same in the form that most services take."""
+        """Return the merged tags in the form that most services take."""
         return [{"Key": key, "Value": value} for key, value in self.tags().items()]
 
     def tag_specifications(self, kind: str) -> list[dict[str, Any]]:
-        """The same in the form that EC2 takes for a resource of `kind`."""
+        """Return the merged tags in the form that EC2 takes for a resource of `kind`."""
         tags = self.tag_list()
         return [{"ResourceType": kind, "Tags": tags}] if tags else []
 
     def arguments(self, fields: Fields) -> dict[str, Any]:
-        """All inputs not yet taken, under AWS's names. Raises PlatformError for one that `fields` lacks."""
+        """Return all inputs not yet taken, under AWS's names. Raise PlatformError for one that `fields` lacks."""
         left, self._left = self._left, {}
         arguments: dict[str, Any] = self._translated(left, fields, path="")
         return arguments

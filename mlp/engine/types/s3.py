@@ -1,4 +1,4 @@
-"""S3: buckets and how they keep, encrypt and expire what they hold."""
+"""S3: buckets, and their versioning, encryption and lifecycle configuration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mlp.engine.types.request import Fields, Nested, Request, pascal
 _RULES_OF_BUCKETS = "a bucket's rules are free; what lies in it is not"
 _OF_A_BUCKET = "bucket expectedBucketOwner"
 _OLDEST_REGION = "us-east-1"
-"""The region whose name S3 refuses as a location."""
+"""Region whose name S3 refuses as a location constraint."""
 _LIFECYCLE_RULE: Fields = {
     **pascal("status"),
     "id": "ID",
@@ -101,9 +101,10 @@ def _make_ownership(request: Request) -> Created:
 
 
 def _make_policy(request: Request) -> Created:
-    """The emulator takes every condition of a Deny for met, and so refuses all objects of a bucket that wants TLS.
+    """Put the bucket's policy.
 
-    It is spoken to without TLS, so that is even right.
+    The emulator treats every condition of a Deny as met, so it refuses all objects of a bucket that requires TLS. It is
+    called without TLS, so that this is even right.
     """
     return _configured(request, "put_bucket_policy", request.arguments(pascal("bucket", "policy")))
 
@@ -116,7 +117,7 @@ def _make_notification(request: Request) -> Created:
 
 
 def _configured(request: Request, operation: str, arguments: dict[str, Any]) -> Created:
-    """Part of a bucket's configuration, which has the bucket's name for its id."""
+    """Put one part of a bucket's configuration; its id is the bucket's name."""
     getattr(request.client("s3"), operation)(**arguments)
     return Created(id=arguments["Bucket"])
 

@@ -1,4 +1,4 @@
-"""SNS: topics, who may publish to them, and who is told."""
+"""SNS: topics, who may publish to them, and who is notified."""
 
 from __future__ import annotations
 

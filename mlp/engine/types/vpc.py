@@ -1,4 +1,4 @@
-"""What security groups let through: a rule a resource."""
+"""Security group rules: one rule a resource."""
 
 from __future__ import annotations
 

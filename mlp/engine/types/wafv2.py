@@ -1,4 +1,4 @@
-"""WAF: what a load balancer refuses before it reaches a service."""
+"""WAF: requests that a load balancer blocks before they reach a service."""
 
 from __future__ import annotations
 

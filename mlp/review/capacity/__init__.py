@@ -1,1 +1,1 @@
-"""Whether the pods of a plan fit its nodes."""
+"""The capacity check: whether the pods of a plan fit its nodes."""

@@ -61,20 +61,20 @@ _ADDONS: Mapping[str, tuple[Manifest, ...]] = {
     ),
 }
 _KNOWN_SETTINGS = {"enableNetworkPolicy", "env", "init.env", "controller.extraVolumeTags"}
-"""Of `configurationValues`, by its path: what changes no request."""
+"""Paths of `configurationValues` that change no pod's requests."""
 
 
 def addon_manifests(name: str, settings: Mapping[str, Any]) -> tuple[Manifest, ...]:
-    """What an add-on starts. Raises PlatformError for one, or for settings of one, that the table does not have."""
+    """Return what an add-on starts. Raise PlatformError for an add-on, or settings, that the table lacks."""
     if name not in _ADDONS:
         raise PlatformError(
-            f"add-on {name}: its pods are not known; say what it starts in mlp/review/capacity/addon_pods.py, "
+            f"add-on {name}: its pods are not known; add what it starts to mlp/review/capacity/addon_pods.py, "
             f"which knows {', '.join(sorted(_ADDONS))}"
         )
-    strangers = sorted(set(_paths(settings)) - _KNOWN_SETTINGS)
-    if strangers:
+    unknown = sorted(set(_paths(settings)) - _KNOWN_SETTINGS)
+    if unknown:
         raise PlatformError(
-            f"add-on {name}: its setting {', '.join(strangers)} may change what its pods ask for, which "
+            f"add-on {name}: its setting {', '.join(unknown)} may change the requests of its pods, which "
             "mlp/review/capacity/addon_pods.py does not read"
         )
     return _ADDONS[name]

@@ -1,6 +1,6 @@
-"""The pods of a Helm release, from its values: what each chart makes of them, in the pinned versions.
+"""The pods of a Helm release, from its values: what each chart renders from them, in the pinned versions.
 
-Only what decides where pods fit is here. Tests hold the table against the charts' own values and rendered manifests.
+Only what decides where pods fit is here. Tests compare the table with the charts' own values and rendered manifests.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from mlp.shared.errors import PlatformError
 
 
 def release_manifests(*, name: str, namespace: str, chart: str, values: Mapping[str, Any]) -> list[Manifest]:
-    """What a release starts. Raises PlatformError for a chart, or a part of one, that the table does not have."""
+    """Return what a release starts. Raise PlatformError for a chart, or a part of one, that the table lacks."""
     known = CHARTS.get(chart)
     if known is None:
         raise PlatformError(
-            f"release {name}: the pods of chart {chart} are not known; say what it starts in "
+            f"release {name}: the pods of chart {chart} are not known; add what it starts to "
             f"mlp/review/capacity/chart_pods.py, which knows {', '.join(sorted(CHARTS))}"
         )
     opened = Values(merged(values, known.defaults))
@@ -35,7 +35,7 @@ def release_manifests(*, name: str, namespace: str, chart: str, values: Mapping[
 def _one_deployment(
     container: str, *, replicas: str = "replicaCount", suffix: str = ""
 ) -> Callable[[Release], Iterator[Manifest]]:
-    """The function of a chart that is one Deployment of one container."""
+    """Return the function of a chart that is one Deployment with one container."""
 
     def pods(release: Release) -> Iterator[Manifest]:
         values = release.values

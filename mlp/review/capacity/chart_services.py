@@ -1,4 +1,4 @@
-"""The pods of the charts of many parts: Airflow and the Prometheus stack."""
+"""The pods of the charts with many components: Airflow and the Prometheus stack."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mlp.shared.errors import PlatformError
 
 
 def _airflow(release: Release) -> Iterator[Manifest]:
-    """Airflow 3 with the KubernetesExecutor: its processes stand, and each task has a pod of its own."""
+    """Yield the pods of Airflow 3 with the KubernetesExecutor: its own processes, and one pod for each task."""
     values = release.values
     if (executor := values.at("executor")) != "KubernetesExecutor":
         raise PlatformError(
@@ -59,7 +59,7 @@ def _airflow(release: Release) -> Iterator[Manifest]:
 
 
 def _prometheus_stack(release: Release) -> Iterator[Manifest]:
-    """Prometheus and Alertmanager are made by the operator, each with a container that reloads its settings."""
+    """Yield the operator's pods of Prometheus and Alertmanager, each with a config reloader."""
     values = release.values
     prefix = "-kube-prometheus"
     yield release.pods(
@@ -109,7 +109,7 @@ def _prometheus_stack(release: Release) -> Iterator[Manifest]:
 
 
 def _hard_affinity(values: Values, path: str, labels: Mapping[str, str]) -> dict[str, Any]:
-    """The chart's own rule that replicas stand apart, where it is one that must be kept."""
+    """Return the chart's own anti-affinity of its replicas if it is a required one."""
     if values.at(f"{path}.podAntiAffinity") != "hard":
         return {}
     place = values.at(f"{path}.podAntiAffinityTopologyKey", "kubernetes.io/hostname")

@@ -1,4 +1,4 @@
-"""A Helm release as far as its pods depend on it: values, and as much of a manifest as counts."""
+"""A Helm release as far as its pods depend on it: values, and the relevant part of a manifest."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ _PLACEMENT = ("nodeSelector", "tolerations", "affinity", "topologySpreadConstrai
 
 
 class Values:
-    """A release's values over its chart's defaults."""
+    """The values of a release, merged over its chart's defaults."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self.values = values
 
     def at(self, path: str, otherwise: Any = None) -> Any:
-        """The value at a dotted path."""
+        """Return the value at a dotted path, `otherwise` where there is none."""
         value: Any = self.values
         for key in path.split(".") if path else ():
             value = value.get(key) if isinstance(value, Mapping) else None
         return otherwise if value is None else value
 
     def resources(self, path: str) -> Resources:
-        """The requests and limits there."""
+        """Return the requests and limits at a dotted path."""
         found: Resources = self.at(f"{path}.resources" if path else "resources", {})
         return found
 
     def placement(self, path: str = "") -> dict[str, Any]:
-        """What the part at `path` says of the nodes for its pods; `path` empty is the chart's top."""
+        """Return the node selector, affinity and tolerations at `path`, a dotted path; empty is the chart's root."""
         part = self.at(path, {})
         return {key: part[key] for key in _PLACEMENT if part.get(key)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """A release of a plan, with its values over the chart's defaults."""
+    """A Helm release of a plan, with its values over the chart's defaults."""
 
     name: str
     namespace: str
@@ -55,7 +55,7 @@ class Release:
         labels: Mapping[str, str] | None = None,
         **placement: Any,
     ) -> Manifest:
-        """As much of a manifest as its pods depend on."""
+        """Return the part of a manifest that its pods depend on."""
         containers_of = {
             part: [{"name": name, "resources": one} for name, one in (given or {}).items()]
             for part, given in (("containers", containers), ("initContainers", init))
@@ -71,10 +71,10 @@ class Release:
 
 @dataclass(frozen=True, kw_only=True)
 class ChartPods:
-    """What is known of one chart."""
+    """The pods of one chart."""
 
     pods: Callable[[Release], Iterator[Manifest]]
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    """The chart's own values where they count and are not empty."""
+    """Default values of the chart that are relevant and not empty."""
     uncounted: tuple[str, ...] = ()
-    """Switches of parts whose pods are not counted here; they must be off."""
+    """Switches of components whose pods are not counted here; they must be off."""

@@ -1,4 +1,4 @@
-"""Whether the pods of a plan fit its nodes: the standing ones on the fewest, the rest on what may be added."""
+"""Check whether the pods of a plan fit its nodes: those that always run at minimum size, the others up to maximum."""
 
 from __future__ import annotations
 
@@ -15,51 +15,51 @@ from mlp.review.capacity.planned_pods import planned_workloads
 from mlp.review.capacity.pods import Amounts, Runs, Workload
 from mlp.review.capacity.quantities import CPU, DISK, GPU, MEMORY, PODS, shown
 
-_NAMED = 3
+_MAX_NAMES = 3
 FORMAT = 1
-"""The version of the data that `as_data` returns."""
+"""Version of the data that `as_data` returns."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PoolUse:
-    """A pool at its fewest nodes: what stands on them, of what there is."""
+    """The requests on a pool at its minimum size, and what its nodes can allocate."""
 
     pool: NodePool
     nodes: int
     requested: Amounts
     allocatable: Amounts
     survives_a_loss: bool | None
-    """Whether the others hold all that stands; None where there is no node to lose."""
+    """Whether the pods still fit with one node less; None for a pool without nodes."""
 
     def percent(self, resource: str) -> int:
-        """How much of a resource is taken."""
+        """Return how much of a resource is requested, in percent."""
         there = self.allocatable.get(resource, 0)
         return round(100 * self.requested.get(resource, 0) / there) if there else 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class BusyUse:
-    """What comes and goes, from one source, and the nodes that it needs beyond the fewest."""
+    """The temporary pods of one source, and the nodes that they need beyond the minimum."""
 
     source: str
     pods: int
     added: Mapping[str, int]
-    """Nodes by pool."""
+    """Number of added nodes by pool."""
 
 
 @dataclass(kw_only=True)
 class CapacityReport:
-    """The verdict of one stack. `faults` name what cannot run, and why."""
+    """The verdict on one stack. `faults` name what cannot run, and why."""
 
     stack: str
     pools: list[PoolUse]
     standing: int
-    """Pods that are always there, those of daemon sets among them."""
+    """Number of pods that always run, those of daemon sets included."""
     busy: list[BusyUse] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
     def summary(self) -> str:
-        """The verdict in one line."""
+        """Return the verdict in one line."""
         if self.faults:
             count = len(self.faults)
             return f"{self.stack}: {count} {'fault' if count == 1 else 'faults'}: {self.faults[0]}"
@@ -68,7 +68,7 @@ class CapacityReport:
         return f"{self.stack}: {self.standing} {verb} the nodes; {'; '.join(uses) or 'none is always there'}"
 
     def as_data(self) -> dict[str, Any]:
-        """The report as JSON has it; CPU in thousandths, memory in bytes."""
+        """Return the report as JSON data; CPU in millicores, memory in bytes."""
         return {
             "format": FORMAT,
             "stack": self.stack,
@@ -92,31 +92,31 @@ class CapacityReport:
 
 
 def capacity(plans: Sequence[ProgramPlan]) -> CapacityReport:
-    """Judge the plans of one stack's programs, the platform's first.
+    """Check the plans of one stack's programs, the platform's first.
 
-    Raises PlatformError where pods or nodes cannot be told from them.
+    Raise PlatformError where pods or nodes cannot be determined from them.
     """
     pools = [pool for plan in plans for pool in node_pools(plan)]
     workloads = planned_workloads(plans)
-    faults = [fault for pool in pools if (fault := _crowded(pool, workloads))]
-    able = []
+    faults = [fault for pool in pools if (fault := _overcommitted(pool, workloads))]
+    schedulable = []
     for one in workloads:
-        if fault := _homeless(one, pools, workloads):
+        if fault := _unschedulable(one, pools, workloads):
             faults.append(fault)
         else:
-            able.append(one)
-    standing = [one for one in able if one.runs is Runs.ALWAYS]
-    fewest = {pool.name: pool.min_size for pool in pools}
+            schedulable.append(one)
+    standing = [one for one in schedulable if one.runs is Runs.ALWAYS]
+    min_sizes = {pool.name: pool.min_size for pool in pools}
 
-    cluster = Cluster(pools, able, fewest)
-    left_out = cluster.place(standing)
-    if left_out:
-        faults.append(_too_few(left_out, standing, able, pools, fewest))
+    cluster = Cluster(pools, schedulable, min_sizes)
+    unplaced = cluster.place(standing)
+    if unplaced:
+        faults.append(_min_size_fault(unplaced, standing, schedulable, pools, min_sizes))
     return CapacityReport(
         stack=plans[0].stack,
-        pools=[_use(cluster, pool, able, standing, fewest) for pool in pools],
+        pools=[_use(cluster, pool, schedulable, standing, min_sizes) for pool in pools],
         standing=sum(len(node.pods) for node in cluster.nodes),
-        busy=list(_busy_uses(pools, able, standing, fewest, faults)),
+        busy=list(_busy_uses(pools, schedulable, standing, min_sizes, faults)),
         faults=faults,
     )
 
@@ -126,10 +126,10 @@ def _use(
     pool: NodePool,
     workloads: Sequence[Workload],
     standing: Sequence[Workload],
-    fewest: Mapping[str, int],
+    min_sizes: Mapping[str, int],
 ) -> PoolUse:
     nodes = [node for node in cluster.nodes if node.pool is pool]
-    without_one = {**fewest, pool.name: fewest[pool.name] - 1}
+    without_one = {**min_sizes, pool.name: min_sizes[pool.name] - 1}
     return PoolUse(
         pool=pool,
         nodes=len(nodes),
@@ -143,22 +143,22 @@ def _busy_uses(
     pools: Sequence[NodePool],
     workloads: Sequence[Workload],
     standing: Sequence[Workload],
-    fewest: Mapping[str, int],
+    min_sizes: Mapping[str, int],
     faults: list[str],
 ) -> Iterable[BusyUse]:
-    """Each source of pods that come and go, alone beside what stands."""
+    """Yield the use of each source of temporary pods, placed alone beside the pods that always run."""
     coming = [one for one in workloads if one.runs is Runs.WHEN_BUSY]
     for source, group in groupby(coming, key=lambda one: one.source):
         busy = list(group)
-        cluster = Cluster(pools, workloads, fewest)
+        cluster = Cluster(pools, workloads, min_sizes)
         if cluster.place(standing, grow=True):
-            return  # told already
+            return  # reported already
         before = {pool.name: cluster.size(pool) for pool in pools}
-        left_out = cluster.place(busy, grow=True)
-        if left_out:
+        unplaced = cluster.place(busy, grow=True)
+        if unplaced:
             faults.append(
-                f"{_names(left_out)}: no place beside what stands, even with every pool at its maximum "
-                f"({_sizes({pool.name: pool.max_size for pool in pools})}); raise max_size or ask for less"
+                f"{_names(unplaced)}: unschedulable beside the pods that always run, even with every pool at its "
+                f"maximum ({_sizes({pool.name: pool.max_size for pool in pools})}); raise max_size or request less"
             )
         added = {pool.name: cluster.size(pool) - before[pool.name] for pool in pools}
         yield BusyUse(
@@ -168,28 +168,29 @@ def _busy_uses(
         )
 
 
-def _too_few(
-    left_out: Sequence[Workload],
+def _min_size_fault(
+    unplaced: Sequence[Workload],
     standing: Sequence[Workload],
     workloads: Sequence[Workload],
     pools: Sequence[NodePool],
-    fewest: Mapping[str, int],
+    min_sizes: Mapping[str, int],
 ) -> str:
-    grown = Cluster(pools, workloads, fewest)
+    grown = Cluster(pools, workloads, min_sizes)
     more = grown.place(standing, grow=True)
-    needed = {pool.name: grown.size(pool) for pool in pools if grown.size(pool) > fewest[pool.name]}
+    needed = {pool.name: grown.size(pool) for pool in pools if grown.size(pool) > min_sizes[pool.name]}
     advice = (
-        f"even the most nodes ({_sizes({pool.name: pool.max_size for pool in pools})}) leave out {_names(more)}"
+        f"even the maximum sizes ({_sizes({pool.name: pool.max_size for pool in pools})}) leave out {_names(more)}"
         if more
-        else f"they need {_sizes(needed)} nodes: raise min_size to that, or ask for less"
+        else f"they need {_sizes(needed)} nodes: raise min_size to that, or request less"
     )
     return (
-        f"the fewest nodes ({_sizes(fewest)}) do not hold all that always runs; left over: {_names(left_out)}; {advice}"
+        f"the minimum sizes ({_sizes(min_sizes)}) do not fit all pods that always run; unschedulable: "
+        f"{_names(unplaced)}; {advice}"
     )
 
 
-def _crowded(pool: NodePool, workloads: Sequence[Workload]) -> str | None:
-    """Why the daemon sets alone are too much for a node of `pool`; None where they are not."""
+def _overcommitted(pool: NodePool, workloads: Sequence[Workload]) -> str | None:
+    """Return why the daemon sets alone exceed a node of `pool`; None where they fit."""
     node = _empty_node(pool, workloads)
     short = [resource for resource, left in node.free.items() if left < 0]
     if not short:
@@ -197,30 +198,30 @@ def _crowded(pool: NodePool, workloads: Sequence[Workload]) -> str | None:
     daemons = [one for one in workloads if one.runs is Runs.ON_EVERY_NODE and one.pod in node.pods]
     largest = max(daemons, key=lambda one: one.pod.requests.get(short[0], 0))
     return (
-        f"a node of pool {pool.name} ({', '.join(pool.instance_types)}) does not hold its daemon sets: they ask for "
+        f"a node of pool {pool.name} ({', '.join(pool.instance_types)}) does not fit its daemon sets: they request "
         f"{_amounts(requested(node.pods))} of {_amounts(pool.allocatable)}, the most of it {largest.name} with "
         f"{_amounts(largest.pod.requests)}"
     )
 
 
 def _empty_node(pool: NodePool, workloads: Sequence[Workload]) -> Node:
-    """A node with nothing but its daemon sets."""
+    """Return a node with nothing but its daemon sets."""
     return Cluster([pool], workloads, {pool.name: 1}).nodes[0]
 
 
-def _homeless(workload: Workload, pools: Sequence[NodePool], workloads: Sequence[Workload]) -> str | None:
-    """Why no node can ever hold one pod of `workload`; None where one can, and for a daemon set."""
+def _unschedulable(workload: Workload, pools: Sequence[NodePool], workloads: Sequence[Workload]) -> str | None:
+    """Return why no node can ever hold one pod of `workload`; None where one can, and for a daemon set."""
     if workload.runs is Runs.ON_EVERY_NODE:
         return None
     empty = [(pool, _empty_node(pool, workloads)) for pool in pools]
-    open_to_it = [(pool, node) for pool, node in empty if admits(pool, workload.pod) is None]
-    if any(fits(workload.pod, node.free) for _, node in open_to_it):
+    admitting = [(pool, node) for pool, node in empty if admits(pool, workload.pod) is None]
+    if any(fits(workload.pod, node.free) for _, node in admitting):
         return None
-    asked = f"{workload.name} asks for {_amounts(workload.pod.requests)} and no node can hold it"
-    if not open_to_it:
+    asked = f"{workload.name} requests {_amounts(workload.pod.requests)} and no node can fit it"
+    if not admitting:
         reasons = "; ".join(f"pool {pool.name} has {admits(pool, workload.pod)}" for pool in pools)
         return f"{asked}: {reasons or 'there is no node pool'}"
-    pool, node = max(open_to_it, key=lambda one: _nearness(workload, one[1]))
+    pool, node = max(admitting, key=lambda one: _available_share(workload, one[1]))
     others = [f"pool {one.name} has {reason}" for one in pools if (reason := admits(one, workload.pod))]
     return (
         f"{asked}: the nodes of pool {pool.name} ({', '.join(pool.instance_types)}) have at most "
@@ -228,8 +229,8 @@ def _homeless(workload: Workload, pools: Sequence[NodePool], workloads: Sequence
     )
 
 
-def _nearness(workload: Workload, node: Node) -> float:
-    """The share of the request that a node could give, by its scarcest resource."""
+def _available_share(workload: Workload, node: Node) -> float:
+    """Return the share of the request that a node could give, by its scarcest resource."""
     return min((node.free[key] / count for key, count in workload.pod.requests.items() if count), default=1.0)
 
 
@@ -245,8 +246,8 @@ def _use_in_words(use: PoolUse) -> str:
 def _amounts(amounts: Amounts) -> str:
     order = {CPU: 0, MEMORY: 1, GPU: 2, DISK: 3, PODS: 4}
     named = sorted(amounts.items(), key=lambda item: (order.get(item[0], 9), item[0]))
-    told = [f"{key} {shown(key, count)}" for key, count in named if count and key not in (DISK, PODS)]
-    return ", ".join(told) or "nothing"
+    parts = [f"{key} {shown(key, count)}" for key, count in named if count and key not in (DISK, PODS)]
+    return ", ".join(parts) or "nothing"
 
 
 def _sizes(sizes: Mapping[str, int]) -> str:
@@ -254,8 +255,8 @@ def _sizes(sizes: Mapping[str, int]) -> str:
 
 
 def _names(workloads: Iterable[Workload]) -> str:
-    """The first few by name: pods are placed the largest first, so these weigh most."""
+    """Return the first few names: pods are placed in descending size, so these are the largest."""
     counts = Counter(one.name for one in workloads)
-    told = [name if count == 1 else f"{name} ({count} pods)" for name, count in counts.items()]
-    more = [f"{len(told) - _NAMED} more"] if len(told) > _NAMED else []
-    return ", ".join(told[:_NAMED] + more)
+    names = [name if count == 1 else f"{name} ({count} pods)" for name, count in counts.items()]
+    more = [f"{len(names) - _MAX_NAMES} more"] if len(names) > _MAX_NAMES else []
+    return ", ".join(names[:_MAX_NAMES] + more)

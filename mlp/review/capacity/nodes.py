@@ -1,4 +1,4 @@
-"""The node pools of a plan, and what a node of each has for pods."""
+"""The node pools of a plan, and what a node of each can allocate to pods."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mlp.review.node_groups import NodeGroup, node_groups
 from mlp.shared.errors import PlatformError
 
 _HYPERVISOR_SHARE = 0.075
-"""Of an instance's memory, that the system never sees: what Karpenter reckons with
+"""Share of an instance's memory that the operating system never sees, as Karpenter estimates it
 (https://karpenter.sh/docs/reference/settings/, VM_MEMORY_OVERHEAD_PERCENT)."""
 _EVICTION_MEMORY, _RESERVED_DISK = 100 * MIB, 1024 * MIB
 _EVICTION_DISK_SHARE = 0.10
@@ -28,7 +28,7 @@ _EFFECTS = {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_S
 # Pods for which the network interfaces have addresses without prefixes: interfaces * (addresses - 1) + 2, from
 # https://github.com/awslabs/amazon-eks-ami/blob/main/nodeadm/internal/kubelet/instance-info.jsonl, and for p3 from
 # https://github.com/aws/amazon-vpc-cni-k8s/blob/master/misc/eni-max-pods.txt.
-_BY_INTERFACES = {
+_TYPES_BY_PODS = {
     29: "*.large g4dn.xlarge g4dn.2xlarge g4dn.4xlarge",
     35: "t3.large t3a.large",
     58: "*.xlarge *.2xlarge g4dn.8xlarge g4dn.16xlarge",
@@ -42,7 +42,7 @@ _BY_INTERFACES = {
     492: "g6e.24xlarge g6e.48xlarge",
     737: "*.24xlarge g5.12xlarge g6.16xlarge g6.48xlarge g6e.16xlarge",
 }
-_INTERFACE_PODS = {name: pods for pods, names in _BY_INTERFACES.items() for name in names.split()}
+_INTERFACE_PODS = {name: pods for pods, names in _TYPES_BY_PODS.items() for name in names.split()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,15 +54,18 @@ class NodePool:
     min_size: int
     max_size: int
     zones: int
-    """In how many zones its nodes may stand."""
+    """Number of availability zones that its nodes are spread over."""
     labels: Labels
     taints: tuple[Mapping[str, str], ...]
-    """As Kubernetes has them: `key`, `value`, `effect`."""
+    """Taints as Kubernetes has them: `key`, `value`, `effect`."""
     allocatable: Amounts
 
 
 def interface_pods(instance_type: str) -> int:
-    """Pods for which a node's interfaces have addresses; by this number nodeadm reserves memory."""
+    """Return the number of pods that a node's network interfaces have addresses for.
+
+    nodeadm computes the reserved memory from it.
+    """
     named = _INTERFACE_PODS.get(instance_type)
     return named or _INTERFACE_PODS[f"*.{instance_type.partition('.')[2]}"]
 
@@ -70,14 +73,14 @@ def interface_pods(instance_type: str) -> int:
 def allocatable(
     instance_type: str, *, max_pods: int, disk_gib: int, reserved: Mapping[str, object] | None = None
 ) -> Amounts:
-    """What a node has for pods, as nodeadm sets up the kubelet of Amazon Linux 2023.
+    """Return what a node can allocate to pods, as nodeadm configures the kubelet of Amazon Linux 2023.
 
-    `reserved` is what the node's own settings keep back instead
+    `reserved` is what the node's own settings reserve instead
     (https://github.com/awslabs/amazon-eks-ami/blob/main/nodeadm/internal/kubelet/config.go). A `maxPods` of the node's
-    settings bounds its pods, but not what is reserved for them: that goes by the network interfaces.
+    settings bounds its pods, but not what is reserved for them: that depends on the network interfaces.
     """
     shape = INSTANCE_TYPES[instance_type]
-    held: Counter[str] = Counter(
+    kept_back: Counter[str] = Counter(
         {
             CPU: _reserved_cpu(shape.vcpus * 1000),
             MEMORY: (255 + 11 * interface_pods(instance_type)) * MIB,
@@ -85,26 +88,26 @@ def allocatable(
         }
     )
     for resource, written in (reserved or {}).items():
-        held[resource] = amount(resource, written)
+        kept_back[resource] = amount(resource, written)
     memory = shape.memory_gib * 1024 * MIB
     disk = disk_gib * 1024 * MIB
     return {
-        CPU: shape.vcpus * 1000 - held[CPU],
-        MEMORY: int(memory * (1 - _HYPERVISOR_SHARE)) - held[MEMORY] - _EVICTION_MEMORY,
-        DISK: int(disk * (1 - _EVICTION_DISK_SHARE)) - held[DISK],
+        CPU: shape.vcpus * 1000 - kept_back[CPU],
+        MEMORY: int(memory * (1 - _HYPERVISOR_SHARE)) - kept_back[MEMORY] - _EVICTION_MEMORY,
+        DISK: int(disk * (1 - _EVICTION_DISK_SHARE)) - kept_back[DISK],
         GPU: shape.gpus,
         PODS: max_pods,
     }
 
 
 def _reserved_cpu(millis: int) -> int:
-    """6 % of the first core, 1 % of the second, 0.5 % of the next two, 0.25 % of the rest."""
+    """Return the reserved millicores: 6 % of the first core, 1 % of the second, 0.5 % of two, 0.25 % of the rest."""
     steps = ((0, 1000, 600), (1000, 2000, 100), (2000, 4000, 50), (4000, millis, 25))
     return sum((min(millis, end) - start) * per_myriad // 10_000 for start, end, per_myriad in steps if millis > start)
 
 
 def node_pools(plan: ProgramPlan) -> list[NodePool]:
-    """The node groups of a plan. Raises PlatformError where what they have for pods cannot be told."""
+    """Return the node groups of a plan. Raise PlatformError where what they can allocate cannot be determined."""
     return [_pool(one) for one in node_groups(plan.resources.values())]
 
 
@@ -116,8 +119,8 @@ def _pool(group: NodeGroup) -> NodePool:
             f"node group {group.registration.name}: instance type {', '.join(unknown)} is not in "
             "infra/facts/instance_types.py; add it"
         )
-    kubelet, disk_gib = _launched_with(group)
-    rooms = [
+    kubelet, disk_gib = _launch_settings(group)
+    amounts = [
         allocatable(one, max_pods=int(kubelet["maxPods"]), disk_gib=disk_gib, reserved=kubelet.get("kubeReserved"))
         for one in types
     ]
@@ -130,12 +133,12 @@ def _pool(group: NodeGroup) -> NodePool:
         zones=group.zones,
         labels={"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64", **group.labels},
         taints=tuple(taints),
-        allocatable={resource: min(one[resource] for one in rooms) for resource in rooms[0]},
+        allocatable={resource: min(one[resource] for one in amounts) for resource in amounts[0]},
     )
 
 
-def _launched_with(group: NodeGroup) -> tuple[Mapping[str, Any], int]:
-    """The kubelet's settings and the size of the disk in GiB, from the group's launch template."""
+def _launch_settings(group: NodeGroup) -> tuple[Mapping[str, Any], int]:
+    """Return the kubelet's settings and the disk's size in GiB, from the group's launch template."""
     kubelet = _kubelet_settings(group.template.inputs.get("userData", "")) if group.template else {}
     if "maxPods" not in kubelet:
         raise PlatformError(
@@ -146,7 +149,7 @@ def _launched_with(group: NodeGroup) -> tuple[Mapping[str, Any], int]:
 
 
 def _kubelet_settings(user_data: str) -> Mapping[str, Any]:
-    """`spec.kubelet.config` of the NodeConfig in a launch template's user data; empty where there is none."""
+    """Return `spec.kubelet.config` of the NodeConfig in a launch template's user data; empty without one."""
     message = email.message_from_bytes(base64.b64decode(user_data))
     for part in message.walk():
         if part.get_content_type() == "application/node.eks.aws":

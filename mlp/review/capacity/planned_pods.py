@@ -1,4 +1,4 @@
-"""Every pod that a plan would have: of add-ons, releases, objects of Kubernetes, and the jobs that it hands out."""
+"""All pods of a plan: those of add-ons, releases, Kubernetes objects, and jobs among the outputs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _COUNTED = ("containers", "initContainers", "nodeSelector", "tolerations", "affi
 
 
 def planned_workloads(plans: Sequence[ProgramPlan]) -> list[Workload]:
-    """What would run. Raises PlatformError that lists every part whose pods or requests cannot be read."""
+    """Return what would run. Raise PlatformError that lists all parts with unreadable pods or requests."""
     found: list[Workload] = []
     faults: list[str] = []
     for source, read in (part for plan in plans for part in _parts(plan)):
@@ -30,16 +30,16 @@ def planned_workloads(plans: Sequence[ProgramPlan]) -> list[Workload]:
         except (PlatformError, ValueError) as error:
             faults += [f"{source}: {line}" for line in str(error).splitlines()]
     if faults:
-        raise PlatformError("what pods ask for cannot be told:\n  " + "\n  ".join(faults))
+        raise PlatformError("the requests of pods cannot be determined:\n  " + "\n  ".join(faults))
     return found
 
 
 def _parts(plan: ProgramPlan) -> Iterator[tuple[str, Callable[[], list[Workload]]]]:
-    """The name of each part that may bring pods, and a function that reads them."""
+    """Yield the name of each part that may start pods, and a function that reads them."""
     for entry in plan.resources.values():
         if entry.custom and (entry.type == ADDON or entry.type.startswith("kubernetes:")):
             yield entry.name, partial(_of_entry, entry)
-    for manifest in handed_out(plan.outputs):
+    for manifest in output_objects(plan.outputs):
         source = f"{plan.program} output {manifest['kind']}"
         yield source, partial(_of_manifests, [manifest], source, busy=True)
 
@@ -73,15 +73,15 @@ def _of_manifests(manifests: Iterable[Mapping[str, Any]], source: str, *, busy: 
         workloads = manifest_workloads(manifest, source=source, busy=busy)
         if workloads is None:
             raise ValueError(
-                f"the pods of kind {manifest.get('kind')} of {manifest.get('apiVersion')} are not known; say in "
-                "mlp/review/capacity/pods.py which it makes"
+                f"the pods of kind {manifest.get('kind')} of {manifest.get('apiVersion')} are not known; add what it "
+                "makes to mlp/review/capacity/pods.py"
             )
         found += workloads
     return found
 
 
 def _of_patch(inputs: Mapping[str, Any]) -> list[Workload]:
-    """A patch of something that another part brings; one that would change its pods is refused."""
+    """Return the pods of a patch, which are those of another part; refuse a patch that would change them."""
     spec = inputs.get("spec") or {}
     template = ((spec.get("template") or {}).get("spec")) or {}
     changed = [key for key in _COUNTED if template.get(key)] + (["replicas"] if "replicas" in spec else [])
@@ -92,8 +92,8 @@ def _of_patch(inputs: Mapping[str, Any]) -> list[Workload]:
     return []
 
 
-def handed_out(value: Any) -> Iterator[Mapping[str, Any]]:
-    """The objects of Kubernetes anywhere in a program's outputs, which people and pipelines create."""
+def output_objects(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield the Kubernetes objects anywhere in a program's outputs, which people and pipelines create."""
     if isinstance(value, Mapping):
         if isinstance(value.get("apiVersion"), str) and value.get("kind") and value["kind"] != "Config":
             yield value
@@ -101,4 +101,4 @@ def handed_out(value: Any) -> Iterator[Mapping[str, Any]]:
         value = list(value.values())
     if isinstance(value, list):
         for one in value:
-            yield from handed_out(one)
+            yield from output_objects(one)

@@ -1,4 +1,4 @@
-"""The pods that a manifest starts: what each asks of a node, where it may run, and when."""
+"""The pods that a manifest starts: their requests, where they may run, and when."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 from mlp.review.capacity.quantities import amount
 
 Amounts = Mapping[str, int]
-"""By resource, in the scheduler's units: thousandths of a CPU, bytes, pieces."""
+"""Amount by resource, in the scheduler's units: millicores, bytes, counts."""
 Labels = Mapping[str, str]
 
 
 class Runs(Enum):
-    """When pods are there."""
+    """The time at which pods run."""
 
     ALWAYS = "always"
     ON_EVERY_NODE = "on every node"
@@ -32,7 +32,7 @@ class Requirement:
     values: tuple[str, ...] = ()
 
     def holds(self, labels: Labels) -> bool:
-        """Whether something with these labels keeps to it."""
+        """Return whether `labels` match the expression."""
         found = labels.get(self.key)
         match self.operator:
             case "In":
@@ -49,22 +49,22 @@ class Requirement:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Neighbours:
-    """Pods of the same namespace that a rule is about, counted by the value of a node's label `topology`."""
+class PodSelector:
+    """The pods of a namespace that an affinity or spread rule selects, counted by a node label's value."""
 
     topology: str
     selector: tuple[Requirement, ...]
     max_skew: int | None = None
-    """How far counts may lie apart; None where no two may be in one place."""
+    """Largest difference between counts; None where no two may share a value."""
 
-    def are(self, pod: Pod, namespace: str) -> bool:
-        """Whether `pod` is one of them, seen from `namespace`."""
+    def matches(self, pod: Pod, namespace: str) -> bool:
+        """Return whether `pod` is one of them, seen from `namespace`."""
         return pod.namespace == namespace and all(one.holds(pod.labels) for one in self.selector)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pod:
-    """What the scheduler looks at; only rules that it must keep, none that it prefers."""
+    """A pod as the scheduler sees it, with required rules alone, without preferred ones."""
 
     requests: Amounts
     namespace: str = "default"
@@ -73,13 +73,13 @@ class Pod:
     node_terms: tuple[tuple[Requirement, ...], ...] = ()
     """Required node affinity: all requirements of any one term; empty means any node."""
     tolerations: tuple[Mapping[str, Any], ...] = ()
-    apart: tuple[Neighbours, ...] = ()
-    spread: tuple[Neighbours, ...] = ()
+    anti_affinity: tuple[PodSelector, ...] = ()
+    topology_spread: tuple[PodSelector, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """Pods that are alike. `source` is the resource of the plan that brings them."""
+    """A number of identical pods. `source` is the resource of the plan that starts them."""
 
     name: str
     pod: Pod
@@ -89,7 +89,7 @@ class Workload:
 
 
 def total(amounts: Iterable[Amounts]) -> Counter[str]:
-    """The sum."""
+    """Return the sum of `amounts` by resource."""
     result: Counter[str] = Counter()
     for one in amounts:
         result.update(one)
@@ -99,9 +99,9 @@ def total(amounts: Iterable[Amounts]) -> Counter[str]:
 def read_pod(
     spec: Mapping[str, Any], *, namespace: str, labels: Labels, more_init: Sequence[Mapping[str, Any]] = ()
 ) -> Pod:
-    """The pod of a Kubernetes PodSpec; `more_init` are init containers that an operator adds.
+    """Return the pod of a Kubernetes PodSpec; `more_init` are init containers that an operator adds.
 
-    Raises ValueError that names every container and request that cannot be read.
+    Raise ValueError that names every container and request that cannot be read.
     """
     faults: list[str] = []
     affinity = spec.get("affinity") or {}
@@ -113,12 +113,12 @@ def read_pod(
         node_selector=spec.get("nodeSelector") or {},
         node_terms=tuple(_requirements(term.get("matchExpressions")) for term in terms),
         tolerations=tuple(spec.get("tolerations") or ()),
-        apart=tuple(
-            Neighbours(topology=term["topologyKey"], selector=_label_selector(term.get("labelSelector")))
+        anti_affinity=tuple(
+            PodSelector(topology=term["topologyKey"], selector=_label_selector(term.get("labelSelector")))
             for term in _required(affinity, "podAntiAffinity") or ()
         ),
-        spread=tuple(
-            Neighbours(
+        topology_spread=tuple(
+            PodSelector(
                 topology=one["topologyKey"],
                 selector=_label_selector(one.get("labelSelector")),
                 max_skew=int(one.get("maxSkew", 1)),
@@ -150,8 +150,9 @@ def _requirements(expressions: Iterable[Mapping[str, Any]] | None) -> tuple[Requ
 
 
 def _requests(spec: Mapping[str, Any], more_init: Sequence[Mapping[str, Any]], faults: list[str]) -> Amounts:
-    """What the scheduler sets aside: init containers run one by one, beside the sidecars started before them.
+    """Return what the scheduler reserves for the pod.
 
+    Init containers run one by one, beside the sidecars started before them.
     https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#resource-sharing-within-containers
     """
     sidecars: Counter[str] = Counter()
@@ -167,7 +168,7 @@ def _requests(spec: Mapping[str, Any], more_init: Sequence[Mapping[str, Any]], f
 
 
 def _container_requests(container: Mapping[str, Any], faults: list[str]) -> Counter[str]:
-    """A container's requests; a limit without a request is one."""
+    """Return a container's requests; a limit without a request is one."""
     resources = container.get("resources") or {}
     wanted: Counter[str] = Counter()
     for kind in ("limits", "requests"):
@@ -180,9 +181,9 @@ def _container_requests(container: Mapping[str, Any], faults: list[str]) -> Coun
 
 
 def manifest_workloads(manifest: Mapping[str, Any], *, source: str, busy: bool = False) -> list[Workload] | None:
-    """The pods that an object of Kubernetes starts; None for a kind that this table does not know.
+    """Return the pods that a Kubernetes object starts; None for a kind that this table does not know.
 
-    With `busy` they are there only at times. Raises ValueError as `read_pod` does.
+    With `busy` they are temporary. Raise ValueError as `read_pod` does.
     """
     maker = _MAKERS.get(str(manifest.get("kind")))
     if maker is None:
@@ -192,7 +193,7 @@ def manifest_workloads(manifest: Mapping[str, Any], *, source: str, busy: bool =
 
 
 def _plain(manifest: Mapping[str, Any]) -> Iterator[Workload]:
-    """Kinds of Kubernetes' own: a template and a number."""
+    """Yield the pods of Kubernetes' own kinds, which have a pod template and a count."""
     kind, spec = manifest["kind"], manifest.get("spec") or {}
     template = manifest if kind == "Pod" else spec
     if kind == "CronJob":
@@ -262,4 +263,4 @@ _MAKERS = {
     "RayJob": _ray_job,
     "RayCluster": _ray_cluster,
 }
-"""How the pods of a kind are read, whether an object, a chart, an add-on or an output brings it."""
+"""Readers of pods by kind of object, whether an object, a chart, an add-on or an output starts them."""

@@ -18,7 +18,7 @@ _SUFFIXES = {
 
 
 def quantity(written: object) -> Fraction:
-    """The number that a quantity stands for. Raises ValueError for anything else, and for one below zero."""
+    """Return the number that a quantity denotes. Raise ValueError for anything else, and for one below zero."""
     found = _FORM.fullmatch(str(written))
     if not found:
         raise ValueError(
@@ -30,12 +30,12 @@ def quantity(written: object) -> Fraction:
 
 
 def amount(resource: str, written: object) -> int:
-    """A quantity as the scheduler counts it, rounded up: thousandths of a CPU, whole units of all else."""
+    """Return a quantity in the scheduler's unit, rounded up: millicores of a CPU, whole units of all else."""
     return math.ceil(quantity(written) * (1000 if resource == CPU else 1))
 
 
 def shown(resource: str, count: int) -> str:
-    """An amount for people: `1930m`, `6837Mi`, `3`; memory is rounded to the nearest MiB."""
+    """Return an amount for people: `1930m`, `6837Mi`, `3`; memory is rounded to the nearest MiB."""
     if resource == CPU:
         return f"{count}m"
     if resource in (MEMORY, DISK):

@@ -16,12 +16,12 @@ _COLUMNS = ("pool", "nodes", "CPU", "memory", "GPU", "pods")
 
 
 def rendered(report: CapacityReport) -> RenderableType:
-    """The report at a terminal."""
+    """Return the report for a terminal."""
     return Group(_details(report), Text(report.summary(), style="bold"))
 
 
 def section(report: CapacityReport) -> Section:
-    """The report as a part of a change's; one with faults may not be overlooked."""
+    """Return the report as a section of a change's report, unfolded if it has faults."""
     notes = (*_notes(report), *(f"cannot run: {fault}" for fault in report.faults))
     return Section(
         title="Capacity",
@@ -36,7 +36,7 @@ def section(report: CapacityReport) -> Section:
 
 
 def as_markdown(report: CapacityReport) -> str:
-    """The report in GitHub's Markdown."""
+    """Return the report in GitHub's Markdown."""
     return "\n\n".join([escaped(report.summary()), *section(report).body]) + "\n"
 
 
@@ -57,7 +57,7 @@ def _row(use: PoolUse) -> tuple[str, ...]:
 
 
 def _taken(use: PoolUse, resource: str) -> str:
-    """What is taken on the fewest nodes; what one node has where there is none."""
+    """Return what is requested of the minimum nodes; what one node can allocate where there is none."""
     if not use.nodes:
         return f"{shown(resource, use.pool.allocatable[resource])} a node"
     there = use.allocatable[resource]
@@ -76,13 +76,13 @@ def _notes(report: CapacityReport) -> Iterator[str]:
 
 def _loss(use: PoolUse) -> str:
     if use.survives_a_loss is None:
-        return "nothing stands on it"
+        return "no pod runs on it"
     if use.survives_a_loss:
-        return "when a node is lost, the others hold all that stands"
-    return "when a node is lost, some pods wait for the next one"
+        return "when a node is lost, its pods fit the others"
+    return "when a node is lost, some pods wait for a new one"
 
 
 def _added(use: BusyUse) -> str:
     if not use.added:
-        return " in the room that is left"
+        return " in the remaining capacity"
     return " on " + ", ".join(f"{count} more of pool {name}" for name, count in use.added.items())

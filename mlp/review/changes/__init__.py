@@ -1,1 +1,1 @@
-"""What a plan changes against an earlier one, and what of it is dangerous."""
+"""The changes of a plan against an earlier one, and which of them are dangerous."""

@@ -1,4 +1,4 @@
-"""A stack's plan beside an earlier one, for people and programs: the sections on changes and dangers."""
+"""The comparison of a stack's plan with an earlier one: the sections on changes and dangers."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from mlp.review.report import Section, code, table
 
 _STYLES: dict[Kind, str] = {"created": "green", "replaced": "red", "changed": "yellow", "deleted": "red"}
 _SIGNS: dict[Kind, str] = {"created": "+", "replaced": "±", "changed": "~", "deleted": "-"}
-_RETAINED = "stays in the cloud, managed by nobody"
-_SHORT = 60
-"""Characters of a value that stand on a line at a terminal."""
+_RETAINED = "stays in the cloud, unmanaged"
+_MAX_SHOWN = 60
+"""Longest value on a line at a terminal, in characters."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What leads from the plans of `against`, a revision or the committed plan, to the present ones."""
+    """The changes from the plans of `against`, a revision or the committed plan, to the present ones."""
 
     against: str
     programs: tuple[ProgramChanges, ...]
@@ -35,12 +35,12 @@ class Comparison:
 
     @property
     def summary(self) -> str:
-        """The counts in a line: `3 created, 1 replaced, 0 changed, 0 deleted`."""
+        """Return the counts in a line: `3 created, 1 replaced, 0 changed, 0 deleted`."""
         counts = {kind: sum(one.counts[kind] for one in self.programs) for kind in KINDS}
         return _counted(counts, sum(len(one.moved) for one in self.programs))
 
     def as_data(self) -> dict[str, Any]:
-        """`changes` and `dangers` in plain values."""
+        """Return `changes` and `dangers` in plain values."""
         return {
             "changes": {
                 "against": self.against,
@@ -52,13 +52,13 @@ class Comparison:
 
 
 def comparison(against: str, old: Sequence[ProgramPlan], new: Sequence[ProgramPlan]) -> Comparison:
-    """What leads from `old`, the plans of `against`, to `new`."""
+    """Return the changes from `old`, the plans of `against`, to `new`."""
     programs = compare(old, new)
     return Comparison(against=against, programs=programs, dangers=dangers(programs))
 
 
 def changes_sections(compared: Comparison) -> list[Section]:
-    """Dangers first, then what changes in each program."""
+    """Return the sections of a report: dangers first, then the changes in each program."""
     found = []
     if compared.dangers:
         found.append(
@@ -85,9 +85,9 @@ def changes_sections(compared: Comparison) -> list[Section]:
 
 
 def _counted(counts: Mapping[Kind, int], moved: int) -> str:
-    """`moved` are among both those created and those deleted."""
-    told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
-    return f"{told} ({moved} deleted here and created there)" if moved else told
+    """Return the counts in words; `moved` are among both those created and those deleted."""
+    words = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    return f"{words} ({moved} deleted here and created there)" if moved else words
 
 
 def _danger_pieces(found: Sequence[Danger], *, a_piece: int = 20) -> Iterator[str]:
@@ -127,17 +127,17 @@ def _program_pieces(one: ProgramChanges) -> Iterator[str]:
 
 
 def _remark(change: ResourceChange) -> str:
-    """Return what is to be said of what is created or deleted beside its name."""
-    said = []
+    """Return a remark on a created or deleted resource; empty where there is none."""
+    remarks = []
     if change.moved:
-        said.append(f"moved: the other half is {'created' if change.kind == 'deleted' else 'deleted'}")
+        remarks.append(f"moved: the other half is {'created' if change.kind == 'deleted' else 'deleted'}")
     elif change.entry.protect:
-        said.append("protected")
+        remarks.append("protected")
     if change.retained:
-        said.append(_RETAINED)
+        remarks.append(_RETAINED)
     elif change.kind == "deleted" and change.entry.deleted_with:
-        said.append(f"goes with {change.entry.deleted_with.rpartition('::')[2]}")
-    return ", ".join(said)
+        remarks.append(f"goes with {change.entry.deleted_with.rpartition('::')[2]}")
+    return ", ".join(remarks)
 
 
 def _resource_pieces(change: ResourceChange) -> Iterator[str]:
@@ -176,7 +176,7 @@ def _plain(value: Any) -> str:
 
 
 def _is_text(change: FieldChange) -> bool:
-    """Whether the change is one within a longer text, a script or a manifest."""
+    """Return whether the change is one within a longer text, a script or a manifest."""
     return all(isinstance(one, str) and "\n" in one for one in (change.old, change.new))
 
 
@@ -213,5 +213,5 @@ def _program_rendered(one: ProgramChanges) -> Group:
 def _field_line(field: FieldChange) -> Text:
     before, after = (_plain(value) for value in (field.old, field.new))
     clipped = [" ".join(one.split()) for one in (before, after)]
-    clipped = [one if len(one) <= _SHORT else f"{one[: _SHORT - 1]}…" for one in clipped]
+    clipped = [one if len(one) <= _MAX_SHOWN else f"{one[: _MAX_SHOWN - 1]}…" for one in clipped]
     return Text.assemble(f"    {field.path}: ", (clipped[0], "red"), " -> ", (clipped[1], "green"))

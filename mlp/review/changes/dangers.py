@@ -1,4 +1,4 @@
-"""Changes that nobody should wave through: data that goes, guards that fall, doors that open."""
+"""Dangerous changes: data that is lost, protection that is removed, access that widens."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mlp.engine.cloud import Registration
 from mlp.engine.types import precious
 from mlp.plan.planned import ProgramPlan
 from mlp.review.changes.differences import ProgramChanges, ResourceChange
-from mlp.review.changes.doors import doors, within
+from mlp.review.changes.firewall_rules import firewall_rules, within
 from mlp.review.changes.grants import Widened, is_policy, widened
 from mlp.review.changes.moves import Moves
 from mlp.review.changes.structure import structured
@@ -18,14 +18,14 @@ from mlp.review.node_groups import NODE_GROUP
 
 DangerKind = Literal["lost", "nodes", "unprotected", "access", "network", "public"]
 
-_MEMBERSHIPS = {
+_POLICY_ATTACHMENTS = {
     "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": ("clusterName", "policyArn"),
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": ("role", "policyArn"),
 }
-"""What gives a policy of AWS's own to something: the inputs that name both."""
+"""Resources that attach a policy of AWS's own, and the inputs that name the holder and the policy."""
 
 _HOLDERS = ("role", "clusterName", "bucket", "arn")
-"""The inputs that say whose policy it is."""
+"""Inputs that name the holder of a policy."""
 _ACCESS_BLOCK = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
 
 
@@ -41,13 +41,13 @@ class Danger:
     message: str
 
     def as_data(self) -> dict[str, str]:
-        """The danger in plain values."""
+        """Return the danger in plain values."""
         return dict(vars(self))
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Guard:
-    """An input that keeps data or doors safe while `safe` holds; absent it has `default`."""
+class _Protection:
+    """An input that protects data or access while `safe` holds; absent it has `default`."""
 
     path: tuple[str, ...]
     safe: Callable[[Any], bool]
@@ -56,45 +56,45 @@ class _Guard:
     kind: DangerKind = "unprotected"
 
 
-_GUARDS = (
-    _Guard(path=("deletionProtection",), safe=bool, default=False, message="deletion protection is turned off"),
-    _Guard(
-        path=("skipFinalSnapshot",), safe=lambda on: not on, default=False, message="no snapshot is taken at its end"
+_PROTECTIONS = (
+    _Protection(path=("deletionProtection",), safe=bool, default=False, message="deletion protection is turned off"),
+    _Protection(
+        path=("skipFinalSnapshot",), safe=lambda on: not on, default=False, message="no final snapshot is taken"
     ),
-    _Guard(
+    _Protection(
         path=("forceDestroy",), safe=lambda on: not on, default=False, message="it may be deleted with all its objects"
     ),
-    _Guard(
+    _Protection(
         path=("forceDelete",), safe=lambda on: not on, default=False, message="it may be deleted with all its images"
     ),
-    _Guard(
+    _Protection(
         path=("backupRetentionPeriod",),
         safe=bool,
         default=0,
         message="backups are turned off, and those kept are deleted",
     ),
-    _Guard(
+    _Protection(
         path=("versioningConfiguration", "status"),
         safe=lambda status: status == "Enabled",
         default=None,
         message="object versions are no longer kept",
     ),
-    _Guard(path=("recoveryWindowInDays",), safe=bool, default=30, message="it cannot be recovered once deleted"),
-    _Guard(
+    _Protection(path=("recoveryWindowInDays",), safe=bool, default=30, message="it cannot be recovered once deleted"),
+    _Protection(
         path=("permissionsBoundary",),
         safe=bool,
         default=None,
-        message="its permissions boundary is gone",
+        message="its permissions boundary is removed",
         kind="access",
     ),
-    _Guard(
+    _Protection(
         path=("publiclyAccessible",),
         safe=lambda on: not on,
         default=False,
         message="it gets a public address",
         kind="network",
     ),
-    _Guard(
+    _Protection(
         path=("vpcConfig", "endpointPublicAccess"),
         safe=lambda on: not on,
         default=True,
@@ -105,7 +105,7 @@ _GUARDS = (
 
 
 def dangers(changes: Sequence[ProgramChanges]) -> tuple[Danger, ...]:
-    """Every danger in `changes`, the gravest first."""
+    """Return every danger in `changes`, the gravest first."""
     found = [
         Danger(kind=kind, program=program.program, urn=one.urn, type=one.type, name=one.name, message=message)
         for program in changes
@@ -119,28 +119,28 @@ Found = Iterator[tuple[DangerKind, Registration, str]]
 
 
 def _found(program: ProgramChanges) -> Found:
-    held = {one.id for one in program.old.resources.values() if one.id}
+    earlier_ids = {one.id for one in program.old.resources.values() if one.id}
     moves, moved = Moves(program.moved), {new.urn: old for old, new in program.moved}
     for change in program.resources:
         yield from _lost(change)
         yield from _sent_sizes(change)
-        yield from _fallen_guards(change)
+        yield from _removed_protections(change)
         earlier = change.old or moved.get(change.entry.urn)
         # What only refers to other names of the same things is no wider.
-        yield from _wider_policies(change, moves.value(earlier.inputs) if earlier else None, held)
+        yield from _wider_policies(change, moves.value(earlier.inputs) if earlier else None, earlier_ids)
         yield from _opened_bucket(change, program.new)
     yield from _wider_groups(program)
 
 
 def _lost(change: ResourceChange) -> Found:
     one, what = change.entry, precious(change.entry.type)
-    guarded = one.protect if change.kind == "deleted" else bool(change.old and change.old.protect)
-    refused = "; it is protected, so Pulumi refuses until it is unprotected" if guarded else ""
-    left = "; the object stays in the cloud, managed by nobody" if change.retained else ""
-    if change.kind == "replaced" and (what or guarded):
+    protected = one.protect if change.kind == "deleted" else bool(change.old and change.old.protect)
+    refused = "; it is protected, so Pulumi refuses until it is unprotected" if protected else ""
+    left = "; the object stays in the cloud, unmanaged" if change.retained else ""
+    if change.kind == "replaced" and (what or protected):
         first = "; it is deleted before the new one is made" if change.deleted_first and not change.retained else ""
         yield "lost", one, f"{what or 'it'} is replaced, because of {', '.join(change.forced_by)}{first}{left}{refused}"
-    elif change.kind == "deleted" and (what or guarded):
+    elif change.kind == "deleted" and (what or protected):
         why = ": it moved, and no alias says so, so another is created" if change.moved else ""
         yield "lost", one, f"{what or 'it'} {'leaves the stack' if left else 'is deleted'}{why}{left}{refused}"
     elif change.perhaps_replaced and what:
@@ -148,7 +148,10 @@ def _lost(change: ResourceChange) -> Found:
 
 
 def _sent_sizes(change: ResourceChange) -> Found:
-    """A change of any size of a node group sends all of them, the present one as the last deployment knew it."""
+    """Yield the danger of a changed node group size: the provider sends all of them, desired size included.
+
+    The desired size it sends is the one that the last deployment knew.
+    """
     one, changed = change.entry, {field.fields[:2] for field in change.fields}
     ends = [("scalingConfig", "minSize"), ("scalingConfig", "maxSize"), ("scalingConfig",)]
     if change.kind != "changed" or one.type != NODE_GROUP or not changed.intersection(ends):
@@ -166,23 +169,23 @@ def _sent_sizes(change: ResourceChange) -> Found:
     yield "nodes", one, message
 
 
-def _fallen_guards(change: ResourceChange) -> Found:
+def _removed_protections(change: ResourceChange) -> Found:
     old, new = change.old, change.entry
     if old is None:
         return
     if old.protect and not new.protect:
-        yield "unprotected", new, "Pulumi's protection is taken off"
-    for guard in _GUARDS:
-        was, now = (_at(one.inputs, guard.path, guard.default) for one in (old, new))
-        if was != now and guard.safe(was) and not guard.safe(now) and _has(old, new, guard.path):
-            yield guard.kind, new, guard.message
+        yield "unprotected", new, "Pulumi's protection is removed"
+    for protection in _PROTECTIONS:
+        was, now = (_at(one.inputs, protection.path, protection.default) for one in (old, new))
+        if was != now and protection.safe(was) and not protection.safe(now) and _has(old, new, protection.path):
+            yield protection.kind, new, protection.message
     reachable = [set(_at(one.inputs, ("vpcConfig", "publicAccessCidrs"), [])) for one in (old, new)]
     if added := sorted(one for one in reachable[1] if not any(within(one, was) for was in reachable[0])):
         yield "network", new, f"its endpoint can be reached from {', '.join(added)}"
 
 
 def _has(old: Registration, new: Registration, path: tuple[str, ...]) -> bool:
-    """Whether the resource has such an input at all."""
+    """Return whether the resource has such an input at all."""
     return any(path[0] in one.inputs for one in (old, new))
 
 
@@ -193,28 +196,33 @@ def _at(inputs: Mapping[str, Any], path: tuple[str, ...], default: Any) -> Any:
     return default if value is None else value
 
 
-def _wider_policies(change: ResourceChange, earlier: Mapping[str, Any] | None, held: set[str]) -> Found:
-    """`earlier` are its inputs before, if it was there; `held` are the ids of all that was there."""
+def _wider_policies(change: ResourceChange, earlier: Mapping[str, Any] | None, earlier_ids: set[str]) -> Found:
+    """Yield grants that were not there before.
+
+    `earlier` are the resource's inputs before, None for a new one; `earlier_ids` are the ids of all earlier resources.
+    """
     one = change.entry
     if change.kind == "deleted":
         # A bucket's or a topic's own policy may have forbidden something.
-        if not change.moved and (freed := widened(structured(one.inputs.get("policy")), None).no_longer_denied):
-            yield "access", one, f"it is deleted, so no longer: {_listed(freed)}"
+        if not change.moved and (
+            no_longer_denied := widened(structured(one.inputs.get("policy")), None).no_longer_denied
+        ):
+            yield "access", one, f"it is deleted, so no longer: {_listed(no_longer_denied)}"
         return
     if earlier is None:
         # What is granted to something new opens nothing that was closed.
-        if not any(one.inputs.get(key) in held for key in _HOLDERS):
+        if not any(one.inputs.get(key) in earlier_ids for key in _HOLDERS):
             return
-        if one.type in _MEMBERSHIPS:
-            target, policy = (one.inputs.get(key) for key in _MEMBERSHIPS[one.type])
+        if one.type in _POLICY_ATTACHMENTS:
+            target, policy = (one.inputs.get(key) for key in _POLICY_ATTACHMENTS[one.type])
             yield "access", one, f"{target} gets the policy {policy}"
     for key, value in one.inputs.items():
         was, now = structured((earlier or {}).get(key)), structured(value)
         if (is_policy(now) or is_policy(was)) and (more := widened(was, now)):
-            yield "access", one, f"{key} is widened: {_said(more)}"
+            yield "access", one, f"{key} is widened: {_in_words(more)}"
 
 
-def _said(more: Widened) -> str:
+def _in_words(more: Widened) -> str:
     parts = []
     if more.allowed:
         parts.append(_listed(more.allowed))
@@ -244,10 +252,10 @@ def _opened_bucket(change: ResourceChange, after: ProgramPlan) -> Found:
 
 
 def _wider_groups(program: ProgramChanges) -> Found:
-    """Doors of groups that were there before, which nothing let through."""
-    old, new = doors(program.old), doors(program.new)
+    """Yield firewall rules that let more into, or out of, security groups that existed before."""
+    old, new = firewall_rules(program.old), firewall_rules(program.new)
     names = {one.id: one.name for one in program.old.resources.values() if one.id}
-    for group, opened in new.items():
-        for entry, door in opened:
-            if group in names and not any(was.covers(door) for _, was in old.get(group, [])):
-                yield "network", entry, f"security group {names[group]} is opened {door}"
+    for group, rules in new.items():
+        for entry, rule in rules:
+            if group in names and not any(was.covers(rule) for _, was in old.get(group, [])):
+                yield "network", entry, f"security group {names[group]} is opened {rule}"

@@ -12,7 +12,7 @@ from mlp.engine.types import forcing
 from mlp.engine.values import SECRET_SHOWN
 from mlp.plan.planned import ProgramPlan
 from mlp.review.changes.moves import Moves
-from mlp.review.changes.property_paths import ALL, MissingError, at, differs, kept, parsed
+from mlp.review.changes.property_paths import ALL, MissingError, at, differs, parsed, restored
 from mlp.review.changes.structure import ABSENT, FieldChange, differences, structured
 from mlp.review.node_groups import NODE_GROUP
 from mlp.shared.errors import PlatformError
@@ -25,37 +25,37 @@ KINDS: tuple[Kind, ...] = ("created", "replaced", "changed", "deleted")
 
 @dataclass(frozen=True, kw_only=True)
 class ResourceChange:
-    """What happens to one resource: to `entry`, which was `old` before if it stays."""
+    """The change of one resource: to `entry`, from `old` if it existed before."""
 
     kind: Kind
     entry: Registration
     old: Registration | None = None
     fields: tuple[FieldChange, ...] = ()
     forced_by: tuple[str, ...] = ()
-    """The fields that make a replacement of it."""
+    """Fields that force its replacement."""
     perhaps_replaced: bool = False
-    """Changed in a way that the provider may answer with a replacement."""
+    """Whether the provider may replace it because of the change."""
     moved: bool = False
-    """Created or deleted because its URN is another one: a new parent or name, and no alias that says so."""
+    """Whether it is created or deleted because its URN changed: a new parent or name without an alias."""
 
     @property
     def follows(self) -> bool:
-        """Whether it is replaced for nothing but the replacement of what it refers to."""
+        """Return whether it is replaced only because a resource that it refers to is."""
         return self.kind == "replaced" and all(is_known_after(one) for one in self.fields)
 
     @property
     def deleted_first(self) -> bool:
-        """Whether the program wants what is replaced deleted before the new one is made."""
+        """Return whether it is replaced and the old resource is deleted before the new one is created."""
         return self.kind == "replaced" and bool(self.entry.delete_before_replace)
 
     @property
     def retained(self) -> bool:
-        """Whether what is deleted or replaced stays in the cloud, by an option of the last deployment."""
+        """Return whether the deleted or replaced resource stays in the cloud, by its `retain_on_delete`."""
         before = self.entry if self.kind == "deleted" else self.old
         return self.kind in ("deleted", "replaced") and bool(before and before.retain_on_delete)
 
     def as_data(self) -> dict[str, Any]:
-        """The change in plain values."""
+        """Return the change in plain values."""
         one = self.entry
         data: dict[str, Any] = {"change": self.kind, "urn": one.urn, "type": one.type, "name": one.name}
         if self.kind == "replaced":
@@ -73,28 +73,28 @@ class ResourceChange:
 
 @dataclass(frozen=True, kw_only=True)
 class ProgramChanges:
-    """What changes in one program's stack, from the plan `old` to the plan `new`."""
+    """The changes in one program's stack, from the plan `old` to the plan `new`."""
 
     old: ProgramPlan
     new: ProgramPlan
     resources: tuple[ResourceChange, ...]
     outputs: tuple[FieldChange, ...]
     moved: tuple[tuple[Registration, Registration], ...] = ()
-    """What is deleted and created again, as it was and as it will be."""
+    """Resources that are deleted and created again, as pairs of the old and the new one."""
 
     @property
     def program(self) -> str:
-        """Which program."""
+        """Return the program's label."""
         return self.new.program
 
     @property
     def counts(self) -> dict[Kind, int]:
-        """How many resources change in each way."""
+        """Return the number of changed resources by kind of change."""
         counted = Counter(one.kind for one in self.resources)
         return {kind: counted[kind] for kind in KINDS}
 
     def as_data(self) -> dict[str, Any]:
-        """The changes in plain values."""
+        """Return the changes in plain values."""
         return {
             "counts": dict(self.counts),
             "resources": [one.as_data() for one in self.resources],
@@ -103,7 +103,7 @@ class ProgramChanges:
 
 
 def is_known_after(change: FieldChange) -> bool:
-    """Whether the new value is a reference to what has yet to be made in place of another."""
+    """Return whether the new value refers to a replacement that has not been created yet."""
     return isinstance(change.new, str) and change.new.startswith(_KNOWN_AFTER)
 
 
@@ -114,30 +114,32 @@ def _field_data(change: FieldChange) -> dict[str, Any]:
 
 
 def compare(old: Sequence[ProgramPlan], new: Sequence[ProgramPlan]) -> tuple[ProgramChanges, ...]:
-    """What it takes to get from the old plans of a stack to the new ones, program by program."""
+    """Return the changes from the old plans of a stack to the new ones, program by program."""
     before, after = ({one.program: one for one in plans} for plans in (old, new))
     return tuple(
-        compare_program(before.get(program) or _none(after[program]), after.get(program) or _none(before[program]))
+        compare_program(
+            before.get(program) or _empty_plan(after[program]), after.get(program) or _empty_plan(before[program])
+        )
         for program in dict.fromkeys([*after, *before])
     )
 
 
-def _none(like: ProgramPlan) -> ProgramPlan:
-    """The plan of a program that is not there."""
+def _empty_plan(like: ProgramPlan) -> ProgramPlan:
+    """Return an empty plan, for a program that a stack lacks."""
     return replace(like, resources={}, outputs={})
 
 
 def compare_program(old: ProgramPlan, new: ProgramPlan) -> ProgramChanges:
-    """What it takes to get from one plan of a program to another."""
+    """Return the changes from one plan of a program to another."""
     after = {urn: one for urn, one in new.resources.items() if one.custom}
-    partners = dict(_partners(old.resources, after))
-    if stayed := Moves((old.resources[was], after[urn]) for urn, was in partners.items() if was != urn):
+    matches = dict(_matching_urns(old.resources, after))
+    if stayed := Moves((old.resources[was], after[urn]) for urn, was in matches.items() if was != urn):
         old = stayed.plan(old)
     before = {urn: one for urn, one in old.resources.items() if one.custom}
-    kept = _Kept([(before[was], after[urn]) for urn, was in partners.items()])
-    used = set(partners.values())
+    kept = _Kept([(before[was], after[urn]) for urn, was in matches.items()])
+    used = set(matches.values())
     gone = [one for urn, one in before.items() if urn not in used]
-    made = [one for urn, one in after.items() if urn not in partners]
+    made = [one for urn, one in after.items() if urn not in matches]
     moved = _moved(gone, made)
     urns = {one.urn for pair in moved for one in pair}
     changes = [
@@ -154,8 +156,8 @@ def compare_program(old: ProgramPlan, new: ProgramPlan) -> ProgramChanges:
     )
 
 
-def _partners(before: Mapping[str, Registration], after: Mapping[str, Registration]) -> Iterator[tuple[str, str]]:
-    """New URNs with the old ones of the same resource: the same one, or one that is among its aliases."""
+def _matching_urns(before: Mapping[str, Registration], after: Mapping[str, Registration]) -> Iterator[tuple[str, str]]:
+    """Yield new URNs with the old ones of the same resource: the same URN, or one of its aliases."""
     for urn, entry in after.items():
         for was in (urn, *entry.aliases):
             if was in before and (was == urn or was not in after):
@@ -164,14 +166,14 @@ def _partners(before: Mapping[str, Registration], after: Mapping[str, Registrati
 
 
 def _moved(gone: Sequence[Registration], made: Sequence[Registration]) -> tuple[tuple[Registration, Registration], ...]:
-    """What is gone from one place and made at another: one of its type and name on either side."""
+    """Return pairs of a deleted and a created resource with the same type and name."""
     before, after = ({(one.type, one.name): one for one in entries} for entries in (gone, made))
     return tuple((one, after[key]) for key, one in before.items() if key in after)
 
 
 @dataclass
 class _Change:
-    """What is known so far of a resource that stays."""
+    """The change of a resource in both plans, as far as it is known."""
 
     old: Registration
     new: Registration
@@ -194,7 +196,7 @@ class _Kept:
                 self.users[urn].append(change)
 
     def changes(self) -> Iterator[ResourceChange]:
-        """What changes, with all that follows from replacements."""
+        """Yield all changes, with the consequences of replacements."""
         todo = [change for change in self.all.values() if change.forced_by]
         while todo:
             cause = todo.pop()
@@ -215,7 +217,7 @@ class _Kept:
                 )
 
     def _follow(self, user: _Change, cause: Registration) -> None:
-        """Note on `user` what the replacement of `cause`, which it refers to, does to it."""
+        """Record on `user` the consequences of the replacement of `cause`, which it refers to."""
         entry = user.new
         if entry.provider == cause.urn:
             user.forced_by.append(f"provider ({cause.name} is replaced)")
@@ -225,24 +227,24 @@ class _Kept:
         inputs = structured(entry.inputs)
         forced = {".".join(path): _at(inputs, path) for path in (rules.paths if rules else ())}
         # Below a wildcard anything may be meant.
-        forced |= {path: at(entry.inputs, _before_all(path)) for path in entry.replace_on_changes}
+        forced |= {path: at(entry.inputs, _before_wildcard(path)) for path in entry.replace_on_changes}
         for path, value in forced.items():
-            if _mentions(value, cause):
+            if _refers_to(value, cause):
                 user.forced_by.append(f"{path} ({cause.name} is replaced)")
         known = {one.fields[0] for one in user.fields}
         for key, value in entry.inputs.items():
             # What has a name of its own keeps it.
-            if key not in known and not _named_by_hand(cause) and _mentions(value, cause):
+            if key not in known and not _has_chosen_name(cause) and _refers_to(value, cause):
                 new = f"{_KNOWN_AFTER}{cause.name} is replaced>"
                 user.fields.append(FieldChange(keys=(key,), old=user.old.inputs.get(key, ABSENT), new=new))
 
 
 def _with_ignored(old: Registration, new: Registration) -> Registration:
-    """Return `new` with what its program ignores changes of as it is in `old`."""
+    """Return `new` with the values of `old` wherever the program ignores changes."""
     inputs: Any = new.inputs
     for path in new.ignore_changes:
         try:
-            inputs = kept(old.inputs, inputs, parsed(path))
+            inputs = restored(old.inputs, inputs, parsed(path))
         except MissingError:
             raise PlatformError(
                 f"{new.type} {new.name}: changes of {path} are to be ignored, but what leads to it, or an entry of a "
@@ -251,22 +253,22 @@ def _with_ignored(old: Registration, new: Registration) -> Registration:
     return replace(new, inputs=inputs)
 
 
-def _before_all(path: str) -> tuple[str | int, ...]:
+def _before_wildcard(path: str) -> tuple[str | int, ...]:
     """Return the keys of a property path up to its first wildcard."""
     keys = parsed(path)
     return keys[: keys.index(ALL)] if ALL in keys else keys
 
 
 def _ignored_no_longer(old: Registration, new: Registration) -> Iterator[FieldChange]:
-    """What comes under the program's rule again: the last deployment may have left any value there."""
+    """Yield fields whose changes are no longer ignored: the last deployment may have left any value."""
     for path in sorted({*old.ignore_changes} - {*new.ignore_changes}):
-        keys = _before_all(path)
+        keys = _before_wildcard(path)
         names = tuple(f"[{one}]" if isinstance(one, int) else one for one in keys)
         yield FieldChange(keys=names, old=_IGNORED, new=at(new.inputs, keys))
 
 
 def _fields(old: Registration, new: Registration) -> Iterator[FieldChange]:
-    """What differs in a resource's inputs, provider and protection."""
+    """Yield the differences in a resource's inputs, provider and protection."""
     for key in sorted({*old.inputs, *new.inputs}):
         was, now = old.inputs.get(key, ABSENT), new.inputs.get(key, ABSENT)
         if was == now:
@@ -300,7 +302,7 @@ def _perhaps_replaced(change: _Change) -> bool:
 
 
 def _covers(path: tuple[str, ...], change: FieldChange) -> bool:
-    """Whether what is at `path` or below it changes."""
+    """Return whether the value at `path` or below it changes."""
     shared = min(len(path), len(change.fields))
     if path[:shared] != change.fields[:shared]:
         return False
@@ -313,29 +315,32 @@ def _at(value: Any, path: tuple[str, ...]) -> Any:
     return value
 
 
-def _mentions(value: Any, entry: Registration) -> bool:
-    """Whether `value` refers to `entry`: by its id, or, as a password, out of sight."""
+def _refers_to(value: Any, entry: Registration) -> bool:
+    """Return whether `value` refers to `entry`: by its id, or as a redacted password."""
     match value:
         case str():
             hidden = value == SECRET_SHOWN and entry.type.startswith("random:")
             return hidden or (bool(entry.id) and _reference(entry) in value)
         case Mapping():
-            return any(_mentions(item, entry) for item in value.values())
+            return any(_refers_to(item, entry) for item in value.values())
         case list():
-            return any(_mentions(item, entry) for item in value)
+            return any(_refers_to(item, entry) for item in value)
         case _:
             return False
 
 
 def _reference(entry: Registration) -> str:
-    """What others write of it: the name alone of what is in a namespace, the scaling group of a node group."""
+    """Return the text by which others refer to it.
+
+    It is the name without namespace for Kubernetes, the scaling group's prefix for a node group, else the id.
+    """
     id_ = entry.id or ""
     if entry.type == NODE_GROUP:
         return f"eks-{id_.rpartition(':')[2]}-"
     return id_.rpartition("/")[2] if entry.type.startswith("kubernetes:") else id_
 
 
-def _named_by_hand(entry: Registration) -> bool:
-    """Whether its id is a name that the program gave it, and so gives to what takes its place."""
+def _has_chosen_name(entry: Registration) -> bool:
+    """Return whether its id is a name that the program chose, so that its replacement has the same."""
     given = [entry.inputs.get("name"), _at(entry.inputs, ("metadata", "name"))]
     return _reference(entry) in given

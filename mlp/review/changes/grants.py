@@ -1,4 +1,4 @@
-"""What a policy document lets others do, and what a newer one lets them do beyond that."""
+"""The grants of a policy document, and what a newer one grants beyond them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 Conditions = Mapping[tuple[str, str], frozenset[str]]
 _ANY_OF = ("StringEquals", "StringEqualsIgnoreCase", "StringLike", "ArnEquals", "ArnLike", "IpAddress")
-"""Operators that hold for any of the values: fewer values are a narrower condition. Of others only equals are equal."""
+"""Operators that match any of the values: fewer values are a narrower condition. For others only equal values count."""
 _READ = {"Sid", "Effect", "Action", "Resource", "Principal", "Condition"}
 
 
@@ -26,17 +26,17 @@ class Grant:
     conditions: Conditions
 
     def covers(self, other: Grant) -> bool:
-        """Whether whatever `other` speaks of, this speaks of too."""
+        """Return whether this includes everything that `other` does."""
         return (
             self.effect == other.effect
             and _matches(other.action.lower(), self.action.lower())
             and _matches(other.resource, self.resource)
             and self.principal in (other.principal, "*")
-            and all(_holds_more(key, values, other.conditions.get(key)) for key, values in self.conditions.items())
+            and all(_is_implied_by(key, values, other.conditions.get(key)) for key, values in self.conditions.items())
         )
 
     def __str__(self) -> str:
-        """The grant in words."""
+        """Return the grant in words."""
         words = [self.principal or "it", "may" if self.effect == "Allow" else "is denied", self.action]
         if self.resource:
             words += ["on", self.resource]
@@ -46,7 +46,7 @@ class Grant:
 
 @dataclass(frozen=True, kw_only=True)
 class Widened:
-    """What a newer document allows in addition: new grants, denials that are gone, statements beyond this reader."""
+    """What a newer document allows in addition: new grants, removed denials, statements that are not analysed."""
 
     allowed: tuple[Grant, ...] = ()
     no_longer_denied: tuple[Grant, ...] = ()
@@ -61,19 +61,21 @@ def _matches(text: str, pattern: str) -> bool:
 
 
 def is_policy(value: Any) -> bool:
-    """Whether a structured value is a policy document."""
+    """Return whether a structured value is a policy document."""
     return isinstance(value, Mapping) and "Statement" in value
 
 
 def widened(old: Any, new: Any) -> Widened:
-    """What `new` allows that `old` does not; both are policy documents or something that allows nothing.
+    """Return what `new` allows and `old` does not; both are policy documents or values that allow nothing.
 
-    Statements are taken apart, so that their order, and how grants are spread over them, mean nothing.
+    Statements are split into grants, so that neither their order nor the spread of grants over them matters.
     """
     before, after = list(_grants(old)), list(_grants(new))
     allowed = [one for one in after if one.effect == "Allow" and not any(was.covers(one) for was in before)]
-    freed = [one for one in before if one.effect == "Deny" and not any(now.covers(one) for now in after)]
-    return Widened(allowed=tuple(allowed), no_longer_denied=tuple(freed), unread=_unread(old) != _unread(new))
+    no_longer_denied = [one for one in before if one.effect == "Deny" and not any(now.covers(one) for now in after)]
+    return Widened(
+        allowed=tuple(allowed), no_longer_denied=tuple(no_longer_denied), unread=_unread(old) != _unread(new)
+    )
 
 
 def _statements(document: Any) -> Sequence[Mapping[str, Any]]:
@@ -100,7 +102,7 @@ def _grants(document: Any) -> Iterator[Grant]:
 
 
 def _unread(document: Any) -> set[str]:
-    """Statements that say what they do not speak of (`NotAction` and the like): judged by people."""
+    """Return statements that are not analysed (`NotAction` and the like), as JSON; people review them."""
     return {json.dumps(one, sort_keys=True) for one in _statements(document) if not set(one) <= _READ}
 
 
@@ -114,8 +116,8 @@ def _many(value: Any) -> list[str]:
     return [str(one) for one in value] if isinstance(value, list) else [str(value)]
 
 
-def _holds_more(key: tuple[str, str], values: frozenset[str], other: frozenset[str] | None) -> bool:
-    """Whether a condition holds wherever the `other` one on the same operator and key does."""
+def _is_implied_by(key: tuple[str, str], values: frozenset[str], other: frozenset[str] | None) -> bool:
+    """Return whether a condition holds wherever the `other` one on the same operator and key does."""
     if other is None:
         return False
     return other <= values if key[0] in _ANY_OF else other == values

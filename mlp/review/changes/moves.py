@@ -1,4 +1,4 @@
-"""What moved is the same thing under new names: the names, so that plans can be compared as if it had not moved."""
+"""The old and new names of moved resources, so that plans can be compared as if nothing had moved."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from mlp.plan.placeholders import mapped
 from mlp.plan.planned import ProgramPlan
 
 _HASH = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{6,64}|[0-9A-F]{6,64}")
-"""The recording cloud's ids end in digits that stand for a URN, some written as a UUID."""
+"""Pattern of the digits at the end of the recording cloud's ids, a hash of the URN, perhaps written as a UUID."""
 _SHORTEST = 6
 
 
 class Moves:
-    """Old names of resources, and the new ones."""
+    """The old names of resources, and the new ones."""
 
     def __init__(self, pairs: Iterable[tuple[Registration, Registration]]) -> None:
         pairs = list(pairs)
@@ -30,12 +30,12 @@ class Moves:
         return bool(self._urns)
 
     def plan(self, plan: ProgramPlan) -> ProgramPlan:
-        """The plan with the new names; its resources keep their URNs."""
+        """Return the plan with the new names; its resources keep their URNs."""
         resources = {urn: self._entry(one) for urn, one in plan.resources.items()}
         return replace(plan, resources=resources, outputs=self.value(plan.outputs))
 
     def value(self, value: Any) -> Any:
-        """A value with the new names."""
+        """Return a value with the new names."""
         return mapped(value, self._text)
 
     def _entry(self, one: Registration) -> Registration:

@@ -18,11 +18,11 @@ _PART = re.compile(r'\[("(?:\\"|[^"])*"|\*|[0-9]+)\]|\.?([^.\[]+)')
 
 
 class MissingError(LookupError):
-    """What a path leads to is there on one side alone."""
+    """A path whose value exists on one side alone."""
 
 
 def parsed(path: str) -> Path:
-    """Return the keys of `path`, and the places in lists as numbers. Raises PlatformError for what is no path."""
+    """Return the keys of `path`, with list indexes as numbers. Raise PlatformError for an invalid path."""
     parts: list[str | int] = []
     rest = path
     while match := _PART.match(rest):
@@ -39,17 +39,17 @@ def parsed(path: str) -> Path:
     return tuple(parts)
 
 
-def kept(old: Any, new: Any, path: Path) -> Any:
-    """Return `new` with what is at `path` as it is in `old`.
+def restored(old: Any, new: Any, path: Path) -> Any:
+    """Return `new` with the value of `old` at `path`.
 
-    Raises MissingError where an entry of a list, or what leads to the place, is there on one side alone: Pulumi's
-    engine then refuses the deployment.
+    Raise MissingError where an entry of a list, or what leads to the path, exists on one side alone: Pulumi's engine
+    then refuses the deployment.
     """
     key, rest = path[0], path[1:]
     if key == ALL:
-        return _all_kept(old, new, rest)
+        return _all_restored(old, new, rest)
     if isinstance(key, int):
-        return _entry_kept(old, new, key, rest)
+        return _entry_restored(old, new, key, rest)
     if not isinstance(new, Mapping):
         if isinstance(old, Mapping) and (rest or key in old):
             raise MissingError(key)
@@ -60,23 +60,23 @@ def kept(old: Any, new: Any, path: Path) -> Any:
         return {**others, key: was[key]} if key in was else others
     if not isinstance(old, Mapping) or (key in was and key not in new):
         raise MissingError(key)
-    return {**new, key: kept(was.get(key, ABSENT), new[key], rest)} if key in new else new
+    return {**new, key: restored(was.get(key, ABSENT), new[key], rest)} if key in new else new
 
 
-def _all_kept(old: Any, new: Any, rest: Path) -> Any:
+def _all_restored(old: Any, new: Any, rest: Path) -> Any:
     match old, new:
         case Mapping(), Mapping() if not rest:
             return dict(old)
         case Mapping(), Mapping() if set(old) <= set(new):
-            return {**new, **{key: kept(old[key], new[key], rest) for key in old}}
+            return {**new, **{key: restored(old[key], new[key], rest) for key in old}}
         case list(), list() if len(old) == len(new):
-            return [kept(was, now, rest) if rest else was for was, now in zip(old, new, strict=True)]
+            return [restored(was, now, rest) if rest else was for was, now in zip(old, new, strict=True)]
         case _ if rest or not isinstance(new, Mapping | list) or (isinstance(old, list) and isinstance(new, list)):
             raise MissingError(ALL)
     return new
 
 
-def _entry_kept(old: Any, new: Any, place: int, rest: Path) -> Any:
+def _entry_restored(old: Any, new: Any, place: int, rest: Path) -> Any:
     if not isinstance(old, list) and not isinstance(new, list):
         return new
     if not isinstance(old, list) or not isinstance(new, list):
@@ -85,12 +85,12 @@ def _entry_kept(old: Any, new: Any, place: int, rest: Path) -> Any:
         return new
     if place >= min(len(old), len(new)):
         raise MissingError(place)
-    value = kept(old[place], new[place], rest) if rest else old[place]
+    value = restored(old[place], new[place], rest) if rest else old[place]
     return [*new[:place], value, *new[place + 1 :]]
 
 
 def differs(old: Any, new: Any, path: Path) -> bool:
-    """Return whether anything at `path` or below it is another in `new` than in `old`."""
+    """Return whether anything at `path` or below it differs between `old` and `new`."""
     if not path:
         return bool(old != new)
     key, rest = path[0], path[1:]
@@ -107,7 +107,7 @@ def _keys(value: Any) -> Iterator[str | int]:
 
 
 def at(value: Any, path: Path) -> Any:
-    """Return what is at `path`, which has no wildcard; ABSENT where nothing is."""
+    """Return the value at `path`, which has no wildcard; ABSENT where there is none."""
     for key in path:
         match value:
             case Mapping():

@@ -1,7 +1,7 @@
-"""Two values compared as structures: what differs, and where.
+"""The differences between two values, compared as structures.
 
-JSON in a text is compared as what it says: the order of keys in a policy document, and its spaces, mean nothing.
-Entries of a list belong together by their names, so that one taken out of the middle is one difference.
+JSON in a text is compared by its content: neither the order of keys in a policy document nor its spaces matter. Entries
+of a list are matched by their names, so that one removed from the middle is one difference.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class _Absent:
 
 
 ABSENT: Final = _Absent()
-"""In place of a value that is not there."""
+"""Placeholder of a value that does not exist."""
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 _SHORTEST_SCRIPT = 64
 _IDENTITIES = ("name", "key", "id", "Sid", "sid", "address")
@@ -29,7 +29,7 @@ _IDENTITIES = ("name", "key", "id", "Sid", "sid", "address")
 
 @dataclass(frozen=True, kw_only=True)
 class FieldChange:
-    """A field that differs. `keys` lead to it; those in brackets are places in a list."""
+    """A field that differs. `keys` lead to it; those in brackets are positions in a list."""
 
     keys: tuple[str, ...]
     old: Any
@@ -37,7 +37,7 @@ class FieldChange:
 
     @property
     def path(self) -> str:
-        """The way to the field, as people write it: `spec.containers[name=web].image`."""
+        """Return the path of the field, as people write it: `spec.containers[name=web].image`."""
         text = ""
         for key in self.keys:
             if key.startswith("["):
@@ -50,12 +50,12 @@ class FieldChange:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """`keys` without places in lists."""
+        """Return `keys` without positions in lists."""
         return tuple(key for key in self.keys if not key.startswith("["))
 
 
 def structured(value: Any) -> Any:
-    """The value with what texts encode read, at any depth: JSON, and scripts in base64 (a launch template's)."""
+    """Return the value with encoded texts decoded, at any depth: JSON, and scripts in base64 (user data)."""
     match value:
         case str() if len(value) >= _SHORTEST_SCRIPT and _BASE64.fullmatch(value):
             return _script(value)
@@ -82,7 +82,7 @@ def _script(value: str) -> str:
 
 
 def differences(old: Any, new: Any, keys: tuple[str, ...] = ()) -> Iterator[FieldChange]:
-    """What differs between two structured values, in the order of their keys."""
+    """Yield what differs between two structured values, in the order of their keys."""
     if old == new and type(old) is type(new):
         return
     if isinstance(old, Mapping) and isinstance(new, Mapping):
@@ -96,7 +96,7 @@ def differences(old: Any, new: Any, keys: tuple[str, ...] = ()) -> Iterator[Fiel
 
 
 def _paired(old: Sequence[Any], new: Sequence[Any]) -> Iterator[tuple[str, Any, Any]]:
-    """Entries that belong together, with their place: by name where each has one of its own, else by position."""
+    """Yield matching entries with their position: by name where each has a unique one, else by position."""
     for identity in _IDENTITIES:
         before, after = _by(identity, old), _by(identity, new)
         if before is not None and after is not None:
@@ -118,7 +118,7 @@ def _paired(old: Sequence[Any], new: Sequence[Any]) -> Iterator[tuple[str, Any, 
 
 
 def _by(identity: str, entries: Sequence[Any]) -> dict[str, Any] | None:
-    """The entries by what names them; None unless each has a name of its own."""
+    """Return the entries by what identifies them; None unless each has a unique name."""
     if not all(isinstance(one, dict) and isinstance(one.get(identity), str) for one in entries):
         return None
     named = {one[identity]: one for one in entries}
@@ -126,7 +126,7 @@ def _by(identity: str, entries: Sequence[Any]) -> dict[str, Any] | None:
 
 
 def _unordered(entries: list[Any]) -> list[Any]:
-    """Statements of a policy in one order, and what each lists too: AWS takes them as sets."""
+    """Return a policy's statements, and the lists in each, in one order: AWS treats them as sets."""
     if not all(isinstance(one, dict) and "Effect" in one for one in entries):
         return entries
     return sorted(map(_statement, entries), key=lambda one: json.dumps(one, sort_keys=True, default=str))

@@ -1,4 +1,4 @@
-"""What a plan cannot tell and a bill depends on: how much is used in a month."""
+"""Assumptions about monthly use, which a bill depends on and a plan does not contain."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Assumptions(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
-    """Use in a month by a small team, one environment; whoever knows better says so with `--assume NAME=NUMBER`."""
+    """Monthly use by a small team, of one environment; `--assume NAME=NUMBER` replaces one."""
 
     nat_gb: _Amount = 50
-    """GB through the NAT gateways: images of public registries, packages, AWS's APIs; S3 has a way of its own."""
+    """GB through the NAT gateways: images of public registries, packages, AWS's APIs; S3 has its own gateway."""
     internet_gb: _Amount = 20
     """GB out to the internet; the account's first 100 are free."""
     zone_gb: _Amount = 50
@@ -26,7 +26,7 @@ class Assumptions(BaseModel, frozen=True, extra="forbid", use_attribute_docstrin
     alb_lcus: _Amount = 0.5
     """Load balancer capacity units on average; one is 25 new connections a second or 1 GB an hour."""
     web_requests_million: _Amount = 1
-    """Million requests that the web firewall looks at."""
+    """Million requests that the web firewall inspects."""
     dns_queries_million: _Amount = 1
     """Million DNS queries for the platform's names."""
     s3_gb: _Amount = 100
@@ -38,27 +38,27 @@ class Assumptions(BaseModel, frozen=True, extra="forbid", use_attribute_docstrin
     ecr_gb: _Amount = 20
     """GB of images; layers that images share count once."""
     control_plane_log_gb: _Amount = 10
-    """GB of logs of the control plane, where a stack keeps them; the audit log is most of it."""
+    """GB of control plane logs, where a stack enables them; the audit log is most of it."""
     log_group_gb: _Amount = 0.2
     """GB into each other log group."""
     flow_log_gb: _Amount = 5
-    """GB of flow logs, where a stack keeps them."""
+    """GB of flow logs, where a stack enables them."""
     database_backup_gb: _Amount = 20
     """GB of database backups; as much as the database's own storage is free."""
     kms_requests: _Amount = 100_000
-    """Requests to the encryption keys."""
+    """Number of requests to the encryption keys."""
     secret_requests: _Amount = 10_000
-    """Requests to Secrets Manager; each secret of the cluster is read every hour."""
+    """Number of requests to Secrets Manager; each secret of the cluster is read every hour."""
 
 
 FREE_INTERNET_GB = 100
-"""What leaves an account for nothing each month (https://aws.amazon.com/ec2/pricing/on-demand/)."""
+"""GB that an account sends to the internet for free each month (https://aws.amazon.com/ec2/pricing/on-demand/)."""
 
 
 def assume(given: Sequence[str]) -> Assumptions:
-    """The assumptions with those of `given`, each NAME=NUMBER, in place of ours.
+    """Return the assumptions with those of `given`, each NAME=NUMBER, in place of the defaults.
 
-    Raises PlatformError that names every fault.
+    Raise PlatformError that names every invalid one.
     """
     values: dict[str, str] = {}
     faults: list[str] = []
@@ -67,7 +67,7 @@ def assume(given: Sequence[str]) -> Assumptions:
         if not equals:
             faults.append(f"--assume {one} has no number; write {name}=NUMBER")
         elif name in values:
-            faults.append(f"--assume {name} is there twice; keep one")
+            faults.append(f"--assume {name} is given twice; keep one")
         elif name in Assumptions.model_fields:
             values[name] = number
         else:

@@ -1,6 +1,6 @@
-"""What a plan costs: every resource's price in a month while nothing runs, and the price of an hour's work.
+"""The price of a plan: of every resource in a month while nothing runs, and of an hour's work.
 
-All of it is computed from plain data, so that a plan that was kept can be priced as well as a new one.
+All of it is computed from plain data, so that a committed plan can be priced as well as a new one.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from mlp.plan.planned import ProgramPlan
 from mlp.review.cost.assumptions import Assumptions
-from mlp.review.cost.nodes import JobPrice, NodePool, NodePrice, always_there, job_prices, node_pools, node_prices
+from mlp.review.cost.nodes import JobPrice, NodePool, NodePrice, job_prices, node_pools, node_prices, standing_needs
 from mlp.review.cost.prices import Price, Prices, unit_of
 from mlp.review.cost.rules import Found, Landscape, Need, Unpriced, free_types, needs
 from mlp.shared.errors import PlatformError
@@ -18,13 +18,13 @@ from mlp.shared.errors import PlatformError
 AREAS = ("Cluster", "Nodes", "Database", "Network", "Entrance", "Storage", "Logs", "Security")
 _PROVIDER = "pulumi:providers:aws"
 _BUDGET = "aws:budgets/budget:Budget"
-_NOTICED = {"month": 0.005, "hour": 0.00005}
-"""From how many USD on a change is told."""
+_MIN_REPORTED_USD = {"month": 0.005, "hour": 0.00005}
+"""Smallest change that is reported, in USD for a month or an hour."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """So many units of something in a month, at a price. `assumed` names what the amount depends on."""
+    """A quantity of something in a month, at a price. `assumed` names what the quantity depends on."""
 
     area: str
     name: str
@@ -35,36 +35,36 @@ class Item:
 
     @property
     def usd(self) -> float:
-        """What it costs in a month."""
+        """Return its price in USD a month."""
         return self.quantity * self.price.usd
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bill:
-    """The price of a stack. `note` says why there is nothing to pay where there is nothing."""
+    """The price of a stack. `note` explains why there is nothing to pay where there is nothing."""
 
     stack: str
     region: str
     items: tuple[Item, ...] = ()
-    """By area."""
+    """Priced items, ordered by area."""
     nodes: tuple[NodePrice, ...] = ()
     jobs: tuple[JobPrice, ...] = ()
     unpriced: tuple[Unpriced, ...] = ()
     free: Mapping[str, str] = field(default_factory=dict)
-    """The planned types that cost nothing, and why."""
+    """Planned types that cost nothing, and why."""
     assumptions: Assumptions = field(default_factory=Assumptions)
     budget_usd: float | None = None
     note: str = ""
 
     @property
     def idle_usd(self) -> float:
-        """What a month costs in which nothing is trained, USD before taxes; what is unpriced is not in it."""
+        """Return the price in USD of a month without training, before taxes and unpriced resources."""
         return sum(item.usd for item in self.items)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What became dearer or cheaper, in USD for a month or an hour (`per`); None where there is no such price."""
+    """A change of price, in USD for a month or an hour (`per`); `before` or `after` is None without such a price."""
 
     area: str
     name: str
@@ -74,13 +74,13 @@ class Change:
 
     @property
     def usd(self) -> float:
-        """By how much."""
+        """Return the increase in USD."""
         return (self.after or 0.0) - (self.before or 0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """How one bill differs from an older one."""
+    """The differences between a bill and an older one."""
 
     old: Bill
     new: Bill
@@ -89,7 +89,7 @@ class Difference:
 
 
 def bill(plans: Sequence[ProgramPlan], prices: Prices, assumptions: Assumptions | None = None) -> Bill:
-    """What the programs of one stack cost together. Raises PlatformError for plans that name no AWS region."""
+    """Return the price of one stack's programs. Raise PlatformError for plans that name no AWS region."""
     stack, (region, emulated) = plans[0].stack, _place(plans)
     assumed = assumptions or Assumptions()
     if emulated:
@@ -101,7 +101,7 @@ def bill(plans: Sequence[ProgramPlan], prices: Prices, assumptions: Assumptions 
     for pool in node_pools(landscape):
         if isinstance(pool, NodePool):
             nodes += node_prices(pool, prices, region)
-            found += always_there(pool, prices, region)
+            found += standing_needs(pool, prices, region)
         else:
             found.append(pool)
     found += _without_price(nodes, prices, region)
@@ -120,7 +120,7 @@ def bill(plans: Sequence[ProgramPlan], prices: Prices, assumptions: Assumptions 
 
 
 def budget_limit(plan: ProgramPlan) -> float | None:
-    """The monthly budget in USD that the plan sets; None without one."""
+    """Return the monthly budget in USD that the plan sets; None without one."""
     for budget in plan.of_type(_BUDGET):
         if budget.inputs.get("timeUnit") == "MONTHLY" and budget.inputs.get("limitUnit") == "USD":
             return float(budget.inputs["limitAmount"])
@@ -128,7 +128,7 @@ def budget_limit(plan: ProgramPlan) -> float | None:
 
 
 def difference(old: Bill, new: Bill) -> Difference:
-    """What costs more or less in `new`, by what shows in the bill's digits, in the bill's order."""
+    """Return what costs more or less in `new`, if the bill's digits show it, in the bill's order."""
     changes = [*_changes(_monthly(old), _monthly(new), "month"), *_changes(_hourly(old), _hourly(new), "hour")]
     known = set(old.unpriced)
     return Difference(
@@ -140,11 +140,13 @@ def difference(old: Bill, new: Bill) -> Difference:
 
 
 def _place(plans: Sequence[ProgramPlan]) -> tuple[str, bool]:
-    """The region, and whether it is an emulator's."""
+    """Return the region, and whether it is an emulator's."""
     for provider in (entry for plan in plans for entry in plan.of_type(_PROVIDER)):
         if region := provider.inputs.get("region"):
             return str(region), bool(provider.inputs.get("endpoints"))
-    raise PlatformError(f"the plan of {plans[0].stack} names no AWS region, and prices differ by region; plan it anew")
+    raise PlatformError(
+        f"the plan of {plans[0].stack} names no AWS region, and prices differ by region; make the plan again"
+    )
 
 
 def _priced(found: Iterable[Found], prices: Prices, region: str) -> tuple[tuple[Item, ...], tuple[Unpriced, ...]]:
@@ -155,7 +157,7 @@ def _priced(found: Iterable[Found], prices: Prices, region: str) -> tuple[tuple[
             unpriced[one] = None
             continue
         key = (one.area, one.name, one.item)
-        wanted[key] = _together(wanted[key], one) if key in wanted else one
+        wanted[key] = _sum(wanted[key], one) if key in wanted else one
     items = []
     for need in sorted(wanted.values(), key=lambda one: AREAS.index(one.area)):
         price = prices.find(region, need.item)
@@ -175,7 +177,7 @@ def _priced(found: Iterable[Found], prices: Prices, region: str) -> tuple[tuple[
     return tuple(items), tuple(unpriced)
 
 
-def _together(one: Need, other: Need) -> Need:
+def _sum(one: Need, other: Need) -> Need:
     detail = "; ".join(dict.fromkeys(filter(None, (one.detail, other.detail))))
     return replace(one, quantity=one.quantity + other.quantity, detail=detail)
 
@@ -210,5 +212,5 @@ def _changes(old: Mapping[tuple[str, str], float], new: Mapping[tuple[str, str],
     for area, name in sorted(order, key=lambda key: AREAS.index(key[0])):
         before, after = old.get((area, name)), new.get((area, name))
         change = Change(area=area, name=name, before=before, after=after, per=per)
-        if abs(change.usd) >= _NOTICED[per]:
+        if abs(change.usd) >= _MIN_REPORTED_USD[per]:
             yield change

@@ -1,4 +1,4 @@
-"""The nodes of a plan: how many are always there, and what one more costs in an hour."""
+"""The price of a plan's nodes: of those that always run, and of one more in an hour."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from mlp.review.cost.rules import HOURS, Found, Landscape, Need, Unpriced
 from mlp.review.node_groups import node_groups
 
 _FREE_IOPS, _FREE_MIBPS = 3000, 125
-"""What a gp3 volume has at no extra cost (https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html)."""
+"""IOPS and MiB/s of a gp3 volume without extra cost
+(https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html)."""
 _SECONDS_AN_HOUR = 3600
 
 
 @dataclass(frozen=True, kw_only=True)
 class NodePool:
-    """A node group. `disk` is what the disks of one node need in a month."""
+    """A node group. `disk` is the monthly need of one node's disks."""
 
     name: str
     instance_types: tuple[str, ...]
@@ -31,7 +32,7 @@ class NodePool:
 
 @dataclass(frozen=True, kw_only=True)
 class NodePrice:
-    """USD for an hour of one node of a pool if it is an `instance_type`, its disks included; None if not known."""
+    """Price in USD of an hour of one node of type `instance_type`, disks included; None if unknown."""
 
     pool: str
     instance_type: str
@@ -42,18 +43,18 @@ class NodePrice:
 
     @property
     def usd(self) -> float | None:
-        """The price in the way that the pool buys."""
+        """Return the price in USD an hour, spot or on demand as the pool buys; None if unknown."""
         return self.spot_usd if self.bought == "spot" else self.on_demand_usd
 
     @property
     def usd_per_gpu(self) -> float | None:
-        """The same for one of its GPUs; None where there is none."""
+        """Return the price in USD an hour of one of its GPUs; None without GPUs."""
         return self.usd / self.gpus if self.usd is not None and self.gpus else None
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobPrice:
-    """What a training job costs in an hour on the GPU pool, at its dearest instance type, and at most."""
+    """Price of a training job on the GPU pool, at its dearest instance type: an hour, and at most."""
 
     name: str
     gpus: int
@@ -62,12 +63,12 @@ class JobPrice:
 
     @property
     def usd_at_most(self) -> float | None:
-        """What it has cost when its deadline ends it."""
+        """Return its price in USD when it runs until its deadline."""
         return self.usd_per_hour * self.deadline_hours if self.deadline_hours is not None else None
 
 
 def node_pools(landscape: Landscape) -> Iterator[NodePool | Unpriced]:
-    """The node groups, and what of them cannot be priced."""
+    """Yield the node groups, and an Unpriced for each part that cannot be priced."""
     for group in node_groups(one for plan in landscape.plans for one in plan.resources.values()):
         disk = tuple(_disks(group.name, group.disks))
         if not disk:
@@ -98,7 +99,7 @@ def _disks(pool: str, disks: Sequence[Mapping[str, Any]]) -> Iterator[Need]:
 
 
 def node_prices(pool: NodePool, prices: Prices, region: str) -> Iterator[NodePrice]:
-    """What one more node costs, by instance type."""
+    """Yield the price of one more node, by instance type."""
     monthly = [(need.quantity, prices.find(region, need.item)) for need in pool.disk]
     disk = sum(quantity * price.usd for quantity, price in monthly if price) / HOURS
     whole = all(price for _, price in monthly)  # half a node has no price
@@ -118,10 +119,10 @@ def _and(price: Price | None, disk: float) -> float | None:
     return price.usd + disk if price else None
 
 
-def always_there(pool: NodePool, prices: Prices, region: str) -> Iterator[Found]:
-    """What the pool's smallest size needs in a month.
+def standing_needs(pool: NodePool, prices: Prices, region: str) -> Iterator[Found]:
+    """Yield the monthly needs of the pool's minimum size.
 
-    On demand, the first instance type is taken. Which spot type AWS gives is not known, so that the dearest is counted.
+    On demand, the first instance type is taken. Which spot type AWS gives is not known, so the dearest is counted.
     """
     group = "ec2-spot" if pool.spot else "ec2"
     chosen, detail = pool.instance_types[:1], "on demand"
@@ -145,7 +146,7 @@ def always_there(pool: NodePool, prices: Prices, region: str) -> Iterator[Found]
 
 
 def job_prices(plans: Sequence[ProgramPlan], nodes: Sequence[NodePrice]) -> Iterator[JobPrice]:
-    """The price of each RayJob among the plans' outputs; nothing without a GPU pool whose price is known."""
+    """Yield the price of each RayJob among the plans' outputs; none without a GPU pool whose price is known."""
     per_gpu = max((node.usd_per_gpu for node in nodes if node.usd_per_gpu is not None), default=None)
     for job in (output for plan in plans for output in plan.outputs.values()):
         if per_gpu is None or not isinstance(job, Mapping) or job.get("kind") != "RayJob":

@@ -1,4 +1,4 @@
-"""The price table anew, from AWS: its Price List for list prices, EC2's spot history for spot.
+"""A refresh of the price table from AWS: its Price List for list prices, EC2's spot history for spot.
 
 Attributes of the list: https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_pricing_GetProducts.html
 """
@@ -19,7 +19,7 @@ from mlp.shared.aws_session import AwsError, told_clearly
 from mlp.shared.errors import PlatformError
 
 REGION_OF_THE_LIST = "us-east-1"
-"""The list answers there and in a few more regions, for all regions."""
+"""Region whose endpoint serves the price list of all regions; a few others do too."""
 _SOURCE = "https://api.pricing.us-east-1.amazonaws.com"
 _RDS = "rds-postgres"
 _LINUX = "Linux/UNIX"
@@ -28,11 +28,11 @@ _DIGITS = 8
 
 @dataclass(frozen=True)
 class _Query:
-    """Which products of the list have an item's price. `factor` turns the list's unit into ours."""
+    """A query for the products of the list with an item's price. `factor` converts the list's unit into ours."""
 
     service: str
     usage: str | None
-    """The end of the usage type; what stands before it is a short name of the region."""
+    """End of the usage type; it is preceded by a short name of the region."""
     family: str | None = None
     factor: float = 1
     attributes: Mapping[str, str] = field(default_factory=dict)
@@ -82,28 +82,28 @@ _QUERIES: Mapping[str, _Query] = {
     "waf/requests": _Query("awswaf", "RequestV2-Tier1", factor=1_000_000),
     "waf/rule": _Query("awswaf", "RuleV2"),
 }  # fmt: skip
-"""The list has no usage type of its own for a cluster in extended support: that price stays as it was."""
+"""Queries by item. The list has no usage type for a cluster in extended support: that price is not refreshed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Refreshed:
-    """The new table, what changed in it, and what AWS gave no single price for, which stays as it was."""
+    """The new table, what changed in it, and the items without a single price at AWS, which keep theirs."""
 
     prices: Prices
     changed: tuple[str, ...]
     kept: tuple[str, ...]
 
-    def told(self) -> Iterator[str]:
-        """What happened, line by line."""
+    def report_lines(self) -> Iterator[str]:
+        """Yield a report of the refresh, line by line."""
         yield from self.changed or ("no price changed",)
         if self.kept:
             yield f"AWS gave no single price for these, which stay as they were: {', '.join(self.kept)}"
 
 
 def refreshed(prices: Prices, *, region: str, pricing: Any, ec2: Any, today: date) -> Refreshed:
-    """The table with the prices of `region` as AWS gives them today; other regions stay.
+    """Return the table with the prices of `region` as AWS gives them today; other regions stay.
 
-    Raises PlatformError when AWS refuses or cannot be reached, and then there is no new table at all.
+    Raise PlatformError when AWS refuses or cannot be reached; then there is no new table at all.
     """
     before = prices.regions.get(region, {})
     table, kept = dict(before), list[str]()
@@ -132,7 +132,7 @@ def refreshed(prices: Prices, *, region: str, pricing: Any, ec2: Any, today: dat
 
 
 def _queries(prices: Prices) -> dict[str, _Query]:
-    """What to ask for: each item, each instance type that pools may use, each database class that the table has."""
+    """Return the queries for each item, instance type that pools may use, and database class of the table."""
     queries = dict(_QUERIES)
     linux = {"operatingSystem": "Linux", "tenancy": "Shared", "preInstalledSw": "NA", "capacitystatus": "Used"}
     for type_ in INSTANCE_TYPES:
@@ -147,7 +147,7 @@ def _queries(prices: Prices) -> dict[str, _Query]:
 
 
 def _list_price(pricing: Any, query: _Query, region: str) -> float | None:
-    """The one on-demand price of what `query` names, in our unit; None for none or several."""
+    """Return the one on-demand price of the products in `query`, in our unit; None for none or several."""
     wanted = dict(query.attributes)
     if query.region_field:
         wanted[query.region_field] = region
@@ -175,7 +175,7 @@ def _products(pricing: Any, service: str, filters: list[dict[str, str]]) -> Iter
 
 
 def _first_paid(product: Mapping[str, Any]) -> float | None:
-    """The price of the first units that are not free, on demand."""
+    """Return the on-demand price of the first units that are not free."""
     steps = [
         (float(step.get("beginRange", 0)), float(step["pricePerUnit"]["USD"]))
         for term in product.get("terms", {}).get("OnDemand", {}).values()
@@ -186,7 +186,7 @@ def _first_paid(product: Mapping[str, Any]) -> float | None:
 
 
 def _spot_prices(ec2: Any, today: date) -> dict[str, dict[str, float]]:
-    """The newest spot price of each type in each zone."""
+    """Return the newest spot price of each type in each zone."""
     given: dict[str, Any] = {
         "InstanceTypes": sorted(INSTANCE_TYPES),
         "ProductDescriptions": [_LINUX],

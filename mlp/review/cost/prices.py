@@ -1,4 +1,4 @@
-"""What AWS asks for one of something: the price table that lies beside this module, checked whole when it is read."""
+"""The price table beside this module: AWS's unit prices, validated as a whole when it is read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mlp.shared.errors import PlatformError
 FORMAT = 1
 FILE = Path(__file__).with_name("prices.json")
 GLOBAL = "global"
-"""Stands for every region in which AWS asks the same."""
+"""Placeholder for every region, for a price that is the same everywhere."""
 
 ITEMS: Mapping[str, str] = {
     "alb/hours": "hour",
@@ -57,13 +57,13 @@ ITEMS: Mapping[str, str] = {
     "waf/requests": "million requests",
     "waf/rule": "month",
 }
-"""What has a price, and for one of what; `*` is the name of an instance type or class."""
+"""Unit by priced item; `*` is the name of an instance type or class."""
 
-_MEND = "mend it or take back the committed one"
+_REMEDY = "fix it or restore the committed one"
 
 
 class Price(BaseModel, frozen=True, extra="forbid"):
-    """What one unit costs, before taxes and discounts, where that can be read, and when it was read there."""
+    """Price of one unit before taxes and discounts, its source, and the day on which it was read there."""
 
     usd: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
     unit: str
@@ -79,47 +79,47 @@ class Prices:
     regions: Mapping[str, Mapping[str, Price]]
 
     def find(self, region: str, item: str) -> Price | None:
-        """The price of `item` in `region`, or everywhere if it is the same everywhere; None if it is not known."""
+        """Return the price of `item` in `region`, or the global one; None if it is not known."""
         return self.regions.get(region, {}).get(item) or self.regions.get(GLOBAL, {}).get(item)
 
 
 def unit_of(item: str) -> str | None:
-    """For one of what `item` has its price; None for an item that is not known."""
+    """Return the unit in which `item` is priced; None for an unknown item."""
     group, _, name = item.partition("/")
     return ITEMS.get(item) or (ITEMS.get(f"{group}/*") if name and name != "*" else None)
 
 
 def load(path: Path = FILE) -> Prices:
-    """The price table in `path`. Raises PlatformError, with every fault of the file, for one that cannot be used."""
+    """Return the price table in `path`. Raise PlatformError, with every error of the file, for an invalid one."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise PlatformError(f"{path.name} cannot be read: {error}; {_MEND}") from error
+        raise PlatformError(f"{path.name} cannot be read: {error}; {_REMEDY}") from error
     return parse(text, path.name)
 
 
 def parse(text: str, name: str) -> Prices:
-    """The price table that `text` holds, called `name` in messages; raises as `load` does."""
+    """Return the price table that `text` holds, called `name` in messages; raise as `load` does."""
     faults: list[str] = []
     try:
-        found = json.loads(text, object_pairs_hook=lambda pairs: _without_twins(pairs, faults))
+        found = json.loads(text, object_pairs_hook=lambda pairs: _without_duplicates(pairs, faults))
     except json.JSONDecodeError as error:
-        raise PlatformError(f"{name} is not JSON: {error}; {_MEND}") from error
+        raise PlatformError(f"{name} is not JSON: {error}; {_REMEDY}") from error
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         form = found.get("format") if isinstance(found, dict) else None
-        raise PlatformError(f"{name} has format {form!r}, and this version of mlp reads format {FORMAT}; {_MEND}")
+        raise PlatformError(f"{name} has format {form!r}, and this version of mlp reads format {FORMAT}; {_REMEDY}")
     regions = found.get("prices")
     if not isinstance(regions, dict):
-        raise PlatformError(f"{name}: `prices` must map regions to prices (got {regions!r}); {_MEND}")
+        raise PlatformError(f"{name}: `prices` must map regions to prices (got {regions!r}); {_REMEDY}")
     table = {region: _region(region, items, faults) for region, items in regions.items()}
     if faults:
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-        raise PlatformError("\n  ".join([f"{name} has {count}; {_MEND}:", *faults]))
+        raise PlatformError("\n  ".join([f"{name} has {count}; {_REMEDY}:", *faults]))
     return Prices(table)
 
 
 def as_text(prices: Prices) -> str:
-    """The table as its file holds it: sorted, a price a line, so that a comparison shows each price that changed."""
+    """Return the table as its file holds it: sorted, a price a line, so that a diff shows each price that changed."""
     lines = [f'{{\n"format": {FORMAT},\n"prices": {{']
     for region, items in sorted(prices.regions.items()):
         entries = (
@@ -131,8 +131,8 @@ def as_text(prices: Prices) -> str:
     return "\n".join([*lines, "}\n}\n"])
 
 
-def _without_twins(pairs: list[tuple[str, Any]], faults: list[str]) -> dict[str, Any]:
-    """JSON lets a key stand twice and the last one win; a price that is there twice is a fault."""
+def _without_duplicates(pairs: list[tuple[str, Any]], faults: list[str]) -> dict[str, Any]:
+    """Return the pairs as a dict, and report duplicate keys, of which JSON would keep the last."""
     unique = dict(pairs)
     if len(unique) < len(pairs):
         keys = [key for key, _ in pairs]
@@ -149,7 +149,7 @@ def _region(region: str, items: object, faults: list[str]) -> dict[str, Price]:
         key = f"prices.{region}.{item}"
         unit = unit_of(item)
         if unit is None:
-            faults.append(f"{key} is no item that the bill asks for; those are {', '.join(ITEMS)}")
+            faults.append(f"{key} is no item of the bill; the items are {', '.join(ITEMS)}")
             continue
         try:
             price = Price.model_validate(fields)

@@ -16,12 +16,12 @@ from mlp.review.cost.nodes import NodePrice
 from mlp.review.report import Section
 
 FORMAT = 1
-"""The version of the data that `as_data` returns."""
+"""Version of the data that `as_data` returns."""
 _CENTS, _DIGITS = 2, 4
 
 
 def as_data(bill: Bill) -> dict[str, Any]:
-    """The bill in plain values; amounts in USD before taxes, rounded to a hundredth of a cent."""
+    """Return the bill in plain values; amounts in USD before taxes, rounded to a hundredth of a cent."""
     return {
         "format": FORMAT,
         "stack": bill.stack,
@@ -58,7 +58,7 @@ def as_data(bill: Bill) -> dict[str, Any]:
 
 
 def rendered(bill: Bill) -> RenderableType:
-    """The bill for people: what a month costs, what work costs, what is not known, what is assumed."""
+    """Return the bill for a terminal: the price of a month and of work, what is unknown and what is assumed."""
     title = Text.assemble((f"{bill.stack} in {bill.region}", "bold"))
     if bill.note:
         return Text(f"{bill.stack}: {bill.note}")
@@ -78,14 +78,14 @@ def rendered(bill: Bill) -> RenderableType:
 
 
 def as_rows(difference: Difference) -> list[tuple[str, str, str, str, str]]:
-    """Area, item, price before, price after and change of all that changed, then the sum of a month; as text."""
+    """Return area, item, price before, price after and change of all that changed, then a month's sum, as text."""
     rows = [_row(change) for change in difference.changes]
     before, after = difference.old.idle_usd, difference.new.idle_usd
     return [*rows, ("", "a month, idle", _usd(before), _usd(after), f"{after - before:+,.{_CENTS}f}")]
 
 
 def as_markdown(difference: Difference) -> str:
-    """The difference for a comment on a change: the sums, then a table of what changed."""
+    """Return the difference for a comment on a change: the sums, then a table of what changed."""
     *rows, (_, _, before, after, change) = as_rows(difference)
     if not rows and not difference.newly_unpriced:
         return f"**{difference.new.stack}** costs {after} USD a month when idle, as before.\n"
@@ -100,7 +100,7 @@ def as_markdown(difference: Difference) -> str:
 
 
 def section(bill: Bill, change: Difference | None) -> Section:
-    """The price as a part of a change's report, with what changes of it."""
+    """Return the price as a section of a change's report, with its changes."""
     if bill.note:
         return Section(title="Price", summary=bill.note)
     summary = f"{_usd(bill.idle_usd)} USD a month when idle"
@@ -117,7 +117,7 @@ def section(bill: Bill, change: Difference | None) -> Section:
 
 
 def rendered_difference(difference: Difference) -> RenderableType:
-    """The difference for people at a terminal."""
+    """Return the difference for a terminal."""
     columns = [("", False), ("item", False), ("before", True), ("after", True), ("USD", True)]
     return _table(f"{difference.new.stack}: price", columns, as_rows(difference))
 
@@ -186,7 +186,7 @@ def _jobs(bill: Bill) -> Table:
 
 
 def _assumed(bill: Bill) -> Table:
-    """What this bill depends on; of the rest, none has a say in it."""
+    """Return a table of the assumptions that this bill depends on."""
     fields, used = Assumptions.model_fields, {item.assumed for item in bill.items}
     rows = (
         (name, f"{value:,g}", fields[name].description or "")
@@ -194,11 +194,11 @@ def _assumed(bill: Bill) -> Table:
         if name in used
     )
     columns = [("name", False), ("amount", True), ("what it is, in a month", False)]
-    return _table("Assumed use; `--assume NAME=NUMBER` says otherwise", columns, rows)
+    return _table("Assumed use; `--assume NAME=NUMBER` changes it", columns, rows)
 
 
 def _table(title: str, columns: Sequence[tuple[str, bool]], rows: Iterable[Sequence[str]]) -> Table:
-    """A table without lines; a column is its heading and whether it holds numbers."""
+    """Return a table without lines; a column is its heading and whether it holds numbers."""
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for heading, is_number in columns:
         table.add_column(heading, justify="right" if is_number else "left", no_wrap=is_number)

@@ -1,7 +1,7 @@
-"""What a plan's resources have to be paid for: how much of which item, before any price is known.
+"""The billable quantities of a plan's resources: how much of which item, before any price is known.
 
-The row of a resource type in `mlp.engine.types` names its rule or why it is free. A type without a row is told as
-unpriced, so that one of an older plan cannot pass unnoticed.
+The row of a resource type in `mlp.engine.types` names its rule or why it is free. A type without a row is reported as
+unpriced, so that one of an older plan cannot be overlooked.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ HOURS = 730
 """Hours in a month, as AWS's own calculator counts them."""
 _ALB = "alb.ingress.kubernetes.io/"
 _PUBLIC_SUBNET = "kubernetes.io/role/elb"
-"""The tag of the subnets that a public load balancer stands in, with an address in each."""
+"""Tag of the subnets of a public load balancer, which has an address in each."""
 _DAYS_A_MONTH = 30
 _FREE_INSIGHTS_DAYS = 7
 _STANDARD_PERIOD_S = 60
@@ -30,7 +30,7 @@ _STANDARD_PERIOD_S = 60
 
 @dataclass(frozen=True)
 class Need:
-    """So much of an item in a month. `assumed` names the assumption that the amount comes from."""
+    """A quantity of an item in a month. `assumed` names the assumption that the quantity comes from."""
 
     area: str
     name: str
@@ -42,7 +42,7 @@ class Need:
 
 @dataclass(frozen=True)
 class Unpriced:
-    """What costs something that the bill does not know, and why not."""
+    """A resource or item whose price the bill does not know, and why not."""
 
     what: str
     reason: str
@@ -50,21 +50,21 @@ class Unpriced:
 
 @dataclass(frozen=True, kw_only=True)
 class Landscape:
-    """All that is planned for one stack, and what is assumed of its use."""
+    """The plans of one stack, and the assumptions about its use."""
 
     plans: Sequence[ProgramPlan]
     assumed: Assumptions
 
     def of_type(self, type_: str) -> list[Registration]:
-        """The resources of one type."""
+        """Return the resources of one type."""
         return [entry for plan in self.plans for entry in plan.of_type(type_)]
 
     def counted_by(self, rule: PriceRule) -> list[Registration]:
-        """The resources of the types that `rule` counts."""
+        """Return the resources of the types that `rule` prices."""
         return [entry for type_, facts in TYPES.items() if facts.price is rule for entry in self.of_type(type_)]
 
     def types(self) -> list[str]:
-        """The types of all that a provider makes, in order."""
+        """Return the types of all resources that a provider creates, in order."""
         return sorted({entry.type for plan in self.plans for entry in plan.resources.values() if entry.custom})
 
 
@@ -72,7 +72,7 @@ Found = Need | Unpriced
 
 
 def needs(landscape: Landscape) -> Iterator[Found]:
-    """What everything but the nodes needs in a month."""
+    """Yield the monthly needs of everything but the nodes."""
     for type_ in landscape.types():
         facts = TYPES.get(type_)
         if facts is None:
@@ -87,7 +87,7 @@ def needs(landscape: Landscape) -> Iterator[Found]:
 
 
 def free_types(landscape: Landscape) -> dict[str, str]:
-    """The planned types that cost nothing by themselves, and why."""
+    """Return the planned types that cost nothing by themselves, and why."""
     prices = {type_: TYPES[type_].price for type_ in landscape.types() if type_ in TYPES}
     return {type_: price for type_, price in prices.items() if isinstance(price, str)}
 
@@ -197,7 +197,7 @@ _EACH: Mapping[PriceRule, Callable[[Registration, Landscape], Iterator[Found]]] 
     PriceRule.VPC_ENDPOINT: _endpoint,
     PriceRule.WEB_ACL: _web_acl,
 }
-"""What each resource needs by itself; what stands nowhere here is counted by use, as load balancers, or in `nodes`."""
+"""Needs of a single resource by price rule; the other rules are counted by use, as load balancers, or in `nodes`."""
 _USED: Sequence[tuple[PriceRule, str, str, str, str, float]] = (
     # if there is one of these: area, name, item, what is assumed, how many units one of that is
     (PriceRule.NAT_GATEWAY, "Network", "NAT traffic", "nat/traffic", "nat_gb", 1),
@@ -213,7 +213,7 @@ _USED: Sequence[tuple[PriceRule, str, str, str, str, float]] = (
 
 
 def _used(landscape: Landscape) -> Iterator[Found]:
-    """What is paid for by use, whatever the number of resources."""
+    """Yield what is priced by use, whatever the number of resources."""
     for rule, area, name, item, assumed, units in _USED:
         if landscape.counted_by(rule):
             quantity = getattr(landscape.assumed, assumed) * units
@@ -230,7 +230,7 @@ def _used(landscape: Landscape) -> Iterator[Found]:
 
 
 def _load_balancers(landscape: Landscape) -> Iterator[Found]:
-    """The load balancers that the cluster's controller makes for ingresses: one a group."""
+    """Yield the load balancers that the cluster's controller creates for ingresses: one a group."""
     subnets = landscape.of_type("aws:ec2/subnet:Subnet")
     schemes: dict[str, str] = {}
     for ingress in landscape.counted_by(PriceRule.INGRESS):

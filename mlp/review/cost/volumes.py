@@ -1,4 +1,4 @@
-"""The disks that pods ask for: claims in the values of Helm releases."""
+"""The disks that pods request: claims in the values of Helm releases."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _GIB = 2**30
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedVolume:
-    """Disks of one claim, one for each replica. `gib` and `volume_type` are None where the plan does not tell them."""
+    """The disks of one claim, one for each replica. `gib` and `volume_type` are None where the plan has none."""
 
     owner: str
     count: int
@@ -27,7 +27,7 @@ class PlannedVolume:
 
 
 def volumes(plans: Sequence[ProgramPlan]) -> Iterator[PlannedVolume]:
-    """The disks that are asked for. What a chart asks for by default, without a word in our values, is not seen."""
+    """Yield the requested disks, without those that a chart requests by default."""
     classes = _volume_types(plans)
     for plan in plans:
         for release in plan.of_type(_RELEASE):
@@ -37,7 +37,7 @@ def volumes(plans: Sequence[ProgramPlan]) -> Iterator[PlannedVolume]:
 
 
 def _in_values(values: Any, path: tuple[str, ...], replicas: int) -> Iterator[tuple[str, int, Any, str | None]]:
-    """Claims below `values`, named by release and part; the nearest `replicas` above one says how many there are."""
+    """Yield claims below `values`, named by release and part; the nearest `replicas` above is their number."""
     if isinstance(values, list):
         for item in values:
             yield from _in_values(item, path, replicas)
@@ -67,7 +67,7 @@ def _of_claim(spec: Any, owner: str, count: int) -> Iterator[tuple[str, int, Any
 
 
 def _volume_types(plans: Sequence[ProgramPlan]) -> dict[str, str]:
-    """The type of EBS volume that each storage class of the plan makes; the default class also under no name."""
+    """Return the type of EBS volume by storage class of the plan; the default class also under no name."""
     types: dict[str, str] = {}
     for entry in (entry for plan in plans for entry in plan.of_type(_CLASS)):
         metadata = entry.inputs.get("metadata") or {}

@@ -1,1 +1,1 @@
-"""The platform's rules, asked of a plan."""
+"""The platform's rules, applied to a plan."""

@@ -1,4 +1,4 @@
-"""`mlp policies`: every rule and how it is asked in each environment, as docs/policies.md shows it."""
+"""`mlp policies`: every rule and its level in each environment, as docs/policies.md shows it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def policy_table() -> str:
             f"`{rule.name}`",
             rule.description,
             *(rule.level_in(environment) for environment in ENVIRONMENTS),
-            f"no: {rule.offline_alone}" if rule.offline_alone else "yes",
+            f"no: {rule.offline_only_reason}" if rule.offline_only_reason else "yes",
         ]
         for rule in RULES
     ]

@@ -1,4 +1,4 @@
-"""The platform's rules, asked of planned environments, and the answer for people, programs and pull requests."""
+"""The platform's rules applied to planned environments, and the verdict for people, programs and pull requests."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 FORMAT = 1
-"""The version of the data that `Verdict.as_data` returns."""
+"""Version of the data that `Verdict.as_data` returns."""
 _SHORTEST_SECRET = 10  # characters; a shorter one stands in other text by chance
 _STYLES: Mapping[str, str] = {Level.MANDATORY: "red", Level.ADVISORY: "yellow"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What the rules say of an environment."""
+    """The result of the rules for an environment."""
 
     environment: str
     resources: int
@@ -37,12 +37,12 @@ class Verdict:
 
     @property
     def broken(self) -> bool:
-        """Whether a mandatory rule is."""
+        """Return whether a mandatory rule is broken."""
         return bool(self.judgement.violations)
 
     @property
     def summary(self) -> str:
-        """The counts, in one line."""
+        """Return the counts in one line."""
         found = self.judgement
         return f"{self.environment}: " + ", ".join(
             (
@@ -55,7 +55,7 @@ class Verdict:
         )
 
     def lines(self) -> Iterator[str]:
-        """Each finding in one line, what breaks a rule first, then the counts."""
+        """Yield each finding in one line, violations first, then the counts."""
         for one in (*self.judgement.violations, *self.judgement.advisories):
             yield f"{one.level} {one.rule}: {one.message}"
         for each in self.judgement.exempted:
@@ -63,7 +63,7 @@ class Verdict:
         yield self.summary
 
     def as_data(self) -> dict[str, Any]:
-        """The verdict in plain values."""
+        """Return the verdict in plain values."""
         found = self.judgement
         return {
             "format": FORMAT,
@@ -88,18 +88,18 @@ class Verdict:
         }
 
     def section(self) -> Section:
-        """The verdict as a part of a change's report; one with violations may not be overlooked."""
+        """Return the verdict as a section of a change's report, unfolded if it has violations."""
         found = self.judgement
         body: tuple[str, ...] = ()
-        spoken = (*found.violations, *found.advisories)
-        if spoken:
-            rows = [(one.level, one.rule, _cell(one.message)) for one in spoken]
+        findings = (*found.violations, *found.advisories)
+        if findings:
+            rows = [(one.level, one.rule, _cell(one.message)) for one in findings]
             body += table(("level", "rule", "finding"), rows)
         if found.exempted:
             body += table(
                 ("rule", "finding", "exempted"),
                 [
-                    (one.violation.rule, _cell(one.violation.message), _cell(_grounds(one.exemption)))
+                    (one.violation.rule, _cell(one.violation.message), _cell(_exemption_text(one.exemption)))
                     for one in found.exempted
                 ],
             )
@@ -124,7 +124,7 @@ class Verdict:
             (one.level, one.rule, one.message) for one in (*found.violations, *found.advisories)
         ]
         rows += [
-            ("exempted", each.violation.rule, f"{each.violation.message} ({_grounds(each.exemption)})")
+            ("exempted", each.violation.rule, f"{each.violation.message} ({_exemption_text(each.exemption)})")
             for each in found.exempted
         ]
         for level, rule, message in rows:
@@ -136,10 +136,10 @@ class Verdict:
 def verdict(
     deployments: Sequence[Deployment], context: Context, exemptions: Sequence[Exemption] | None = None
 ) -> Verdict:
-    """What the rules say of what the programs put there; `exemptions` are the committed ones unless given.
+    """Apply the rules to what the programs created; `exemptions` are the committed ones by default.
 
-    `context` names the environment, the day and the price; the secrets are read off the deployments. Raises
-    PlatformError for a file of exemptions with faults.
+    `context` holds the environment, the day and the price; the secrets are read from the deployments. Raise
+    PlatformError for an invalid file of exemptions.
     """
     context = replace(context, secret_values=secret_values(deployments))
     plans = [as_planned(one) for one in deployments]
@@ -151,12 +151,12 @@ def verdict(
 
 
 def context_of(deployments: Sequence[Deployment], *, today: date, monthly_usd: float | None = None) -> Context:
-    """The context of an environment's programs."""
+    """Return the context of an environment's programs."""
     return Context(environment=deployments[0].stack, today=today, monthly_usd=monthly_usd)
 
 
 def committed_exemptions(path: Path = FILE) -> tuple[Exemption, ...]:
-    """The exemptions of this repository. Raises PlatformError with every fault of their file."""
+    """Return the exemptions of this repository. Raise PlatformError with every error of their file."""
     try:
         return load({rule.name for rule in RULES}, path)
     except ExemptionsError as error:
@@ -164,7 +164,7 @@ def committed_exemptions(path: Path = FILE) -> tuple[Exemption, ...]:
 
 
 def as_planned(deployment: Deployment) -> list[PlannedResource]:
-    """A program's resources as the rules see them; its outputs are the properties of the stack, as in Pulumi."""
+    """Return a program's resources as the rules see them; its outputs are properties of the stack, as in Pulumi."""
     stack, project = deployment.stack, deployment.project
     outputs = PlannedResource(
         urn=f"urn:pulumi:{stack}::{project}::{STACK}::{project}-{stack}",
@@ -191,7 +191,7 @@ def _as_planned(resource: Resource, deployment: Deployment) -> PlannedResource:
 
 
 def secret_values(deployments: Sequence[Deployment]) -> frozenset[str]:
-    """Every text that is marked secret in some input or output."""
+    """Return every text that is marked secret in some input or output."""
     found: set[str] = set()
     for deployment in deployments:
         todo: list[Any] = [dict(deployment.outputs)]
@@ -224,10 +224,10 @@ def _count(number: int, one: str, several: str = "") -> str:
     return f"{number} {one if number == 1 else several or f'{one}s'}"
 
 
-def _grounds(exemption: Exemption) -> str:
+def _exemption_text(exemption: Exemption) -> str:
     return f"until {exemption.until}: {exemption.reason}"
 
 
 def _cell(text: str) -> str:
-    """Text in a Markdown table: nothing in it is markup."""
+    """Return `text` escaped for a cell of a Markdown table."""
     return escaped(" ".join(text.split())).replace("|", "&#124;")

@@ -1,1 +1,1 @@
-"""How long a plan takes to bring up."""
+"""The time that a plan takes to bring up."""

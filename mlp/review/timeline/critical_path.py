@@ -1,6 +1,6 @@
-"""How long bring-up takes: a plan's dependencies with typical durations, and the chain that decides.
+"""The duration of bring-up: a plan's dependencies with typical durations, and the critical path.
 
-Whatever depends on nothing begins at once; the rest begins when all that it depends on is there, as Pulumi does it.
+A resource without dependencies starts at once; any other starts when its dependencies are complete, as in Pulumi.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from mlp.plan.planned import ProgramPlan
 from mlp.shared.errors import PlatformError
 
 FORMAT = 1
-"""The version of the data that `as_data` returns."""
+"""Version of the data that `as_data` returns."""
 _SLOWEST = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A resource in time; seconds from the beginning."""
+    """The creation of a resource; times are in seconds from the start of bring-up."""
 
     urn: str
     name: str
@@ -31,17 +31,17 @@ class Step:
     start: int
     seconds: int
     slack: int
-    """How much longer it could take, or later begin, without anything being later in the end."""
+    """Longest delay of it, in seconds, that does not delay the end of bring-up."""
 
     @property
     def end(self) -> int:
-        """When it is there."""
+        """Return the time at which it is complete, in seconds."""
         return self.start + self.seconds
 
 
 @dataclass(frozen=True, kw_only=True)
 class Edge:
-    """A dependency on the chain; without it, and with all else as it is, bring-up is `saved` seconds shorter."""
+    """A dependency on the critical path; without it, and all else the same, bring-up is `saved` seconds shorter."""
 
     first: str
     then: str
@@ -50,7 +50,7 @@ class Edge:
 
 @dataclass(frozen=True, kw_only=True)
 class Timeline:
-    """One program's bring-up. `steps` are all resources by URN, `chain` the ones that decide, in order."""
+    """The bring-up of one program. `steps` are all resources by URN, `chain` is the critical path, in order."""
 
     program: str
     stack: str
@@ -58,16 +58,16 @@ class Timeline:
     steps: Mapping[str, Step]
     chain: tuple[Step, ...]
     unchain: tuple[Edge, ...]
-    """The dependencies of the chain whose removal helps, the most helpful first."""
+    """Dependencies of the critical path whose removal helps, the most helpful first."""
 
     def slowest_others(self) -> list[Step]:
-        """The resources beside the chain that take longest."""
+        """Return the resources off the critical path that take longest."""
         on_it = {one.urn for one in self.chain}
         others = [one for one in self.steps.values() if one.urn not in on_it]
         return sorted(others, key=lambda one: (-one.seconds, one.slack, one.urn))[:_SLOWEST]
 
     def summary(self) -> str:
-        """The result in one line."""
+        """Return the result in one line."""
         longest = max(self.chain, key=lambda one: one.seconds, default=None)
         most = f", {minutes(longest.seconds)} of it {longest.name}" if longest else ""
         return (
@@ -76,7 +76,7 @@ class Timeline:
         )
 
     def as_data(self) -> dict[str, Any]:
-        """The timeline as JSON has it; seconds."""
+        """Return the timeline as JSON data, in seconds."""
         return {
             "format": FORMAT,
             "program": self.program,
@@ -92,8 +92,9 @@ class Timeline:
 
 
 def timeline(plan: ProgramPlan) -> Timeline:
-    """When each resource of a plan would be there. Raises PlatformError where dependencies run in a circle, and for a
-    type without a row.
+    """Return when each resource of a plan is complete.
+
+    Raise PlatformError where dependencies run in a circle, and for a type without a row.
     """
     entries = {urn: one for urn, one in plan.resources.items() if one.custom}
     needs = _needs(plan)
@@ -125,12 +126,12 @@ def timeline(plan: ProgramPlan) -> Timeline:
 
 
 def minutes(seconds: int) -> str:
-    """`16 min`; whole seconds below two minutes."""
+    """Return a duration for people: `16 min`; in whole seconds below two minutes."""
     return f"{seconds} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def _needs(plan: ProgramPlan) -> dict[str, frozenset[str]]:
-    """What must be there before each resource; a dependency on a component is one on all its resources."""
+    """Return the dependencies of each resource; one on a component is one on all its resources."""
     children: dict[str, list[Registration]] = {}
     for entry in plan.resources.values():
         if entry.parent:
@@ -182,7 +183,7 @@ def _latest_ends(
 
 
 def _chain(needs: Mapping[str, frozenset[str]], ends: Mapping[str, int]) -> list[str]:
-    """Back from what is there last, always by what was there latest of all that it waited for."""
+    """Return the critical path, found backwards from the last resource by each one's latest dependency."""
     chain: list[str] = []
     waited_for = frozenset(ends)
     while waited_for:

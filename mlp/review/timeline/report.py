@@ -12,17 +12,17 @@ from mlp.review.report import Section, table
 from mlp.review.timeline.critical_path import Step, Timeline, minutes
 
 _BAR_WIDTH, _NAME_WIDTH = 24, 30
-_WORTH_SAYING_S = 10
+_MIN_SAVING_S = 10
 _COLUMNS = ("resource", "starts", "takes", "slack")
 
 
 def rendered(timeline: Timeline) -> RenderableType:
-    """The timeline at a terminal: the chain that decides, then what takes longest beside it."""
+    """Return the timeline for a terminal: the critical path, then what takes longest beside it."""
     return Group(_details(timeline), Text(timeline.summary(), style="bold"))
 
 
 def section(timeline: Timeline) -> Section:
-    """The timeline as a part of a change's report."""
+    """Return the timeline as a section of a change's report."""
     parts: list[str] = []
     for title, steps in (("What decides", timeline.chain), ("Beside it", timeline.slowest_others())):
         parts += [f"{title}:", *table(_COLUMNS, (_cells(one) for one in steps if one.seconds))]
@@ -36,7 +36,7 @@ def section(timeline: Timeline) -> Section:
 
 
 def as_markdown(timeline: Timeline) -> str:
-    """The timeline in GitHub's Markdown."""
+    """Return the timeline in GitHub's Markdown."""
     return "\n\n".join([timeline.summary(), *section(timeline).body]) + "\n"
 
 
@@ -65,7 +65,7 @@ def _cells(step: Step) -> tuple[str, ...]:
 
 
 def _clock(seconds: int) -> str:
-    """`12:05`: minutes and seconds."""
+    """Return `seconds` as minutes and seconds: `12:05`."""
     return f"{seconds // 60}:{seconds % 60:02}"
 
 
@@ -76,11 +76,11 @@ def _bar(step: Step, total: int, colour: str) -> Text:
 
 
 def _advice(timeline: Timeline) -> list[str]:
-    """What would help most; some of it cannot be had, since a value is needed."""
+    """Return what would help most; some of it is impossible, since a value is needed."""
     return [
         f"{_name(one.then)} without {_name(one.first)} before it would save {minutes(one.saved)}"
         for one in timeline.unchain[:3]
-        if one.saved >= _WORTH_SAYING_S
+        if one.saved >= _MIN_SAVING_S
     ]
 
 

@@ -172,7 +172,7 @@ def test_no_password_is_in_a_releases_values(platform):
     passwords = {
         one.created.outputs["result"].value
         for one in platform.of_type("random:index/randomPassword:RandomPassword")
-        if one.wanted.name != "mlflow-flask-secret"  # the chart takes it in no other way, and it opens no door
+        if one.wanted.name != "mlflow-flask-secret"  # the chart takes it in no other way, and it opens no firewall rule
     }
     for one in wanted(platform, RELEASE).values():
         text = str(revealed(one.inputs)["values"])
@@ -199,10 +199,10 @@ def test_jobs_of_ours_are_hardened(platform):
             assert "@sha256:" in container["image"]
 
 
-def test_the_doors_of_namespaces_are_those_that_the_documents_show():
+def test_the_firewall_rules_of_namespaces_are_those_that_the_documents_show():
     platform = planned_with_airflow("prod")[0]
     [network] = [one.inputs["cidrBlock"] for one in wanted(platform, "aws:ec2/vpc:Vpc").values()]
-    doors = set()
+    rules = set()
     for one in wanted(platform, "kubernetes:networking.k8s.io/v1:NetworkPolicy").values():
         metadata, spec = one.inputs["metadata"], one.inputs["spec"]
         if metadata["name"] == "within-the-namespace":
@@ -210,10 +210,10 @@ def test_the_doors_of_namespaces_are_those_that_the_documents_show():
         [rule] = spec["ingress"]
         peers = dict.fromkeys(who(peer, network) for peer in rule["from"])
         ports = ", ".join(str(port["port"]) for port in rule["ports"])
-        doors.add((metadata["namespace"], metadata["name"].removeprefix("admit-"), ", ".join(peers), ports))
+        rules.add((metadata["namespace"], metadata["name"].removeprefix("admit-"), ", ".join(peers), ports))
     text = OPERATIONS.read_text()
-    table = text[text.index("| namespace | door |") :].partition("\n\n")[0].splitlines()[2:]
-    assert doors == {tuple(cell.strip() for cell in row.strip("|").split("|")) for row in table}
+    table = text[text.index("| namespace | rule |") :].partition("\n\n")[0].splitlines()[2:]
+    assert rules == {tuple(cell.strip() for cell in row.strip("|").split("|")) for row in table}
 
 
 def who(peer, network):

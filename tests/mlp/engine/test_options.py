@@ -10,7 +10,7 @@ from google.protobuf import struct_pb2
 from pulumi.runtime.proto import resource_pb2
 
 from mlp.engine.cloud import Registration
-from mlp.engine.options import _FOLLOWED, _NO_OPTION, options
+from mlp.engine.options import _FOLLOWED, _NOT_OPTIONS, options
 from mlp.plan.codec import PlanData, plan_data
 from mlp.plan.planned import program_plan
 from mlp.shared.errors import PlatformError
@@ -137,7 +137,7 @@ def request(**given):
 
 def test_every_field_of_a_request_is_known():
     fields = {one.name for one in resource_pb2.RegisterResourceRequest.DESCRIPTOR.fields}
-    assert fields == {*GIVEN, *ELSEWHERE, *_NO_OPTION, "deleteBeforeReplaceDefined"}
+    assert fields == {*GIVEN, *ELSEWHERE, *_NOT_OPTIONS, "deleteBeforeReplaceDefined"}
 
 
 @pytest.mark.parametrize("name", GIVEN)

@@ -24,7 +24,7 @@ from mlp.shared.checkout import REPOSITORY
 from mlp.shared.errors import PlatformError
 from tests.builders import ancestors, deploy, inputs_of, planned, wanted
 
-NOBODY_TOLD = "budget.emails is empty: nobody will be told when the budget is exceeded"
+NO_BUDGET_EMAILS = "budget.emails is empty: nobody will be told when the budget is exceeded"
 
 
 @pytest.fixture(scope="module", params=["dev", "prod", "local"])
@@ -40,7 +40,9 @@ def prod():
 def test_every_committed_stack_runs_and_holds_the_rules(any_plan):
     assert not verdict(any_plan, context_of(any_plan, today=TABLE_DATE)).broken
     warnings = [message for one in any_plan for message in one.warnings]
-    assert warnings == ([] if any_plan[0].stack == "local" else [NOBODY_TOLD]), "all that is left to the user to choose"
+    assert warnings == ([] if any_plan[0].stack == "local" else [NO_BUDGET_EMAILS]), (
+        "all that is left to the user to choose"
+    )
 
 
 def test_production_has_what_the_platform_promises(prod):

@@ -143,7 +143,7 @@ def test_a_damaged_plan_of_a_revision_names_the_revision(repository):
 
 def test_a_folder_without_git_is_one_clear_line(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert "is none; leave --against away" in refusal(tmp_path, "main")
+    assert "is none; leave out --against" in refusal(tmp_path, "main")
 
 
 def test_a_machine_without_git_is_one_clear_line(repository, monkeypatch, tmp_path):

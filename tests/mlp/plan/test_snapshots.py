@@ -147,12 +147,12 @@ def parse(content):
         snapshot.parse(content, "stacks/plans/platform.prod.json", "platform", "prod")
     message = str(raised.value)
     assert message.startswith("stacks/plans/platform.prod.json")
-    assert "`mlp snapshot prod` writes it anew" in message
+    assert "`mlp snapshot prod` rewrites it" in message
     return message
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "expected"),
     [
         (b"", "is not a plan: Expecting value"),
         (b"<<<<<<< HEAD\n{", "is not a plan: Expecting value: line 1 column 1"),
@@ -166,17 +166,17 @@ def parse(content):
         (damaged(lambda data: data["resources"][0].pop("name")), "resources[0].name: Field required"),
         (damaged(lambda data: data["resources"][1].update(protect="no")), "resources[1].protect: Input should be"),
         (damaged(lambda data: data["resources"][0].update(urn="x")), "resources[0].urn: String should match pattern"),
-        (damaged(lambda data: data["resources"].append(data["resources"][0])), "is there more than once"),
+        (damaged(lambda data: data["resources"].append(data["resources"][0])), "occurs more than once"),
         (b"[" * 100_000, "is not a plan"),
     ],
     ids=["empty", "conflict", "binary", "list", "nothing", "newer", "format", "stack", "extra", "missing", "type",
          "urn", "twice", "deep"],
 )  # fmt: skip
-def test_a_damaged_plan_is_refused_with_the_place_and_the_remedy(content, said):
-    assert said in parse(content)
+def test_a_damaged_plan_is_refused_with_the_place_and_the_remedy(content, expected):
+    assert expected in parse(content)
 
 
-def test_all_faults_are_told_at_once_up_to_ten():
+def test_all_faults_are_reported_at_once_up_to_ten():
     def change(data):
         data["outputs"] = 1
         data["resources"] += [{} for _ in range(5)]

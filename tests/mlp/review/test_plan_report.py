@@ -62,8 +62,8 @@ def test_dangers_come_before_all_else_and_are_not_folded(change):
 
 def test_every_change_is_in_the_markdown_and_at_the_terminal(change):
     for text in (as_markdown(change), as_terminal(change)):
-        for told in ("cidrBlock", "10.0.0.0/16", "10.1.0.0/16", "multiAz", "vpcId (vpc is replaced)"):
-            assert told in text
+        for expected in ("cidrBlock", "10.0.0.0/16", "10.1.0.0/16", "multiAz", "vpcId (vpc is replaced)"):
+            assert expected in text
         for name in ("vpc", "subnet", "db", "old", "new"):
             assert re.search(rf"\b{name}\b", text)
 
@@ -84,7 +84,7 @@ def test_the_same_is_there_as_data(change):
     assert {(one["name"], one["kind"]) for one in data["dangers"]} == {("vpc", "lost"), ("db", "unprotected")}
 
 
-def test_no_change_is_said_in_two_lines():
+def test_no_change_is_reported_in_two_lines():
     same = compared((resource(VPC, "vpc"),), (resource(VPC, "vpc"),))
     assert as_markdown(same) == (
         "**Plan of prod against main**: 0 created, 0 replaced, 0 changed, 0 deleted\n\n**Platform**: no change\n"
@@ -187,9 +187,9 @@ def test_secrets_are_in_no_report():
         for one in deployment.of_type("random:index/randomPassword:RandomPassword")
         if one.created
     ]
-    told = as_markdown(everything, limit=10**7) + as_terminal(everything) + json.dumps(everything.as_data())
+    texts = as_markdown(everything, limit=10**7) + as_terminal(everything) + json.dumps(everything.as_data())
     assert secrets
-    assert not [one for one in secrets if one in told]
+    assert not [one for one in secrets if one in texts]
 
 
 def test_the_example_in_the_documentation_is_current():

@@ -34,11 +34,11 @@ def test_an_environment_as_it_is_has_a_price_and_a_time_and_nothing_that_must_be
     assert not any(section.unfolded for section in found.sections())
     title, summary = found.headline()
     text = markdown(title, summary, found.sections())
-    for told in ("USD a month when idle (+0.00)", "0 violations", "pods fit the nodes", "min to bring up"):
-        assert told in text
+    for expected in ("USD a month when idle (+0.00)", "0 violations", "pods fit the nodes", "min to bring up"):
+        assert expected in text
 
 
-def test_a_change_of_the_database_is_told_with_its_price():
+def test_a_change_of_the_database_is_reported_with_its_price():
     before = changed("prod", DATABASE, lambda inputs: inputs.update(multiAz=False))
     found = judged("prod", ("main", before))
     [price] = [section for section in found.sections() if section.title == "Price"]

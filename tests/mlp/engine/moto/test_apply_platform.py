@@ -72,13 +72,13 @@ def test_an_emulator_that_holds_a_platform_is_emptied_and_applied_again(server_u
 
 
 def test_without_an_emulator_the_endpoint_and_the_next_step_are_named() -> None:
-    said = r"no AWS emulator .* answers at http://127\.0\.0\.1:9: .*`mlp up --with aws`"
-    with pytest.raises(PlatformError, match=said):
+    expected = r"no AWS emulator .* answers at http://127\.0\.0\.1:9: .*`mlp up --with aws`"
+    with pytest.raises(PlatformError, match=expected):
         apply_platform("http://127.0.0.1:9")
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "expected"),
     [
         (b'HTTP/1.0 200 OK\r\n\r\n{"status": "hungry"}', "hungry"),
         (b"HTTP/1.0 404 Not Found\r\n\r\n", "404"),
@@ -86,12 +86,12 @@ def test_without_an_emulator_the_endpoint_and_the_next_step_are_named() -> None:
     ],
     ids=["another-answer", "not-found", "not-http"],
 )
-def test_another_server_is_not_taken_for_the_emulator(answer: bytes, said: str) -> None:
+def test_another_server_is_not_taken_for_the_emulator(answer: bytes, expected: str) -> None:
     with serving(answer) as url, pytest.raises(PlatformError) as fault:
         apply_platform(url)
 
     assert url in str(fault.value)
-    assert said in str(fault.value)
+    assert expected in str(fault.value)
 
 
 def test_another_machine_is_not_asked_at_all() -> None:

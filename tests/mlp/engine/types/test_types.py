@@ -150,8 +150,8 @@ def inputs_of_sdk(type_):
 @pytest.mark.parametrize("type_", FROM_SDKS)
 def test_what_replaces_a_resource_agrees_with_the_sdk(type_):
     known, inputs = TYPES[type_].replaced_by, inputs_of_sdk(type_)
-    strangers = [".".join(path) for path in (*known.paths, *known.perhaps) if path[0] not in inputs]
-    assert strangers == [], "the SDK has no such inputs"
+    unknown = [".".join(path) for path in (*known.paths, *known.perhaps) if path[0] not in inputs]
+    assert unknown == [], "the SDK has no such inputs"
     named = {path[0] for path in (*known.paths, *known.perhaps)}
     forgotten = [name for name, text in inputs.items() if FORCES.search(text) and name not in named]
     assert forgotten == [], "the SDK's documentation says that a change makes a new resource"
@@ -160,5 +160,5 @@ def test_what_replaces_a_resource_agrees_with_the_sdk(type_):
 
 
 def test_the_sdk_does_speak():
-    said = [name for type_ in FROM_SDKS for name, text in inputs_of_sdk(type_).items() if FORCES.search(text)]
-    assert {"bootstrapSelfManagedAddons", "privateDnsEnabled", "ipv6CidrBlock"} <= set(said)
+    forcing = [name for type_ in FROM_SDKS for name, text in inputs_of_sdk(type_).items() if FORCES.search(text)]
+    assert {"bootstrapSelfManagedAddons", "privateDnsEnabled", "ipv6CidrBlock"} <= set(forcing)

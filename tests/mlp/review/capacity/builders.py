@@ -14,7 +14,7 @@ from mlp.plan.planned import ProgramPlan, program_plan
 from tests.builders import planned, planned_with_airflow
 
 OBJECT = "kubernetes:batch/v1:Job"
-"""A type whose pods are told in the object itself; by its `kind` they are read, whatever it is."""
+"""A type whose pods are specified in the object itself and read by its `kind`."""
 
 
 @cache

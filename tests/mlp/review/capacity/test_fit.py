@@ -62,7 +62,7 @@ def with_memory(memory):
 def test_a_service_that_outgrew_every_node_is_named_with_its_request_and_the_room_there_is():
     report = capacity(changed("dev", "mlflow-release", with_memory("9Gi")))
     [fault] = report.faults
-    assert fault.startswith("Deployment mlflow/mlflow asks for cpu 250m, memory 9216Mi and no node can hold it")
+    assert fault.startswith("Deployment mlflow/mlflow requests cpu 250m, memory 9216Mi and no node can fit it")
     assert "the nodes of pool core (t3.large, t3a.large, m6i.large) have at most cpu 1740m, memory 66" in fault
     assert "pool gpu has taint nvidia.com/gpu=true:NoSchedule that it does not tolerate" in fault
 
@@ -73,8 +73,8 @@ def test_services_that_need_one_node_more_than_the_fewest_say_how_many():
         inputs["values"]["resources"]["requests"]["memory"] = "4Gi"
 
     [fault] = capacity(changed("dev", "mlflow-release", larger)).faults
-    assert fault.startswith("the fewest nodes (core 2, gpu 0) do not hold all that always runs; left over: ")
-    assert "they need core 3 nodes: raise min_size to that, or ask for less" in fault
+    assert fault.startswith("the minimum sizes (core 2, gpu 0) do not fit all pods that always run; unschedulable: ")
+    assert "they need core 3 nodes: raise min_size to that, or request less" in fault
 
 
 def test_pods_that_even_the_most_nodes_do_not_hold_are_one_fault_that_names_the_largest():
@@ -83,7 +83,7 @@ def test_pods_that_even_the_most_nodes_do_not_hold_are_one_fault_that_names_the_
         inputs["values"]["resources"]["requests"]["memory"] = "3Gi"
 
     [fault] = capacity(changed("dev", "mlflow-release", far_larger)).faults
-    assert "even the most nodes (core 4, gpu 2) leave out Deployment mlflow/mlflow, " in fault
+    assert "even the maximum sizes (core 4, gpu 2) leave out Deployment mlflow/mlflow, " in fault
     assert fault.endswith(" more")
 
 
@@ -92,13 +92,13 @@ def test_a_gpu_worker_must_leave_its_node_room_for_the_daemon_sets():
         inputs["values"]["resources"]["requests"]["memory"] = "3Gi"
 
     faults = capacity(changed("dev", "monitoring-gpus", greedy)).faults
-    assert [fault.partition(" asks")[0] for fault in faults] == ["RayJob training/fashion-mnist worker gpu"]
+    assert [fault.partition(" requests")[0] for fault in faults] == ["RayJob training/fashion-mnist worker gpu"]
     assert "the nodes of pool gpu (g6.xlarge, g5.xlarge) have at most cpu 3670m" in faults[0]
 
 
 def test_daemon_sets_that_are_too_much_for_a_node_name_the_pool_and_the_largest():
     [fault, *_] = capacity(changed("dev", "monitoring-gpus", with_memory("15Gi"))).faults
-    assert fault.startswith("a node of pool gpu (g6.xlarge, g5.xlarge) does not hold its daemon sets")
+    assert fault.startswith("a node of pool gpu (g6.xlarge, g5.xlarge) does not fit its daemon sets")
     assert "the most of it DaemonSet node-monitoring/dcgm-exporter with cpu 50m, memory 15360Mi" in fault
 
 
@@ -215,10 +215,20 @@ ZONE = "topology.kubernetes.io/zone"
     ("core", "rules", "replicas", "advice"),
     [
         (pool(size=(1, 3)), {"affinity": apart("web")}, 3, "they need core 3 nodes"),
-        (pool(size=(1, 3)), {"affinity": apart("web")}, 4, "even the most nodes (core 3) leave out Deployment"),
+        (pool(size=(1, 3)), {"affinity": apart("web")}, 4, "even the maximum sizes (core 3) leave out Deployment"),
         (pool(size=(1, 4), zones=3), {"affinity": apart("web", ZONE)}, 3, "they need core 3 nodes"),
-        (pool(size=(1, 4), zones=2), {"affinity": apart("web", ZONE)}, 3, "even the most nodes (core 4) leave out"),
-        (pool(size=(1, 4), zones=1), {"affinity": apart("web", ZONE)}, 2, "even the most nodes (core 4) leave out"),
+        (
+            pool(size=(1, 4), zones=2),
+            {"affinity": apart("web", ZONE)},
+            3,
+            "even the maximum sizes (core 4) leave out",
+        ),
+        (
+            pool(size=(1, 4), zones=1),
+            {"affinity": apart("web", ZONE)},
+            2,
+            "even the maximum sizes (core 4) leave out",
+        ),
     ],
     ids=["apart on three nodes", "apart on one node more", "apart in three zones", "in one zone more", "in one zone"],
 )
@@ -257,7 +267,7 @@ def test_a_job_that_comes_adds_nodes_for_what_it_must_stand_apart_from():
     report = verdict(pool(size=(1, 3)), with_jobs(3))
     assert (report.faults, [dict(one.added) for one in report.busy]) == ([], [{"core": 2}])
     [fault] = verdict(pool(size=(1, 3)), with_jobs(4)).faults
-    assert "no place beside what stands, even with every pool at its maximum (core 3)" in fault
+    assert "unschedulable beside the pods that always run, even with every pool at its maximum (core 3)" in fault
 
 
 def test_a_packing_that_first_fit_in_any_order_misses_is_found():
@@ -286,7 +296,7 @@ def test_a_taint_that_only_prefers_other_pods_keeps_none_away(effect, fits):
 
 
 @pytest.mark.parametrize(("replicas", "survives"), [(1, True), (2, False)])
-def test_it_is_told_whether_the_others_hold_all_when_a_node_is_lost(replicas, survives):
+def test_it_is_reported_whether_the_others_hold_all_when_a_node_is_lost(replicas, survives):
     [core] = verdict(pool(), deployment("web", HALF, replicas=replicas)).pools
     assert core.survives_a_loss is survives
 
@@ -296,10 +306,10 @@ def test_the_summary_is_one_line_with_sums_or_the_first_fault():
     assert (
         fine == "test: 1 pod fits the nodes; core 2 x t3.large: cpu 1000m of 3860m (26 %), memory 0Mi of 13675Mi (0 %)"
     )
-    assert verdict(deployment("web")).summary().startswith("test: 1 fault: Deployment test/web asks for nothing and no")
+    assert verdict(deployment("web")).summary().startswith("test: 1 fault: Deployment test/web requests nothing and no")
 
 
-def test_markdown_and_terminal_tell_the_same_sums_and_every_fault():
+def test_markdown_and_terminal_show_the_same_sums_and_every_fault():
     report = verdict(pool(), pool("gpu", gpu=True, types=("g6.xlarge",), size=(0, 1)), deployment("web", {"cpu": "5"}))
     terminal = StringIO()
     Console(file=terminal, width=200).print(rendered(report))
@@ -310,7 +320,7 @@ def test_markdown_and_terminal_tell_the_same_sums_and_every_fault():
 
 
 @pytest.mark.parametrize("stack", ["dev", "prod"])
-def test_the_guide_tells_the_sums_of_now(stack):
+def test_the_guide_shows_the_sums_of_now(stack):
     report = capacity(plans(stack))
     cpu, memory = (
         part.removeprefix("cpu ").removeprefix("memory ") for part in report.summary().split(": ")[2].split(", ")
@@ -329,10 +339,10 @@ def test_in_a_report_for_reviewers_a_fault_may_not_be_overlooked():
     fine, faulty = verdict(pool(), deployment("web")), verdict(deployment("job-<inputs>"))
     assert not section(fine).unfolded
     assert section(faulty).unfolded
-    assert "job-&lt;inputs&gt; asks for nothing" in as_markdown(faulty)  # GitHub would take it for HTML
+    assert "job-&lt;inputs&gt; requests nothing" in as_markdown(faulty)  # GitHub would take it for HTML
 
 
-def test_the_command_tells_the_sums():
+def test_the_command_shows_the_sums():
     result = run("local")
     assert result.exit_code == 0
     assert capacity(plans("local")).summary() in " ".join(result.output.split())

@@ -145,11 +145,11 @@ def addon(name, configuration=None):
 @pytest.mark.parametrize(
     ("part", "fault"),
     [
-        (release("loki"), "new: release new: the pods of chart loki are not known; say what it starts in"),
+        (release("loki"), "new: release new: the pods of chart loki are not known; add what it starts to"),
         (release("airflow"), "redis.enabled, postgresql.enabled, createUserJob.enabled, migrateDatabaseJob.enabled of"),
         (release("mlflow", {"minio": {"enabled": True}}), "minio.enabled of chart mlflow adds pods that"),
         (addon("snapshot-controller"), "an-addon: add-on snapshot-controller: its pods are not known"),
-        (addon("coredns", '{"replicaCount": 5}'), "its setting replicaCount may change what its pods ask for"),
+        (addon("coredns", '{"replicaCount": 5}'), "its setting replicaCount may change the requests of its pods"),
         (
             entry("kubernetes:kafka.io/v1:Kafka", "queue", {"apiVersion": "kafka.io/v1", "kind": "Kafka"}),
             "queue: kubernetes:kafka.io/v1:Kafka is no known resource type; add its row to mlp/engine/types/kub",
@@ -162,12 +162,12 @@ def addon(name, configuration=None):
     ids=["chart", "parts on by default", "part", "add-on", "settings of an add-on", "custom resource", "patch"],
 )
 def test_what_may_bring_pods_and_is_not_known_is_refused_by_name(part, fault):
-    with pytest.raises(PlatformError, match="what pods ask for cannot be told") as error:
+    with pytest.raises(PlatformError, match="the requests of pods cannot be determined") as error:
         planned_workloads([program(part)])
     assert fault in str(error.value)
 
 
-def test_all_faults_of_a_plan_are_told_at_once():
+def test_all_faults_of_a_plan_are_reported_at_once():
     with pytest.raises(PlatformError) as error:
         planned_workloads([program(release("loki"), deployment("web", {"memory": "2 GB"}))])
     assert "chart loki" in str(error.value)

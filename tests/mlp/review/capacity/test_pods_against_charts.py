@@ -63,7 +63,7 @@ def test_the_tables_defaults_are_the_charts_own(chart):
 
 
 RELOADER_FLAG = r"--config-reloader-(cpu|memory)-request=(\S+)"
-"""By it the operator is told what the containers that it adds ask for."""
+"""Option of the operator with the requests of the containers that it adds."""
 
 
 def as_pods(manifests):
@@ -168,9 +168,9 @@ def test_replicas_of_prometheus_that_must_stand_apart_do_so_in_the_table():
     )
     chart = as_pods(rendered_manifests(replace(release, shown=values), "prod"))
     name = "StatefulSet monitoring/monitoring-kube-prometheus-alertmanager"
-    [[rule], [charts_own]] = [pods[name][-1].apart for pods in (table, chart)]
+    [[rule], [charts_own]] = [pods[name][-1].anti_affinity for pods in (table, chart)]
     assert rule.topology == charts_own.topology == "topology.kubernetes.io/zone"
-    assert rule.are(table[name][-1], "monitoring")
+    assert rule.matches(table[name][-1], "monitoring")
 
 
 def merged_values(values, below):

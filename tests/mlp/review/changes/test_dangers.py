@@ -60,7 +60,7 @@ def test_what_holds_nothing_may_come_and_go():
     assert dangers_of((rule, alarm, resource(ROLE, "role")), (other,)) == {}
 
 
-def test_a_bucket_that_moves_without_an_alias_is_said_to_be_deleted_and_created():
+def test_a_bucket_that_moves_without_an_alias_is_reported_as_deleted_and_created():
     kind, message = dangers_of((resource(BUCKET, "it"),), (resource(BUCKET, "it", below=ELSEWHERE),))["it"]
     assert kind == "lost"
     assert "it moved, and no alias says so" in message
@@ -77,14 +77,14 @@ def test_what_may_be_replaced_is_a_danger_where_it_holds_data():
     assert "may be replaced" in message
 
 
-def test_deleting_what_is_protected_is_refused_by_pulumi_and_said_so():
+def test_deleting_what_is_protected_is_refused_by_pulumi_and_reported():
     _, message = dangers_of((resource(ROLE, "it", protect=True),), ())["it"]
     assert "Pulumi refuses" in message
 
 
 def test_the_loss_of_protection_is_a_danger():
     old, new = (resource(ROLE, "it", protect=on) for on in (True, False))
-    assert dangers_of((old,), (new,))["it"] == ("unprotected", "Pulumi's protection is taken off")
+    assert dangers_of((old,), (new,))["it"] == ("unprotected", "Pulumi's protection is removed")
     assert dangers_of((new,), (old,)) == {}
 
 
@@ -146,7 +146,7 @@ DENIED = statement(Effect="Deny", Action=["s3:*"], Resource=["*"])
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "expected"),
     [
         ([PLAIN], [statement(Action=["s3:GetObject", "s3:PutObject"])], "it may s3:PutObject on arn:aws:s3:::data/a/*"),
         ([PLAIN], [statement(Action=["s3:*"])], "it may s3:*"),
@@ -165,11 +165,11 @@ DENIED = statement(Effect="Deny", Action=["s3:*"], Resource=["*"])
     ids=["action", "wildcard", "wider-resource", "resource", "condition-dropped", "condition-widened", "denial-dropped",
          "denial-narrowed", "not-action", "anyone", "principal"],
 )  # fmt: skip
-def test_a_policy_that_allows_more_is_a_danger_and_one_that_allows_less_is_none(old, new, said):
+def test_a_policy_that_allows_more_is_a_danger_and_one_that_allows_less_is_none(old, new, expected):
     kind, message = of_one(ROLE_POLICY, {"policy": document(*old)}, {"policy": document(*new)})
     assert kind == "access"
-    assert said in message
-    if "NotAction" not in said:
+    assert expected in message
+    if "NotAction" not in expected:
         assert of_one(ROLE_POLICY, {"policy": document(*new)}, {"policy": document(*old)}) is None
 
 
@@ -276,7 +276,7 @@ SECURITY_GROUP = resource(GROUP, "web", {"vpcId": "vpc-1"}, id_="sg-1")
 
 
 @pytest.mark.parametrize(
-    ("wider", "said"),
+    ("wider", "expected"),
     [
         (rule(cidrIpv4="0.0.0.0/0"), "security group web is opened from 0.0.0.0/0 port 443 (tcp)"),
         (rule(cidrIpv4="10.0.0.0/8"), "10.0.0.0/8"),
@@ -292,11 +292,11 @@ SECURITY_GROUP = resource(GROUP, "web", {"vpcId": "vpc-1"}, id_="sg-1")
     ids=["everyone", "wider-range", "lower-ports", "higher-ports", "one-port-more", "other-port", "every-protocol",
          "other-protocol", "other-group", "ipv6"],
 )  # fmt: skip
-def test_a_rule_that_lets_more_in_is_a_danger(wider, said):
+def test_a_rule_that_lets_more_in_is_a_danger(wider, expected):
     old, new = (resource(INGRESS, "it", one) for one in (rule(), wider))
     kind, message = dangers_of((SECURITY_GROUP, old), (SECURITY_GROUP, new))["it"]
     assert kind == "network"
-    assert said in message
+    assert expected in message
     assert "it" in dangers_of((SECURITY_GROUP,), (SECURITY_GROUP, new)), "as a new rule too"
 
 

@@ -17,7 +17,7 @@ def group(smallest, most=4, **options):
     return resource(GROUP, "core", {"scalingConfig": sizes}, **options)
 
 
-def told(old, new):
+def rendered_text(old, new):
     """The whole report, at a terminal and in a comment."""
     sections = changes_sections(comparison("main", [plan_of(*old)], [plan_of(*new)]))
     return "\n".join(piece for one in sections for piece in one.body)
@@ -38,7 +38,7 @@ def test_what_is_ignored_does_not_change():
     [((2, 4), (3, 4)), ((2, 4), (2, 6)), ((2, 4), (0, 450))],
     ids=["smallest", "largest", "both"],
 )
-def test_a_size_that_eks_is_told_is_dangerous_and_the_safe_way_is_named(old, new):
+def test_a_size_that_eks_receives_is_dangerous_and_the_safe_way_is_named(old, new):
     [message] = messages((group(*old, ignore_changes=IGNORED),), (group(*new, ignore_changes=IGNORED),))
     assert "EKS ends those added since, or refuses a minimum above that number" in message
     assert f"--scaling-config minSize={new[0]},maxSize={new[1]}`" in message
@@ -101,21 +101,21 @@ def test_what_refers_to_a_replaced_resource_is_replaced_if_it_wants_that():
     assert changes["replaced data"].forced_by == ("tags.vpc (net is replaced)",)
 
 
-def test_the_order_of_a_replacement_is_told():
+def test_the_order_of_a_replacement_is_reported():
     old, new = (resource(DATABASE, "db", {"username": name}, delete_before_replace=True) for name in ("admin", "owner"))
     change = changes_between((old,), (new,))["replaced db"]
     assert change.as_data()["deleted_first"] is True
-    assert "it is deleted before the new one is made" in told((old,), (new,))
+    assert "it is deleted before the new one is made" in rendered_text((old,), (new,))
     [message] = messages((old,), (new,))
     assert message == "a database is replaced, because of username; it is deleted before the new one is made"
 
 
-def test_what_is_retained_is_said_to_stay():
+def test_what_is_retained_is_reported_to_stay():
     old = resource(BUCKET, "data", retain_on_delete=True)
     assert changes_between((old,), ())["deleted data"].as_data()["retained"] is True
-    assert "stays in the cloud, managed by nobody" in told((old,), ())
+    assert "stays in the cloud, unmanaged" in rendered_text((old,), ())
     [message] = messages((old,), ())
-    assert message == "a bucket with its objects leaves the stack; the object stays in the cloud, managed by nobody"
+    assert message == "a bucket with its objects leaves the stack; the object stays in the cloud, unmanaged"
     assert "is deleted" in messages((resource(BUCKET, "data"),), ())[0]
 
 
@@ -130,4 +130,4 @@ def test_only_the_last_deployment_decides_whether_the_old_one_stays():
 
 def test_what_goes_with_another_says_with_which():
     whole = resource(BUCKET, "whole")
-    assert "goes with whole" in told((whole, resource(ROLE, "part", deleted_with=whole.urn)), ())
+    assert "goes with whole" in rendered_text((whole, resource(ROLE, "part", deleted_with=whole.urn)), ())

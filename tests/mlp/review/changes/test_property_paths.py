@@ -1,6 +1,6 @@
 import pytest
 
-from mlp.review.changes.property_paths import MissingError, differs, kept, parsed
+from mlp.review.changes.property_paths import MissingError, differs, parsed, restored
 from mlp.shared.errors import PlatformError
 
 
@@ -46,7 +46,7 @@ def test_what_is_no_path_is_refused(path):
     ],
 )
 def test_what_is_ignored_stays_as_it_was(old, new, path, result):
-    assert kept(old, new, parsed(path)) == result
+    assert restored(old, new, parsed(path)) == result
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_what_is_ignored_stays_as_it_was(old, new, path, result):
 )
 def test_nothing_is_made_or_taken_away_to_ignore_what_is_in_it(old, new, path):
     with pytest.raises(MissingError):
-        kept(old, new, parsed(path))
+        restored(old, new, parsed(path))
 
 
 @pytest.mark.parametrize(

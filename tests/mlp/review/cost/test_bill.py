@@ -92,7 +92,7 @@ def test_every_type_of_the_committed_stacks_is_priced_or_free_for_a_reason(stack
     assert not [reason for reason in reasons if "no rule" in reason]
 
 
-def test_what_prod_cannot_price_is_told():
+def test_what_prod_cannot_price_is_reported():
     what = [one.what for one in bill(committed("prod"), load()).unpriced]
     assert what == ["Logs: flow logs as Parquet"]
 
@@ -148,7 +148,7 @@ def test_a_small_platform_costs_what_its_bill_by_hand_says():
     assert priced.idle_usd == pytest.approx(567.375)
 
 
-def test_a_gpu_hour_is_told_both_ways_with_the_disk_of_its_node():
+def test_a_gpu_hour_is_reported_both_ways_with_the_disk_of_its_node():
     plan = program(*pool("gpu", "g6.xlarge", "g5.xlarge", volumeSize=200, throughput=500))
     disk = (200 * 0.08 + (500 - 125) * 0.04) / 730
     priced = bill([plan], LIST)
@@ -270,14 +270,14 @@ def test_the_disks_that_releases_ask_for_are_priced(values, usd):
 
 
 @pytest.mark.parametrize("rule", PriceRule)
-def test_what_names_a_way_of_counting_is_counted_or_told(rule):
+def test_what_names_a_way_of_counting_is_counted_or_reported(rule):
     type_ = next(type_ for type_, facts in TYPES.items() if facts.price is rule)
     priced = bill([program(entry(type_, vpcEndpointType="Interface", subnetIds=["subnet-1"]))], LIST)
     assert priced.items or priced.unpriced
     assert priced.free == bill([program()], LIST).free
 
 
-def test_a_disk_that_is_not_known_is_told():
+def test_a_disk_that_is_not_known_is_reported():
     def release(size):
         return entry("kubernetes:helm.sh/v3:Release", "data", values={"redis": {"volumeClaimTemplate": claim(size)}})
 
@@ -307,11 +307,11 @@ PUBLIC_INGRESS = entry(
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_the_table_does_not_have_is_told_and_never_nothing(resource, what, why):
+def test_what_the_table_does_not_have_is_reported_and_never_nothing(resource, what, why):
     assert why in unpriced(resource)[what]
 
 
-def test_a_disk_of_a_kind_without_price_is_told():
+def test_a_disk_of_a_kind_without_price_is_reported():
     assert (
         "no price of ebs/io2 in us-east-1"
         in unpriced(*pool("core", "t3.large", smallest=1, volumeType="io2"))["Nodes: core disks"]
@@ -324,7 +324,7 @@ def test_a_pool_that_is_empty_has_no_price_either_where_its_disks_have_none():
     assert [one.what for one in priced.unpriced] == ["Nodes: gpu disks"]
 
 
-def test_a_region_without_prices_is_told_item_by_item():
+def test_a_region_without_prices_is_reported_item_by_item():
     plan = program(entry("aws:ec2/natGateway:NatGateway"), region="eu-west-1")
     priced = bill([plan], LIST)
     assert priced.items == ()
@@ -348,20 +348,20 @@ def test_the_budget_is_what_the_plan_sets():
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "expected"),
     [
         (["nat=3"], "nat is not assumed; what is: nat_gb, internet_gb, "),
         (["nat_gb"], "--assume nat_gb has no number; write nat_gb=NUMBER"),
         (["nat_gb=much"], "--assume nat_gb=much: Input should be a valid number"),
         (["nat_gb=-1"], "--assume nat_gb=-1: Input should be greater than or equal to 0"),
         (["nat_gb=inf"], "--assume nat_gb=inf: Input should be a finite number"),
-        (["nat_gb=1", "nat_gb=2"], "--assume nat_gb is there twice"),
+        (["nat_gb=1", "nat_gb=2"], "--assume nat_gb is given twice"),
     ],
 )
-def test_an_assumption_that_cannot_be_is_refused(given, said):
+def test_an_assumption_that_cannot_be_is_refused(given, expected):
     with pytest.raises(PlatformError) as error:
         assume(given)
-    assert said in str(error.value)
+    assert expected in str(error.value)
 
 
 def test_an_assumption_of_the_users_own_takes_the_place_of_ours():

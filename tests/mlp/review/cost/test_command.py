@@ -47,13 +47,13 @@ def test_the_laptops_stack_costs_nothing(mlp):
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "expected"),
     [(["dev", "--assume", "nat=1"], "nat is not assumed; what is: nat_gb"), ([], "name the stack to price")],
 )
-def test_a_wrong_call_is_one_clear_message(mlp, given, said):
+def test_a_wrong_call_is_one_clear_message(mlp, given, expected):
     result = mlp("cost", *given)
     assert isinstance(result.exception, PlatformError)
-    assert said in str(result.exception)
+    assert expected in str(result.exception)
 
 
 def test_a_refresh_without_a_login_is_one_clear_line_and_leaves_the_table_alone():

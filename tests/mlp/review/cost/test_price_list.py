@@ -114,13 +114,13 @@ def test_a_price_that_aws_gives_takes_the_old_ones_place_with_date_and_source():
     new = refresh(OLD, FakeAws({"AmazonEC2": [nat(0.05)]}))
     price = new.prices.find("us-east-1", "nat/gateway")
     assert (price.usd, price.unit, price.as_of, price.note) == (0.05, "hour", TODAY, "AWS Price List, AmazonEC2")
-    assert "us-east-1 nat/gateway: 0.045 -> 0.05 USD per hour, +11%" in list(new.told())
+    assert "us-east-1 nat/gateway: 0.045 -> 0.05 USD per hour, +11%" in list(new.report_lines())
 
 
-def test_what_aws_gives_no_price_for_stays_and_is_told():
+def test_what_aws_gives_no_price_for_stays_and_is_reported():
     new = refresh(OLD, FakeAws())
     assert new.prices == OLD
-    *_, last = new.told()
+    *_, last = new.report_lines()
     assert new.changed == ()
     assert "nat/gateway" in last
     assert "ec2/g6.xlarge" in last
@@ -216,7 +216,7 @@ def test_every_item_but_one_is_asked_for():
 
 
 @pytest.mark.parametrize(
-    ("refused", "said"),
+    ("refused", "expected"),
     [
         (NoCredentialsError(), "the prices stay as they were: no AWS credentials were found"),
         (
@@ -226,7 +226,7 @@ def test_every_item_but_one_is_asked_for():
     ],
     ids=["no login", "not allowed"],
 )
-def test_what_aws_refuses_is_one_clear_line(refused, said):
+def test_what_aws_refuses_is_one_clear_line(refused, expected):
     with pytest.raises(PlatformError) as error:
         refresh(OLD, FakeAws(refused=refused))
-    assert str(error.value).startswith(said)
+    assert str(error.value).startswith(expected)

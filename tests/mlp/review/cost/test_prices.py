@@ -48,7 +48,7 @@ def test_a_table_says_the_same_after_it_was_written_and_read():
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
         ({"unit": None}, "prices.us-east-1.nat/gateway.unit: Field required"),
         ({"source": None}, "prices.us-east-1.nat/gateway.source: Field required"),
@@ -64,15 +64,15 @@ def test_a_table_says_the_same_after_it_was_written_and_read():
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
 )
-def test_a_fault_of_a_price_is_told_with_its_key(change, said):
+def test_a_fault_of_a_price_is_reported_with_its_key(change, expected):
     fields = {key: value for key, value in {**GOOD, **change}.items() if value is not None}
     with pytest.raises(PlatformError) as error:
         parse(text({"nat/gateway": fields}), "prices.json")
     assert "prices.json has 1 fault" in str(error.value)
-    assert said in str(error.value)
+    assert expected in str(error.value)
 
 
-def test_all_faults_of_a_file_are_told_at_once():
+def test_all_faults_of_a_file_are_reported_at_once():
     twice = '"nat/gateway": {"usd": 1}'
     broken = f'{{"format": 1, "prices": {{"us-east-1": {{{twice}, {twice}, "nat/gatway": {{}}}}, "eu-west-1": 3}}}}'
     with pytest.raises(PlatformError) as error:
@@ -81,12 +81,12 @@ def test_all_faults_of_a_file_are_told_at_once():
     assert "prices.json has 6 faults" in message
     assert "nat/gateway is there 2 times; keep one" in message
     assert "prices.us-east-1.nat/gateway.source: Field required" in message
-    assert "prices.us-east-1.nat/gatway is no item that the bill asks for; those are alb/hours, " in message
+    assert "prices.us-east-1.nat/gatway is no item of the bill; the items are alb/hours, " in message
     assert "prices.eu-west-1 must map items to prices (got 3)" in message
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "expected"),
     [
         (text({}, format_=2), "prices.json has format 2, and this version of mlp reads format 1"),
         ("[]", "prices.json has format None"),
@@ -95,16 +95,16 @@ def test_all_faults_of_a_file_are_told_at_once():
     ],
     ids=["newer", "a list", "empty", "cut off"],
 )
-def test_a_file_of_another_form_is_one_clear_line(content, said):
+def test_a_file_of_another_form_is_one_clear_line(content, expected):
     with pytest.raises(PlatformError) as error:
         parse(content, "prices.json")
-    assert said in str(error.value)
+    assert expected in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_a_file_that_cannot_be_read_is_one_clear_line(tmp_path):
     (tmp_path / "prices.json").write_bytes(b"\xff\xfe")
-    with pytest.raises(PlatformError, match=r"prices.json cannot be read: .*; mend it or take back"):
+    with pytest.raises(PlatformError, match=r"prices.json cannot be read: .*; fix it or restore"):
         load(tmp_path / "prices.json")
     with pytest.raises(PlatformError, match="No such file"):
         load(tmp_path / "missing.json")

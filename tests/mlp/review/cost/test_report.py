@@ -111,9 +111,9 @@ def test_markdown_of_no_change_is_one_line():
     )
 
 
-def test_what_was_unpriced_before_is_not_told_as_new():
-    stranger = entry("aws:fsx/lustre:FileSystem")
-    assert difference(priced(stranger), priced(stranger)).newly_unpriced == ()
+def test_what_was_unpriced_before_is_not_reported_as_new():
+    unpriced = entry("aws:fsx/lustre:FileSystem")
+    assert difference(priced(unpriced), priced(unpriced)).newly_unpriced == ()
 
 
 def test_a_difference_at_a_terminal_has_the_same_rows():

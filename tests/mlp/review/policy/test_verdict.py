@@ -145,7 +145,7 @@ def test_the_verdict_for_a_terminal_shows_each_finding():
         assert word in captured.get()
 
 
-def test_an_exemption_that_nothing_needs_is_told_and_does_not_fail():
+def test_an_exemption_that_nothing_needs_is_reported_and_does_not_fail():
     unneeded = Exemption(rule="buckets-versioned", urn="*::old-bucket", reason="It is gone.", until=date.max)
     deployments = planned("prod")
     found = verdict(deployments, context_of(deployments, today=TODAY), [*policy.committed_exemptions(), unneeded])

@@ -167,13 +167,20 @@ def test_terminal_and_markdown_show_the_chain_the_slowest_others_and_what_would_
     terminal = StringIO()
     Console(file=terminal, width=160).print(rendered(path))
     for text in (terminal.getvalue(), as_markdown(path)):
-        for said in ("cluster", "nodes", "service", "database", "11:00", "nodes without cluster before it would save"):
-            assert said in text
+        for expected in (
+            "cluster",
+            "nodes",
+            "service",
+            "database",
+            "11:00",
+            "nodes without cluster before it would save",
+        ):
+            assert expected in text
         assert "about 14 min to bring up 4 resources, 3 in a chain, 11 min of it cluster" in text
 
 
 @pytest.mark.parametrize("stack", ["dev", "prod"])
-def test_the_guide_tells_the_minutes_of_now(stack):
+def test_the_guide_shows_the_minutes_of_now(stack):
     guide = (Path(__file__).parents[4] / "docs" / "capacity.md").read_text()
     assert f"| {stack} | about {minutes(timeline(plans(stack)[0]).total)} |" in guide
 

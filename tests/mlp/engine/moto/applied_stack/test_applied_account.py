@@ -100,10 +100,10 @@ def _tags_of_services(applied: Applied) -> list[dict[str, str]]:
 
 def test_no_password_is_in_any_output(applied: Applied) -> None:
     passwords = applied.generated_passwords()
-    told = json.dumps(applied.outputs)
+    outputs = json.dumps(applied.outputs)
 
     assert len(passwords) == len(set(passwords)) >= 6
-    assert not [password for password in passwords if password in told]
+    assert not [password for password in passwords if password in outputs]
 
 
 def test_the_kubeconfig_is_the_one_output_that_is_secret(applied: Applied) -> None:

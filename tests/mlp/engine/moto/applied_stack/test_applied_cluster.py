@@ -212,11 +212,11 @@ def test_a_pools_scaling_group_spans_the_pools_subnets_and_is_found_by_the_autos
     assert tags(group)[f"k8s.io/cluster-autoscaler/ml-platform-{applied.stack}"] == "owned"
 
 
-def test_the_autoscaler_is_told_of_an_empty_pool_all_that_a_node_would_show(applied: Applied) -> None:
+def test_the_tags_of_an_empty_pool_describe_its_nodes_to_the_autoscaler(applied: Applied) -> None:
     group = applied.node_groups()["gpu"]
-    told = {key: value for key, value in tags(applied.scaling_group("gpu")).items() if key.startswith(NODE_TEMPLATE)}
+    found = {key: value for key, value in tags(applied.scaling_group("gpu")).items() if key.startswith(NODE_TEMPLATE)}
 
-    assert told == {
+    assert found == {
         **{f"{NODE_TEMPLATE}/label/{key}": value for key, value in group["labels"].items()},
         f"{NODE_TEMPLATE}/taint/nvidia.com/gpu": "true:NoSchedule",
         f"{NODE_TEMPLATE}/resources/nvidia.com/gpu": "1",

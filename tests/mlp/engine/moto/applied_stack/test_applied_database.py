@@ -52,7 +52,7 @@ def test_production_survives_a_zone_and_a_mistake(applied: Applied) -> None:
     assert applied.only("aws:rds/instance:Instance").wanted.protect is production
     assert database["BackupRetentionPeriod"] == (14 if production else 1)
     assert database["CopyTagsToSnapshot"] is True
-    # What is done on deletion, AWS is told only then.
+    # What is done on deletion, AWS receives only then.
     assert inputs["skipFinalSnapshot"] is not production
     assert inputs["deleteAutomatedBackups"] is not production
     assert ("finalSnapshotIdentifier" in inputs) is production

@@ -128,7 +128,7 @@ def test_a_registered_model_stays_readable_at_once(applied: Applied) -> None:
         assert not any("Days" in rule.get("Expiration", {}) for rule in rules)
 
 
-def test_what_happens_in_a_bucket_is_told_to_eventbridge(bucket: str) -> None:
+def test_what_happens_in_a_bucket_is_reported_to_eventbridge(bucket: str) -> None:
     # S3 answers this; the emulator keeps it and leaves it out of its answer.
     kept = s3_backends[ACCOUNT]["aws"].buckets[bucket].notification_configuration
 

@@ -1,4 +1,4 @@
-"""What security groups let through, rule by rule."""
+"""The firewall rules of security groups."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _INLINE_RULES = ("aws:ec2/securityGroup:SecurityGroup", "aws:ec2/defaultSecurity
 
 
 @dataclass(frozen=True)
-class Door:
-    """What a rule lets through: -1 for every protocol, and for every port."""
+class FirewallRule:
+    """A firewall rule: -1 stands for every protocol, and for every port."""
 
     direction: str
     protocol: str
     ports: tuple[int, int]
     peer: str
 
-    def covers(self, other: Door) -> bool:
-        """Whether this lets through whatever `other` does."""
+    def covers(self, other: FirewallRule) -> bool:
+        """Return whether this rule permits whatever `other` does."""
         return (
             self.direction == other.direction
             and self.protocol in (other.protocol, "-1")
@@ -37,7 +37,7 @@ class Door:
         )
 
     def __str__(self) -> str:
-        """The door in words."""
+        """Return the rule in words."""
         first, last = self.ports
         ports = "every port" if self.protocol == "-1" or first == -1 else f"port {first}"
         ports += f" to {last}" if last != first else ""
@@ -46,7 +46,7 @@ class Door:
 
 
 def within(address_range: str, other: str) -> bool:
-    """Whether one address range lies in another; other peers, groups and lists, only in themselves."""
+    """Return whether one address range is inside another; other peers, groups and lists, only in themselves."""
     if address_range == other:
         return True
     try:
@@ -56,24 +56,24 @@ def within(address_range: str, other: str) -> bool:
         return False
 
 
-def doors(plan: ProgramPlan) -> Mapping[str, list[tuple[Registration, Door]]]:
-    """The doors of every group by its id, each with the resource that opens it."""
-    found: dict[str, list[tuple[Registration, Door]]] = defaultdict(list)
+def firewall_rules(plan: ProgramPlan) -> Mapping[str, list[tuple[Registration, FirewallRule]]]:
+    """Return the firewall rules of every group by its id, each with the resource that declares it."""
+    found: dict[str, list[tuple[Registration, FirewallRule]]] = defaultdict(list)
     for one in plan.resources.values():
         if one.type in _RULES:
-            found[one.inputs["securityGroupId"]] += [(one, door) for door in _of_rule(_RULES[one.type], one.inputs)]
+            found[one.inputs["securityGroupId"]] += [(one, each) for each in _read_rule(_RULES[one.type], one.inputs)]
         elif one.type in _INLINE_RULES and one.id:
             for direction, key in (("in", "ingress"), ("out", "egress")):
                 for rule in one.inputs.get(key) or []:
-                    found[one.id] += [(one, door) for door in _of_rule(direction, rule)]
+                    found[one.id] += [(one, each) for each in _read_rule(direction, rule)]
     return found
 
 
-def _of_rule(direction: str, rule: Mapping[str, Any]) -> Iterator[Door]:
+def _read_rule(direction: str, rule: Mapping[str, Any]) -> Iterator[FirewallRule]:
     protocol = str(rule.get("ipProtocol") or rule.get("protocol") or "-1")
     ports = (int(rule.get("fromPort", -1)), int(rule.get("toPort", -1)))
     single = ("cidrIpv4", "cidrIpv6", "referencedSecurityGroupId", "prefixListId")
     many = ("cidrBlocks", "ipv6CidrBlocks", "securityGroups", "prefixListIds")
     peers = [rule[key] for key in single if rule.get(key)] + [one for key in many for one in rule.get(key) or []]
     for peer in peers:
-        yield Door(direction, protocol, ports, str(peer))
+        yield FirewallRule(direction, protocol, ports, str(peer))
