@@ -44,6 +44,7 @@ def stack_values(
         "defaultRules": {"rules": dict.fromkeys(_RULES_OFF, False), "disabled": dict.fromkeys(_ALERTS_OFF, True)},
         "kubelet": {"serviceMonitor": {"cAdvisorInterval": "30s"}},
         "prometheusOperator": {
+            **system,
             # Rules are tested before they come here, and the operator refuses bad ones by itself; without the webhook
             # nobody waits for the operator, and it needs no certificate.
             "admissionWebhooks": {"enabled": False},

@@ -77,8 +77,9 @@ class RayOperator(pulumi.ComponentResource):
                 "serviceAccount": {"name": _ACCOUNT},
                 "rbacEnable": False,
                 "priorityClassName": "platform-system",
-                # The chart's limit of 512 MiB is too little for clusters of many workers.
-                "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
+                # The chart's limits of 512 MiB and a tenth of a CPU, which stay unless named, are too little for clusters
+                # of many workers.
+                "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"cpu": "2", "memory": "1Gi"}},
                 "metrics": {"enabled": True, "serviceMonitor": {"enabled": True}},
             },
             parent=self,
