@@ -77,8 +77,7 @@ class RayOperator(pulumi.ComponentResource):
                 "serviceAccount": {"name": _ACCOUNT},
                 "rbacEnable": False,
                 "priorityClassName": "platform-system",
-                # The chart's limits of 512 MiB and a tenth of a CPU, which stay unless named, are too little for clusters
-                # of many workers.
+                # The chart's limits, 512 MiB and a tenth of a CPU, stay unless named: too little for many workers.
                 "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"cpu": "2", "memory": "1Gi"}},
                 "metrics": {"enabled": True, "serviceMonitor": {"enabled": True}},
             },
