@@ -1,4 +1,4 @@
-"""How a Helm chart is installed."""
+"""Installation of a Helm chart."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from infra.facts.charts import Chart
 
 RELEASE_TIMEOUT_S = 900
 PATCH_FORCE = {"pulumi.com/patchForce": "true"}
-"""Annotations of a patch that takes its fields over from Helm, which owns what a chart made, defaults included."""
+"""Annotations of a patch that takes its fields over from Helm, which owns all that a chart made, defaults included."""
 
 
 def release(

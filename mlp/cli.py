@@ -41,7 +41,7 @@ charts_commands.register(app)
 
 
 def main() -> None:
-    """Run `mlp`; a fault that the user can mend is one clear message on stderr and exit code 1."""
+    """Run `mlp`; an error that the user can fix is one clear message on stderr and exit code 1."""
     # Each collection walks all of the SDKs' types, a second in a plan, and a command ends soon.
     gc.disable()
     try:

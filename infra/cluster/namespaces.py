@@ -1,4 +1,4 @@
-"""Namespaces: what may run in one, how much of it, and who may speak with it."""
+"""Namespaces: their security level, their quota, and the traffic that they admit."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 PodSecurity = Literal["privileged", "baseline", "restricted"]
-"""https://kubernetes.io/docs/concepts/security/pod-security-standards/"""
+"""Level of a namespace (https://kubernetes.io/docs/concepts/security/pod-security-standards/)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Peer:
-    """Who may speak with pods of a namespace: a whole namespace, or a range of addresses."""
+    """A peer of a namespace's pods: a whole namespace, or a range of addresses."""
 
     namespace: str | None = None
     cidr: IPv4Network | None = None
 
     def as_rule(self) -> dict[str, Any]:
-        """The peer as a NetworkPolicy writes it."""
+        """Return the peer in the form of a NetworkPolicy."""
         if self.namespace is not None:
             return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self.namespace}}}
         return {"ipBlock": {"cidr": str(self.cidr)}}
@@ -30,9 +30,9 @@ class Peer:
 
 @dataclass(frozen=True, kw_only=True)
 class Admission:
-    """A door of a namespace: `peers` reach `ports` of the pods that carry `pods`, all pods where that is empty.
+    """An ingress rule of a namespace: `peers` reach `ports` of the pods labelled `pods`, of all where it is empty.
 
-    Without peers there is no door.
+    A rule without peers admits nobody.
     """
 
     name: str
@@ -57,11 +57,11 @@ class NamespaceArgs:
 
 
 class Namespace(pulumi.ComponentResource):
-    """A namespace that admits no pod above its security level and no traffic but what is named."""
+    """A namespace that admits no pod above its security level and no traffic but what its rules name."""
 
     name: pulumi.Output[str]
     ready: list[pulumi.Resource]
-    """What must stand before anything is put into the namespace."""
+    """Resources that must exist before anything is put into the namespace."""
 
     def __init__(self, name: str, args: NamespaceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:namespaces:Namespace", name, None, opts)
@@ -101,7 +101,7 @@ class Namespace(pulumi.ComponentResource):
 
 
 def network_policies(admits: Sequence[Admission]) -> list[dict[str, Any]]:
-    """The policies of a namespace: closed to others, open within, and a door for each of `admits`."""
+    """Return the policies of a namespace: closed to others, open within, and an ingress rule for each of `admits`."""
     closed = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": [{"podSelector": {}}]}]}
     doors = [
         {

@@ -1,4 +1,4 @@
-"""Where training jobs run in the cluster, with the login they need to record themselves."""
+"""The namespace of training jobs, with the login by which they record themselves."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAMESPACE = "training"
 SERVICE_ACCOUNT = ServiceAccount(namespace=NAMESPACE, name="training")
 _DASHBOARD_PORT = 8265
 _METRICS_PORTS = (8080, METRICS_PORT)
-"""Ray's own and the run's."""
+"""Ports of the metrics of Ray and of the run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +27,9 @@ class TrainingNamespaceArgs:
 
     tracking_secret_arn: pulumi.Input[str]
     role_arn: pulumi.Input[str]
-    """What jobs may do in AWS."""
+    """ARN of the role that jobs have in AWS."""
     max_gpus: int
-    """How many GPUs all jobs together may ask for."""
+    """Number of GPUs that all jobs together may ask for."""
     cluster: ClusterReady
 
 

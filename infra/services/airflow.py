@@ -35,7 +35,7 @@ SERVICE = "airflow-api-server"
 SERVICE_PORT = 8080
 HEALTH_PATH = "/api/v2/monitor/health"
 LOG_FOLDER = "airflow"
-"""Where in the log bucket."""
+"""Folder of task logs in the log bucket."""
 _QUOTA = {"requests.cpu": "6", "requests.memory": "24Gi", "pods": "60"}
 _METRICS_PORT = 9102
 
@@ -58,7 +58,7 @@ class AirflowArgs:
     password_generation: int
     databases: pulumi.Resource
     role_arns: Mapping[str, pulumi.Input[str]]
-    """Of `worker`, `triggerer` and `api_server`."""
+    """ARN of the role of each of `worker`, `triggerer` and `api_server`."""
     log_bucket: pulumi.Input[str]
     tracking_url: str
     tracking_secret_arn: pulumi.Input[str]
@@ -71,7 +71,7 @@ class Airflow(pulumi.ComponentResource):
 
     url: str
     login_secret_arn: pulumi.Output[str]
-    """The administrator's login."""
+    """ARN of the secret with the administrator's login."""
     ready: list[pulumi.Resource]
     backend: Backend
 
@@ -173,7 +173,7 @@ class Airflow(pulumi.ComponentResource):
         self.register_outputs({"url": self.url, "login_secret_arn": self.login_secret_arn})
 
     def _keys(self) -> dict[str, pulumi.Input[str]]:
-        """What every process must agree on; made once, since records are encrypted with the first."""
+        """Generate the keys that every process must agree on; once, since records are encrypted with the first."""
 
         def made(key: str) -> pulumi.Output[str]:
             # Tokens are signed with HS512, which wants 64 bytes.
@@ -211,7 +211,7 @@ class Airflow(pulumi.ComponentResource):
         )
 
     def _training_rights(self) -> None:
-        """Tasks submit training jobs and look after them; the triggerer waits for them, without a pod each."""
+        """Grant tasks the right to submit, watch and delete training jobs; and the triggerer, which waits for them."""
         looking = ["get", "list", "watch"]
         role = kubernetes.rbac.v1.Role(
             f"{self._name}-training",
@@ -235,5 +235,5 @@ class Airflow(pulumi.ComponentResource):
 
 
 def fernet_key(secret: str) -> str:
-    """The key that a secret of at least 32 random bytes' worth stands for: 32 bytes in URL-safe base64."""
+    """Return the key that a secret of at least 32 random bytes stands for: 32 bytes in URL-safe base64."""
     return base64.urlsafe_b64encode(hashlib.sha256(secret.encode()).digest()).decode()

@@ -1,4 +1,4 @@
-"""The Job that must be done before Airflow starts: its tables, and the first administrator."""
+"""The Job that must be complete before Airflow starts: its tables, and the first administrator."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def setup_job(
     admin_secret: str,
     opts: pulumi.ResourceOptions,
 ) -> kubernetes.batch.v1.Job:
-    """The Job, done when it stands; safe to repeat.
+    """Create the Job, which exists once it is complete; safe to repeat.
 
     `secret` has the keys `connection`, `connection-async` and `fernet-key`, `admin_secret` has `username` and
     `password`: the administrator logs in with these from then on, whatever he had set himself.

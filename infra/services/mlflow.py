@@ -31,9 +31,9 @@ ADMIN = "admin"
 WORKLOADS = "workloads"
 MONITORING = "monitoring"
 OWN_ACCOUNTS = {WORKLOADS: "EDIT", MONITORING: "READ"}
-"""Accounts of the platform's own programs: jobs and pipelines, and what collects metrics."""
+"""Permission of each account of the platform's own programs: jobs and pipelines, and what collects metrics."""
 GRACE_S = 300
-"""How long a server may finish uploads that pass through it before it is stopped."""
+"""Seconds in which a server may finish uploads that pass through it before it is stopped."""
 _LABELS = {"app.kubernetes.io/name": "mlflow", "app.kubernetes.io/instance": "mlflow"}
 
 
@@ -67,9 +67,9 @@ class Mlflow(pulumi.ComponentResource):
 
     url: str
     login_secret_arn: pulumi.Output[str]
-    """The login of jobs and pipelines."""
+    """ARN of the secret with the login of jobs and pipelines."""
     ready: list[pulumi.Resource]
-    """What must stand before anyone logs in."""
+    """Resources that must exist before anyone logs in."""
     backend: Backend
 
     def __init__(self, name: str, args: MlflowArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -180,7 +180,7 @@ class Mlflow(pulumi.ComponentResource):
         )
 
     def _beside_the_release(self, release: pulumi.Resource, monitoring: ExternalSecret) -> None:
-        """Make what the chart has no values for."""
+        """Create what the chart has no values for."""
         after = pulumi.ResourceOptions(parent=self, depends_on=[release])
         kubernetes.apps.v1.DeploymentPatch(
             f"{self._name}-grace",

@@ -1,4 +1,4 @@
-"""The Job that brings MLflow's accounts to what the stack file says."""
+"""The Job that creates and updates MLflow's accounts from the stack file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from infra.data.image import Image
 
 _FOLDER = "/accounts"
 _USER = 1001
-"""The image's own user."""
+"""User id of the image's own user."""
 
 
 def accounts_job(
@@ -30,7 +30,7 @@ def accounts_job(
     admin: ExternalSecret,
     opts: pulumi.ResourceOptions,
 ) -> kubernetes.batch.v1.Job:
-    """A Job that makes the accounts of `permissions`, with the passwords that `passwords` holds by account.
+    """Create a Job that makes the accounts of `permissions`, with the passwords that `passwords` holds by account.
 
     It runs `images/mlflow/accounts.py` as the administrator whose login is in `admin`.
     """

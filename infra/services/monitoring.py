@@ -1,4 +1,4 @@
-"""Monitoring: metrics, dashboards, alerts, and what collects them on the nodes."""
+"""Monitoring: metrics, dashboards, alerts, and the agents on the nodes."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ SERVICE_PORT = 80
 SERVICE_URL = f"http://{SERVICE_NAME}.{NAMESPACE}.svc.cluster.local"
 HEALTH_PATH = "/api/health"
 HOST = "grafana"
-"""Grafana's public name below the domain."""
+"""Public name of Grafana below the domain."""
 ADMIN = "admin"
 RAY_METRICS_PORT_NAME = "metrics"
-"""What the KubeRay operator names the port at which every Ray pod shows its metrics."""
+"""Name that the KubeRay operator gives the port of every Ray pod's metrics."""
 _GRAFANA_PORT = 3000
 _AGENT_PORTS = (9100, 9400)
 _MONITORING_API = "monitoring.coreos.com/v1"
@@ -54,12 +54,12 @@ class MonitoringArgs:
 
     environment: Environment
     cluster: ClusterReady
-    """With the storage class."""
+    """The cluster, with the storage class among what must exist."""
     settings: MonitoringSettings
     alert_topic_arn: pulumi.Input[str]
     alertmanager_role_arn: pulumi.Input[str]
     grafana_role_arn: pulumi.Input[str]
-    """What Grafana may do in AWS: `metrics.cloudwatch_access`."""
+    """ARN of Grafana's role in AWS, which has `metrics.cloudwatch_access`."""
     training_namespace: str
 
 
@@ -68,7 +68,7 @@ class Monitoring(pulumi.ComponentResource):
 
     url: str
     login_secret_arn: pulumi.Output[str]
-    """Grafana's admin."""
+    """ARN of the secret with the login of Grafana's administrator."""
     ready: list[pulumi.Resource]
     backend: Backend
 
@@ -168,7 +168,7 @@ class Monitoring(pulumi.ComponentResource):
         )
 
     def _agents_namespace(self) -> Namespace:
-        """Apart from the services, since what looks at nodes mounts their files."""
+        """Create the namespace of the agents, apart from the services since agents mount files of their nodes."""
         prometheus = Admission(name="prometheus", peers=(Peer(namespace=NAMESPACE),), ports=_AGENT_PORTS)
         return Namespace(
             f"{self._name}-agents-namespace",

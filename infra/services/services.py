@@ -1,4 +1,4 @@
-"""Everything that runs in the cluster, in the order in which each needs the other."""
+"""Everything that runs in the cluster, in the order of dependence."""
 
 from __future__ import annotations
 
@@ -59,15 +59,15 @@ class ServicesArgs:
 
 
 class Services(pulumi.ComponentResource):
-    """Controllers, tracking server, Ray's operator, pipelines, monitoring, and the ways in.
+    """Controllers, tracking server, Ray's operator, pipelines, monitoring, and their ingresses.
 
     `opts.providers` are AWS's and the cluster's.
     """
 
     urls: dict[str, str]
-    """Inside the cluster, by service."""
+    """URL of each service inside the cluster, by the service's name."""
     public_urls: dict[str, str]
-    """From outside, by name below the domain; none without an entrance."""
+    """URL of each service from outside, by its name below the domain; empty without an entrance."""
     tracking: Mlflow
     training: TrainingNamespace
 

@@ -1,4 +1,4 @@
-"""GitHub's login provider and the roles behind it, made or brought to what they should be."""
+"""GitHub's login provider and the roles behind it, created or updated."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TAGS = [{"Key": key, "Value": value} for key, value in OWN_TAGS.items()]
 
 
 def ensure_github_provider(iam: Any, account: Account, change: Change) -> Outcome:
-    """GitHub's OIDC provider with AWS's audience; one that is there keeps what else it has."""
+    """Ensure GitHub's OIDC provider with AWS's audience; an existing one keeps what else it has."""
     thing, arn = "GitHub login provider", account.github_provider_arn
     provider = _found(iam.get_open_id_connect_provider, OpenIDConnectProviderArn=arn)
     if provider is None:
@@ -28,7 +28,7 @@ def ensure_github_provider(iam: Any, account: Account, change: Change) -> Outcom
 
 
 def ensure_role(iam: Any, plan: RolePlan, change: Change) -> Outcome:
-    """The role as planned. Policies that others gave it stay, and the outcome's note names them."""
+    """Ensure the role as planned. Policies that others attached stay, and the outcome's note names them."""
     thing = f"role {plan.name}"
     found = _found(iam.get_role, RoleName=plan.name)
     if found is None:
@@ -43,7 +43,7 @@ def ensure_role(iam: Any, plan: RolePlan, change: Change) -> Outcome:
 
 
 def same_document(one: Any, other: Any) -> bool:
-    """Whether two IAM documents say the same: order is nothing, and one value is a list of one."""
+    """Return whether two IAM documents are equivalent: order is ignored, and one value equals a list of it."""
     return bool(_canonical(one) == _canonical(other))
 
 
@@ -62,7 +62,7 @@ def _create(iam: Any, plan: RolePlan, change: Change) -> None:
 
 
 def _update(iam: Any, plan: RolePlan, role: dict[str, Any], change: Change) -> list[str]:
-    """Bring the role to the plan; what had to be changed."""
+    """Update the role to the plan; return what had to be changed."""
     changed = []
     if not same_document(role["AssumeRolePolicyDocument"], plan.trust):
         change(iam.update_assume_role_policy, RoleName=plan.name, PolicyDocument=plan.trust)
@@ -89,7 +89,7 @@ def _foreign_policies(iam: Any, role_name: str) -> list[str]:
 
 
 def _found(ask: Any, **arguments: Any) -> Any:
-    """What AWS answers, or None when there is no such thing."""
+    """Return what AWS answers, or None when there is no such thing."""
     try:
         return ask(**arguments)
     except ClientError as error:

@@ -1,4 +1,4 @@
-"""Bring an AWS account to what the platform needs of it, one thing after the other."""
+"""The steps that set up an AWS account for the platform, one after the other."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Bootstrapped:
 
 
 def identify(clients: Clients, region: str) -> Account:
-    """Return the account that the credentials open. Raises PlatformError when they open none."""
+    """Return the account of the credentials. Raise PlatformError when they are not valid."""
     try:
         caller = clients("sts").get_caller_identity()
     except AwsError as error:
@@ -37,7 +37,7 @@ def identify(clients: Clients, region: str) -> Account:
 
 
 def bootstrap(options: BootstrapOptions, clients: Clients, told: Progress, *, dry_run: bool = False) -> Bootstrapped:
-    """Make or mend what `options` ask for; what is there already is kept, and nothing is deleted.
+    """Create or update what `options` ask for; what exists already is kept, and nothing is deleted.
 
     A `dry_run` looks at everything and changes nothing. Raises PlatformError at the first refusal, with what had been
     done: a second run goes on from there. Costs come last, so that an account whose bills are another's gets all the
@@ -71,7 +71,7 @@ class _Run:
     zone: Zone | None = None
 
     def steps(self) -> list[tuple[str, str, Callable[[], Iterator[Outcome]]]]:
-        """The service that a step is refused by, what it makes, and the step."""
+        """Return of each step the service that may refuse it, a description of the result, and the function."""
         return [
             ("s3", "state bucket", self._state_bucket),
             ("kms", "secrets key", self._secrets_key),

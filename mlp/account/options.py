@@ -1,4 +1,4 @@
-"""What `mlp bootstrap` was asked for, checked offline."""
+"""Options of `mlp bootstrap`, checked offline."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BOUNDARY_ARN = re.compile(r"arn:aws[a-z-]*:iam::(?P<account>\d{12}|aws):policy/[
 
 @dataclass(frozen=True, kw_only=True)
 class BootstrapOptions:
-    """One run of `mlp bootstrap`. Raises PlatformError that names every malformed option at once.
+    """Options of one run of `mlp bootstrap`. Raises PlatformError that names every malformed one at once.
 
     `repository` is OWNER/NAME as GitHub spells it, or OWNER@ID/NAME@ID where GitHub's tokens name the ids too, as they
     do for every repository made or renamed since 15 July 2026
@@ -37,7 +37,7 @@ class BootstrapOptions:
     region: str
     emails: tuple[str, ...] = ()
     anomaly_usd: float = 50
-    """From this much unusual spending on, USD in all, an email is sent."""
+    """Unusual spending, in USD in all, from which on an email is sent."""
     zone: str | None = None
     state_bucket: str | None = None
     secrets_key_arn: str | None = None
@@ -57,7 +57,7 @@ class BootstrapOptions:
 
     @property
     def repository_name(self) -> str:
-        """OWNER/NAME without ids."""
+        """Return OWNER/NAME without ids."""
         return re.sub(r"@\d+", "", self.repository)
 
     def check_account(self, account: str) -> None:
@@ -107,7 +107,7 @@ class BootstrapOptions:
         return faults
 
     def _entangled(self) -> list[str]:
-        """Names that would let one environment's deployer reach what is another's."""
+        """Return faults of names that would let one environment's deployer reach what is another's."""
         faults = [
             f"--environment {other!r}: begins with {one}-, as names of {one} do; choose another name"
             for one, other in itertools.permutations(self.environments, 2)

@@ -1,4 +1,4 @@
-"""The releases and custom resources of a plan against the charts' own data."""
+"""Checks of a plan's releases and custom resources against the charts' own data."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Release:
     values: Mapping[str, Any]
     shown: Mapping[str, Any]
     has_files: bool
-    """Whether it takes values from files too."""
+    """Whether the release takes values from files too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class CustomResource:
 
 @dataclass(kw_only=True)
 class Report:
-    """What was looked at, what is wrong, and what the chart data do not suffice to judge; one line each."""
+    """Result of a check: what was checked, what is wrong, and what the chart data do not cover; one line each."""
 
     releases: int
     custom_resources: int
@@ -52,12 +52,12 @@ class Report:
     unchecked: list[str] = field(default_factory=list)
 
     def add(self, line: str, *, checked: bool = True) -> None:
-        """Note a fault, or what could not be checked."""
+        """Add a fault, or what could not be checked."""
         (self.faults if checked else self.unchecked).append(line)
 
 
 def releases_of(deployments: Iterable[Deployment]) -> list[Release]:
-    """Every Helm release that the programs install."""
+    """Return every Helm release that the programs install."""
     return [_release(one.wanted.inputs) for deployment in deployments for one in deployment.of_type(RELEASE)]
 
 
@@ -76,7 +76,7 @@ def _release(inputs: Mapping[str, Any]) -> Release:
 
 
 def custom_resources_of(deployments: Iterable[Deployment]) -> list[CustomResource]:
-    """Every custom resource that the programs make, and every one that they hand out among their outputs."""
+    """Return every custom resource that the programs create, and every one among their outputs."""
     return [found for deployment in deployments for found in (*_made(deployment), *_handed_out(deployment))]
 
 
@@ -109,7 +109,7 @@ def _objects(value: Any, without_secrets: Any) -> Iterator[tuple[Mapping[str, An
 
 
 def veiled(value: Any, *, secret: bool = False) -> Any:
-    """The value in its own form, every text within a secret replaced; a template can be rendered from it."""
+    """Return the value in its own form, every text within a secret replaced; a template can be rendered from it."""
     match value:
         case Secret():
             return veiled(value.value, secret=True)
@@ -126,7 +126,7 @@ def veiled(value: Any, *, secret: bool = False) -> Any:
 
 
 def check(deployments: Sequence[Deployment], store: ChartStore, pinned: Iterable[Chart]) -> Report:
-    """Look at every release and every custom resource. Raises PlatformError where there are no chart data at all."""
+    """Check every release and every custom resource. Raise PlatformError where there are no chart data at all."""
     if not store.names():
         raise PlatformError(f"there is no chart data in {store.folder}; {HOW_TO_GET}")
     releases, resources = releases_of(deployments), custom_resources_of(deployments)

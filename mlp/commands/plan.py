@@ -1,4 +1,4 @@
-"""`mlp plan`, `mlp snapshot` and `mlp settings`: what an environment would be, without an account."""
+"""`mlp plan`, `mlp snapshot` and `mlp settings`: an environment's plan and settings, without an account."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def snapshot(
 
 
 def _earlier(stack: str, against: str | None) -> tuple[str, list[ProgramPlan]]:
-    """What to compare with, by name and as plans."""
+    """Return the plans to compare with, and their name."""
     if against is not None:
         from mlp.plan.revisions import plans_of
 

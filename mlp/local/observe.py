@@ -1,4 +1,4 @@
-"""What of a platform runs at this moment: the processes and their answers decide, the record helps to find them."""
+"""Observation of a platform: the processes and their answers decide, the record helps to find them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ServiceStatus:
 
 
 def find(home: Home, services: Sequence[Service], state: PlatformState) -> dict[str, Found]:
-    """The living processes of each service."""
+    """Return the living processes of each service."""
     by_mark = marked({str(home.path), state.home})
     found: dict[str, Found] = {}
     for service in services:
@@ -54,7 +54,7 @@ def find(home: Home, services: Sequence[Service], state: PlatformState) -> dict[
 
 
 def statuses(services: Sequence[Service], state: PlatformState, found: dict[str, Found]) -> list[ServiceStatus]:
-    """How each service is; those that live are asked, all at once."""
+    """Return the status of each service; those that live are checked, all at once."""
     with ThreadPoolExecutor(max_workers=len(services)) as pool:
         return list(pool.map(lambda one: _status(one, state, found[one.name]), services))
 

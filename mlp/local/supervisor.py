@@ -1,4 +1,4 @@
-"""Bringing the services of a platform up and down together, whatever state they are found in."""
+"""Starting and stopping of a platform's services together, whatever state they are found in."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _DOWN_ROUNDS = 3  # a process that is born while its parent is ended is found in
 
 
 class _CancelledError(Exception):
-    """Another service failed, or the user gave up: what is still starting need not go on."""
+    """Cancellation of what is still starting, after another service failed or the user interrupted."""
 
 
 class Supervisor:
@@ -41,7 +41,7 @@ class Supervisor:
     def __init__(
         self, home: Home, services: Sequence[Service], progress: Progress, *, second_thought_s: float = 5.0
     ) -> None:
-        """`second_thought_s` is how long a service that runs may fail its check before it is started anew."""
+        """Take the services; one that runs may fail its check for `second_thought_s` before it is restarted."""
         self._home = home
         self._services = services
         self._progress = progress
@@ -51,7 +51,7 @@ class Supervisor:
         self._started: list[tuple[Service, psutil.Process]] = []
 
     def status(self) -> list[ServiceStatus]:
-        """How each service is, as its processes and answers tell; changes nothing."""
+        """Return the status of each service, as its processes and answers tell; change nothing."""
         loaded = load_state(self._home)
         if loaded.damage:
             self._progress.say(f"{loaded.damage}; what runs is found by its marks")
@@ -59,7 +59,7 @@ class Supervisor:
         return statuses(_asked_for(self._services, loaded.state, found), loaded.state, found)
 
     def up(self, fixed_ports: Mapping[str, int], wanted: Collection[str] = ()) -> list[ServiceStatus]:
-        """Start what does not run well and leave the rest alone; how each service is afterwards.
+        """Start what is not healthy and leave the rest alone; return the status of each service afterwards.
 
         Optional services are started when `wanted` names them; those that were started before are kept running.
 
@@ -85,7 +85,7 @@ class Supervisor:
             return statuses(services, state, find(self._home, services, state))
 
     def down(self) -> list[str]:
-        """End all processes of the platform and keep its data; the names of the services that ran.
+        """End all processes of the platform and keep its data; return the names of the services that ran.
 
         Raises PlatformError when something could not be ended.
         """
@@ -169,7 +169,7 @@ class Supervisor:
         )
 
     def _ensure_all(self, services: Sequence[Service], state: PlatformState, found: Mapping[str, Found]) -> None:
-        """Bring each service up as soon as what it needs is ready; the first fault ends the others' waiting."""
+        """Start each service as soon as those it needs are ready; the first failure cancels the others."""
         ready = {service.name: threading.Event() for service in services}
 
         def ensure(service: Service) -> None:
@@ -302,7 +302,7 @@ class Supervisor:
 def _asked_for(
     services: Sequence[Service], state: PlatformState, found: Mapping[str, Found], wanted: Collection[str] = ()
 ) -> list[Service]:
-    """Those of `services` that are to run: all but optional ones that nobody asked for since the last stop."""
+    """Return those of `services` that are to run: all but optional ones that nobody asked for since the last stop."""
 
     def kept(service: Service) -> bool:
         record = state.services.get(service.name)

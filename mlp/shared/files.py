@@ -1,4 +1,4 @@
-"""Files that other programs read."""
+"""Writing of files that other programs read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PRIVATE = 0o600
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Put `text` at `path` whole or not at all, so that a reader never sees half a file.
+    """Write `text` to `path` atomically, so that a reader never sees half a file.
 
     What is there and is no file (a pipe, /dev/null) is written to as it is: a rename would put a file in its place.
     Raises PlatformError where it cannot be written.
@@ -28,7 +28,7 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Put `text` at `path` whole or not at all, readable by this user only.
+    """Write `text` to `path` atomically, readable by this user only.
 
     Raises PlatformError where it cannot be written.
     """
