@@ -53,7 +53,7 @@ def main() -> None:
         if error.strerror is None:
             raise
         place = f" ({error.filename})" if error.filename else ""
-        typer.echo(f"mlp: {error.strerror}{place}; mend that and run the command again", err=True)
+        typer.echo(f"mlp: {error.strerror}{place}; fix that and run the command again", err=True)
         sys.exit(1)
     finally:
         gc.freeze()  # else the interpreter collects as it ends, whatever was said above

@@ -29,7 +29,7 @@ class Peer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Admission:
+class IngressRule:
     """An ingress rule of a namespace: `peers` reach `ports` of the pods labelled `pods`, of all where it is empty.
 
     A rule without peers admits nobody.
@@ -52,7 +52,7 @@ class NamespaceArgs:
     name: str
     pod_security: PodSecurity
     quota: Mapping[str, str] = field(default_factory=dict)
-    admits: tuple[Admission, ...] = ()
+    admits: tuple[IngressRule, ...] = ()
     needs: Sequence[pulumi.Resource] = ()
 
 
@@ -100,24 +100,24 @@ class Namespace(pulumi.ComponentResource):
         self.register_outputs({"name": self.name})
 
 
-def network_policies(admits: Sequence[Admission]) -> list[dict[str, Any]]:
+def network_policies(admits: Sequence[IngressRule]) -> list[dict[str, Any]]:
     """Return the policies of a namespace: closed to others, open within, and an ingress rule for each of `admits`."""
     closed = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": [{"podSelector": {}}]}]}
-    doors = [
+    rules = [
         {
-            "name": f"admit-{door.name}",
+            "name": f"admit-{rule.name}",
             "spec": {
-                "podSelector": {"matchLabels": dict(door.pods)},
+                "podSelector": {"matchLabels": dict(rule.pods)},
                 "policyTypes": ["Ingress"],
                 "ingress": [
                     {
-                        "from": [peer.as_rule() for peer in door.peers],
-                        "ports": [{"protocol": "TCP", "port": port} for port in door.ports],
+                        "from": [peer.as_rule() for peer in rule.peers],
+                        "ports": [{"protocol": "TCP", "port": port} for port in rule.ports],
                     }
                 ],
             },
         }
-        for door in admits
-        if door.peers  # Kubernetes reads an empty list as everybody
+        for rule in admits
+        if rule.peers  # Kubernetes reads an empty list as everybody
     ]
-    return [{"name": "within-the-namespace", "spec": closed}, *doors]
+    return [{"name": "within-the-namespace", "spec": closed}, *rules]

@@ -32,14 +32,14 @@ _SYSTEM_SHARE = 0.15  # of a disk, for the system and what the kubelet keeps bac
 class NodePoolsArgs:
     """Inputs of `NodePools`; `pools` by name, `subnet_ids` by zone.
 
-    Nodes leave their subnets by `ways_out`, which must stand before the first of them.
+    `egress` are the routes and endpoints by which nodes leave their subnets; they must exist before the first node.
     """
 
     environment: Environment
     cluster_name: pulumi.Input[str]
     kubernetes_version: str
     subnet_ids: Mapping[str, pulumi.Input[str]]
-    ways_out: Sequence[pulumi.Resource]
+    egress: Sequence[pulumi.Resource]
     pools: Mapping[str, NodePoolSettings]
 
 
@@ -94,8 +94,8 @@ class NodePools(pulumi.ComponentResource):
             taints=[{"key": GPU_TAINT, "value": "true", "effect": "NO_SCHEDULE"}] if settings.gpu else None,
             opts=pulumi.ResourceOptions(
                 parent=self,
-                # Nodes join by their role's policies and their subnets' ways out; no value carries that.
-                depends_on=[*role.attachments, *args.ways_out],
+                # Nodes join by their role's policies and their subnets' egress; no value carries that.
+                depends_on=[*role.attachments, *args.egress],
                 # The cluster autoscaler owns the present size.
                 ignore_changes=["scalingConfig.desiredSize"],
             ),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from infra.cluster.namespaces import Admission, Namespace, NamespaceArgs, Peer
+from infra.cluster.namespaces import IngressRule, Namespace, NamespaceArgs, Peer
 from infra.cluster.ready import ClusterReady
 from infra.data.external_secret import ExternalSecret, ExternalSecretArgs
 from infra.identity.identity import ServiceAccount
@@ -52,8 +52,8 @@ class TrainingNamespace(pulumi.ComponentResource):
                 quota={"requests.nvidia.com/gpu": str(args.max_gpus)},
                 admits=(
                     # KubeRay asks a cluster's head how its job goes.
-                    Admission(name="operator", peers=(Peer(namespace=ray.NAMESPACE),), ports=(_DASHBOARD_PORT,)),
-                    Admission(name="metrics", peers=(Peer(namespace="monitoring"),), ports=_METRICS_PORTS),
+                    IngressRule(name="operator", peers=(Peer(namespace=ray.NAMESPACE),), ports=(_DASHBOARD_PORT,)),
+                    IngressRule(name="metrics", peers=(Peer(namespace="monitoring"),), ports=_METRICS_PORTS),
                 ),
                 needs=args.cluster.base,
             ),

@@ -11,7 +11,7 @@ import pulumi_kubernetes as kubernetes
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from infra import helm
-from infra.cluster.namespaces import Admission, Namespace, NamespaceArgs, Peer
+from infra.cluster.namespaces import IngressRule, Namespace, NamespaceArgs, Peer
 from infra.cluster.node_pools import GPU_TAINT
 from infra.cluster.pod_security import HARDENED, NOT_ROOT
 from infra.data.external_secret import API_VERSION, STORE
@@ -113,8 +113,8 @@ class Controllers(pulumi.ComponentResource):
             needs=before,
         )
         self.base = [*before, self.load_balancers]
-        webhook = Admission(name="webhook", peers=args.webhook_callers, ports=(10250,))
-        metrics = Admission(name="metrics", peers=(Peer(namespace="monitoring"),), ports=(8080,))
+        webhook = IngressRule(name="webhook", peers=args.webhook_callers, ports=(10250,))
+        metrics = IngressRule(name="metrics", peers=(Peer(namespace="monitoring"),), ports=(8080,))
         namespace = Namespace(
             f"{name}-secrets-namespace",
             NamespaceArgs(

@@ -104,7 +104,7 @@ class Ingress(pulumi.ComponentResource):
         self.register_outputs({"url": self.url})
 
     def _oidc_client(self, name: str, args: IngressArgs, oidc: OidcSettings) -> tuple[str, list[pulumi.Resource]]:
-        """Create the Secret with the provider's client, for the controller; return its name and what the ingress awaits."""
+        """Create the Secret with the provider's client, for the controller; return its name and what it awaits."""
         namespace, child = args.backend.namespace, pulumi.ResourceOptions(parent=self)
         client = ExternalSecret(
             f"{name}-client",

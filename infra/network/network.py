@@ -42,7 +42,7 @@ class Network(pulumi.ComponentResource):
     private_subnet_ids: dict[str, pulumi.Output[str]]
     """Id of the private subnet of each zone."""
     isolated_subnet_ids: list[pulumi.Output[str]]
-    ways_out: list[pulumi.Resource]
+    egress: list[pulumi.Resource]
     """Routes and endpoints that must exist before a node in a private subnet can join a cluster and pull images."""
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -81,7 +81,7 @@ class Network(pulumi.ComponentResource):
         )
         isolated_routes = self._route_table("isolated", isolated)
         private_routes = {zone: self._route_table(f"private-{zone}", {zone: private[zone]}) for zone in args.zones}
-        self.ways_out = [
+        self.egress = [
             *self._nat_routes(args, gateway, public, private_routes),
             self._s3_endpoint(args.environment.region, [public_routes, isolated_routes, *private_routes.values()]),
             *self._interface_endpoints(args, list(private.values())),

@@ -14,7 +14,7 @@ import pulumi_random as random
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from infra import helm
-from infra.cluster.namespaces import Admission, Namespace, NamespaceArgs, Peer
+from infra.cluster.namespaces import IngressRule, Namespace, NamespaceArgs, Peer
 from infra.cluster.ready import ClusterReady
 from infra.data.external_secret import ExternalSecret, ExternalSecretArgs
 from infra.data.image import Image
@@ -78,8 +78,8 @@ class Airflow(pulumi.ComponentResource):
     def __init__(self, name: str, args: AirflowArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:services:Airflow", name, None, opts)
         self._name, self._args, self._child = name, args, pulumi.ResourceOptions(parent=self)
-        monitoring = Admission(name="metrics", peers=(Peer(namespace="monitoring"),), ports=(_METRICS_PORT,))
-        people = Admission(
+        monitoring = IngressRule(name="metrics", peers=(Peer(namespace="monitoring"),), ports=(_METRICS_PORT,))
+        people = IngressRule(
             name="people", peers=args.cluster.load_balancer, ports=(SERVICE_PORT,), pods={"component": "api-server"}
         )
         self._namespace = Namespace(

@@ -9,7 +9,7 @@ import pulumi_kubernetes as kubernetes
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from infra import helm
-from infra.cluster.namespaces import Admission, Namespace, NamespaceArgs, Peer
+from infra.cluster.namespaces import IngressRule, Namespace, NamespaceArgs, Peer
 from infra.cluster.ready import ClusterReady
 from infra.data.external_secret import ExternalSecret, ExternalSecretArgs
 from infra.data.image import Image
@@ -75,7 +75,7 @@ class Mlflow(pulumi.ComponentResource):
     def __init__(self, name: str, args: MlflowArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:services:Mlflow", name, None, opts)
         self._name, self._args, self._child = name, args, pulumi.ResourceOptions(parent=self)
-        clients = Admission(
+        clients = IngressRule(
             name="clients",
             peers=(*(Peer(namespace=one) for one in args.clients), *args.cluster.load_balancer),
             ports=(CONTAINER_PORT,),
@@ -134,7 +134,7 @@ class Mlflow(pulumi.ComponentResource):
             parent=self,
             needs=[args.databases, database.ready, auth.ready, admin.ready, *namespace.ready],
         )
-        self._beside_the_release(release, monitoring)
+        self._supporting_resources(release, monitoring)
         job = accounts_job(
             f"{name}-accounts-job",
             namespace=namespace.name,
@@ -179,7 +179,7 @@ class Mlflow(pulumi.ComponentResource):
             self._child,
         )
 
-    def _beside_the_release(self, release: pulumi.Resource, monitoring: ExternalSecret) -> None:
+    def _supporting_resources(self, release: pulumi.Resource, monitoring: ExternalSecret) -> None:
         """Create what the chart has no values for."""
         after = pulumi.ResourceOptions(parent=self, depends_on=[release])
         kubernetes.apps.v1.DeploymentPatch(

@@ -34,9 +34,9 @@ def accounts_job(
 
     It runs `images/mlflow/accounts.py` as the administrator whose login is in `admin`.
     """
-    told = json.dumps(dict(sorted(permissions.items())))
+    accounts = json.dumps(dict(sorted(permissions.items())))
     # A Job cannot be changed: other accounts, or another image, are another Job. It stays, so that its end is known.
-    digest = hashlib.sha256(f"{told} {image.tag}".encode()).hexdigest()[:10]
+    digest = hashlib.sha256(f"{accounts} {image.tag}".encode()).hexdigest()[:10]
     login = {"MLFLOW_TRACKING_USERNAME": "username", "MLFLOW_TRACKING_PASSWORD": "password"}
     spec: Any = {
         "backoff_limit": 6,
@@ -53,7 +53,7 @@ def accounts_job(
                         "command": ["python", "/opt/platform/accounts.py"],
                         "env": [
                             {"name": "MLFLOW_TRACKING_URI", "value": url},
-                            {"name": "ACCOUNTS", "value": told},
+                            {"name": "ACCOUNTS", "value": accounts},
                             {"name": "ACCOUNT_PASSWORDS", "value": _FOLDER},
                             *(
                                 {

@@ -96,12 +96,12 @@ def mlflow_values(
         "extraEnvVars": {"PGSSLMODE": "require", "AWS_DEFAULT_REGION": region},
         "podSecurityContext": {"fsGroup": 1001, **SECCOMP},
         "priorityClassName": "platform-service",
-        "affinity": _apart(labels),
+        "affinity": _spread_over_zones(labels),
         "resources": {"requests": {"cpu": "250m", "memory": "768Mi"}, "limits": {"memory": "2Gi"}},
     }
 
 
-def _apart(labels: Mapping[str, str]) -> dict[str, Any]:
+def _spread_over_zones(labels: Mapping[str, str]) -> dict[str, Any]:
     """Return constraints that spread servers over different zones, where there is room."""
     term = {"topologyKey": "topology.kubernetes.io/zone", "labelSelector": {"matchLabels": dict(labels)}}
     return {

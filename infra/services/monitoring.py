@@ -11,7 +11,7 @@ import pulumi_kubernetes as kubernetes
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from infra import helm
-from infra.cluster.namespaces import Admission, Namespace, NamespaceArgs, Peer
+from infra.cluster.namespaces import IngressRule, Namespace, NamespaceArgs, Peer
 from infra.cluster.ready import ClusterReady
 from infra.data.external_secret import ExternalSecret, ExternalSecretArgs
 from infra.data.secrets import StoredSecret, StoredSecretArgs, generated_password
@@ -150,7 +150,7 @@ class Monitoring(pulumi.ComponentResource):
         self.register_outputs({"url": self.url, "login_secret_arn": self.login_secret_arn})
 
     def _services_namespace(self) -> Namespace:
-        grafana = Admission(
+        grafana = IngressRule(
             name="grafana",
             peers=self._args.cluster.load_balancer,
             ports=(_GRAFANA_PORT,),
@@ -169,7 +169,7 @@ class Monitoring(pulumi.ComponentResource):
 
     def _agents_namespace(self) -> Namespace:
         """Create the namespace of the agents, apart from the services since agents mount files of their nodes."""
-        prometheus = Admission(name="prometheus", peers=(Peer(namespace=NAMESPACE),), ports=_AGENT_PORTS)
+        prometheus = IngressRule(name="prometheus", peers=(Peer(namespace=NAMESPACE),), ports=_AGENT_PORTS)
         return Namespace(
             f"{self._name}-agents-namespace",
             NamespaceArgs(

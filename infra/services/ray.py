@@ -8,7 +8,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from infra import helm
-from infra.cluster.namespaces import Admission, Namespace, NamespaceArgs, Peer
+from infra.cluster.namespaces import IngressRule, Namespace, NamespaceArgs, Peer
 from infra.cluster.ready import ClusterReady
 from infra.facts import charts
 
@@ -61,7 +61,7 @@ class RayOperator(pulumi.ComponentResource):
             NamespaceArgs(
                 name=NAMESPACE,
                 pod_security="restricted",
-                admits=(Admission(name="metrics", peers=(Peer(namespace="monitoring"),), ports=(_METRICS_PORT,)),),
+                admits=(IngressRule(name="metrics", peers=(Peer(namespace="monitoring"),), ports=(_METRICS_PORT,)),),
                 needs=args.cluster.base,
             ),
             pulumi.ResourceOptions(parent=self),

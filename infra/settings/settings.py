@@ -249,9 +249,9 @@ class PlatformSettings(StackSettings):
     @classmethod
     def _zones_lie_in_the_region(cls, zones: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         region = info.data.get("region", "")
-        strangers = [zone for zone in zones if not zone.startswith(region)]
-        if strangers:
-            raise ValueError(f"zones {', '.join(strangers)} are not in region {region}")
+        unknown = [zone for zone in zones if not zone.startswith(region)]
+        if unknown:
+            raise ValueError(f"zones {', '.join(unknown)} are not in region {region}")
         if len(set(zones)) < len(zones):
             raise ValueError(f"zones {', '.join(zones)} name one zone twice")
         return zones
@@ -287,9 +287,9 @@ class PlatformSettings(StackSettings):
         for name, pool in pools.items():
             if not _POOL_NAME.match(name):
                 raise ValueError(f"pool name {name!r} must be lower-case letters, digits and dashes, at most 24")
-            strangers = [zone for zone in pool.zones if known and zone not in known]
-            if strangers:
-                raise ValueError(f"{name}.zones {', '.join(strangers)} are not among zones {', '.join(known)}")
+            unknown = [zone for zone in pool.zones if known and zone not in known]
+            if unknown:
+                raise ValueError(f"{name}.zones {', '.join(unknown)} are not among zones {', '.join(known)}")
         if not any(pool.min_size and not pool.gpu for pool in pools.values()):
             raise ValueError("no pool without GPUs has min_size 1 or more; the platform's services need such nodes")
         return pools

@@ -88,7 +88,7 @@ def _subscription(ce: Any, monitor_arn: str, emails: Sequence[str], usd: float, 
         if found["SubscriptionName"] != _NAME:
             continue
         arn = found["SubscriptionArn"]
-        if _says(found) == _says(wanted):
+        if _terms(found) == _terms(wanted):
             return Outcome(thing=SUBSCRIPTION, id=arn, state="kept")
         change(ce.update_anomaly_subscription, SubscriptionArn=arn, **wanted)
         before = ", ".join(sorted(one["Address"] for one in found["Subscribers"]))
@@ -97,7 +97,7 @@ def _subscription(ce: Any, monitor_arn: str, emails: Sequence[str], usd: float, 
     return Outcome(thing=SUBSCRIPTION, id=answer.get("SubscriptionArn", ""), state="created")
 
 
-def _says(subscription: Any) -> tuple[object, ...]:
+def _terms(subscription: Any) -> tuple[object, ...]:
     """Return a subscription's recipients, frequency and threshold in USD; AWS may spell a number its own way."""
     threshold = subscription.get("ThresholdExpression", {}).get("Dimensions", {})
     return (

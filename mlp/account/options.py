@@ -50,7 +50,7 @@ class BootstrapOptions:
     """The label of the runners that reach the clusters; the default is GitHub's own."""
 
     def __post_init__(self) -> None:
-        faults = [*self._malformed(), *self._entangled()]
+        faults = [*self._malformed(), *self._overlapping_names()]
         if faults:
             count = "1 option is" if len(faults) == 1 else f"{len(faults)} options are"
             raise PlatformError("\n  ".join([f"nothing was done; {count} to be corrected:", *faults]))
@@ -67,14 +67,14 @@ class BootstrapOptions:
             ("--permissions-boundary", BOUNDARY_ARN, self.permissions_boundary),
             *(("--deployer", DEPLOYER_ARN, one) for one in self.deployers),
         )
-        strangers = [
+        foreign = [
             f"{option} {arn} lies in account {found['account']}"
             for option, pattern, arn in arns
             if arn and (found := pattern.fullmatch(arn)) and found["account"] not in {account, "aws"}
         ]
-        if strangers:
+        if foreign:
             raise PlatformError(
-                f"nothing was done: your credentials are of account {account}, but {' and '.join(strangers)}; "
+                f"nothing was done: your credentials are of account {account}, but {' and '.join(foreign)}; "
                 "take other credentials (AWS_PROFILE) or correct the option"
             )
 
@@ -106,7 +106,7 @@ class BootstrapOptions:
             faults.append(f"--state-bucket {self.state_bucket!r}: with --pulumi-cloud no bucket holds the state")
         return faults
 
-    def _entangled(self) -> list[str]:
+    def _overlapping_names(self) -> list[str]:
         """Return faults of names that would let one environment's deployer reach what is another's."""
         faults = [
             f"--environment {other!r}: begins with {one}-, as names of {one} do; choose another name"

@@ -85,14 +85,14 @@ def ensure_secrets_key(kms: Any, account: Account, change: Change) -> Outcome:
     without a key's id. Raises PlatformError for a key that is switched off or about to be deleted.
     """
     thing = f"secrets key {KEY_ALIAS}"
-    found = _asked(kms.describe_key, KeyId=KEY_ALIAS).get("KeyMetadata")
+    found = _answer_or_empty(kms.describe_key, KeyId=KEY_ALIAS).get("KeyMetadata")
     if found:
         if found["KeyState"] != "Enabled":
             raise PlatformError(
                 f"the key {found['Arn']} behind {KEY_ALIAS} is {found['KeyState']}; make it Enabled again "
                 "(aws kms cancel-key-deletion, aws kms enable-key), or name another by --secrets-key"
             )
-        changed = _mend_key(kms, found["Arn"], account, change)
+        changed = _update_key(kms, found["Arn"], account, change)
         state: OutcomeState = "updated" if changed else "kept"
         return Outcome(thing=thing, id=found["Arn"], state=state, note=", ".join(changed))
     arn = _key_without_alias(kms)
@@ -102,7 +102,7 @@ def ensure_secrets_key(kms: Any, account: Account, change: Change) -> Outcome:
         arn = made["KeyMetadata"]["Arn"] if made else account.arn("kms", "key/<new>")
         change(kms.enable_key_rotation, KeyId=arn)
     else:
-        _mend_key(kms, arn, account, change)
+        _update_key(kms, arn, account, change)
     change(kms.create_alias, AliasName=KEY_ALIAS, TargetKeyId=arn)
     return Outcome(thing=thing, id=arn, state="created")
 
@@ -144,7 +144,7 @@ def _settings(s3: Any, name: str, account: Account) -> tuple[_Setting, ...]:
     policy = _bucket_policy(name, account)
 
     def asked(ask: Callable[..., Any], key: str) -> Any:
-        return _asked(ask, Bucket=name).get(key)
+        return _answer_or_empty(ask, Bucket=name).get(key)
 
     def lifecycle() -> bool:
         rules = asked(s3.get_bucket_lifecycle_configuration, "Rules") or []
@@ -236,7 +236,7 @@ def _key_policy(account: Account) -> str:
     )
 
 
-def _mend_key(kms: Any, arn: str, account: Account, change: Change) -> list[str]:
+def _update_key(kms: Any, arn: str, account: Account, change: Change) -> list[str]:
     """Update the key to what it should be; return what had to be changed."""
     changed = []
     policy = _key_policy(account)
@@ -259,7 +259,7 @@ def _key_without_alias(kms: Any) -> str | None:
     return None
 
 
-def _asked(ask: Callable[..., Any], **arguments: Any) -> dict[str, Any]:
+def _answer_or_empty(ask: Callable[..., Any], **arguments: Any) -> dict[str, Any]:
     """Return what AWS answers; an empty answer when there is no such thing."""
     try:
         return dict(ask(**arguments))

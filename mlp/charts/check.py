@@ -70,29 +70,29 @@ def _release(inputs: Mapping[str, Any]) -> Release:
         version=str(opened.get("version")),
         repository=str((opened.get("repositoryOpts") or {}).get("repo") or ""),
         values=opened.get("values") or {},
-        shown=veiled(inputs.get("values") or {}),
+        shown=redacted(inputs.get("values") or {}),
         has_files=bool(opened.get("valueYamlFiles")),
     )
 
 
 def custom_resources_of(deployments: Iterable[Deployment]) -> list[CustomResource]:
     """Return every custom resource that the programs create, and every one among their outputs."""
-    return [found for deployment in deployments for found in (*_made(deployment), *_handed_out(deployment))]
+    return [found for deployment in deployments for found in (*_registered(deployment), *_in_outputs(deployment))]
 
 
-def _made(deployment: Deployment) -> Iterator[CustomResource]:
+def _registered(deployment: Deployment) -> Iterator[CustomResource]:
     for one in deployment.resources.values():
         wanted = one.wanted
         if wanted.custom and wanted.type.startswith("kubernetes:") and wanted.type != RELEASE:
             thing = revealed(wanted.inputs)
             if is_custom(str(thing.get("apiVersion", ""))):
                 origin = f"{thing.get('kind')} {wanted.name}"
-                yield CustomResource(origin=origin, thing=thing, shown=veiled(wanted.inputs))
+                yield CustomResource(origin=origin, thing=thing, shown=redacted(wanted.inputs))
 
 
-def _handed_out(deployment: Deployment) -> Iterator[CustomResource]:
+def _in_outputs(deployment: Deployment) -> Iterator[CustomResource]:
     for name, output in deployment.outputs.items():
-        for thing, without_secrets in _objects(revealed(output), veiled(output)):
+        for thing, without_secrets in _objects(revealed(output), redacted(output)):
             yield CustomResource(origin=f"output {name}: {thing['kind']}", thing=thing, shown=without_secrets)
 
 
@@ -108,17 +108,17 @@ def _objects(value: Any, without_secrets: Any) -> Iterator[tuple[Mapping[str, An
                 yield from _objects(item, other)
 
 
-def veiled(value: Any, *, secret: bool = False) -> Any:
+def redacted(value: Any, *, secret: bool = False) -> Any:
     """Return the value in its own form, every text within a secret replaced; a template can be rendered from it."""
     match value:
         case Secret():
-            return veiled(value.value, secret=True)
+            return redacted(value.value, secret=True)
         case ResourceReference():
             return value.id or value.urn
         case Mapping():
-            return {key: veiled(item, secret=secret) for key, item in value.items()}
+            return {key: redacted(item, secret=secret) for key, item in value.items()}
         case list() | tuple():
-            return [veiled(item, secret=secret) for item in value]
+            return [redacted(item, secret=secret) for item in value]
         case str() if secret:
             return SECRET_SHOWN
         case _:

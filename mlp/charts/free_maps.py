@@ -24,12 +24,12 @@ class FreeMap:
 
     def covers(self, path: Sequence[str]) -> bool:
         """Return whether it is the map at `path`."""
-        return _alike(path, parts(self.path))
+        return _matches(path, parts(self.path))
 
     def ends(self, path: Sequence[str]) -> bool:
         """Return whether `path` ends in it."""
         ending = parts(self.path)
-        return len(path) >= len(ending) and _alike(path[-len(ending) :], ending)
+        return len(path) >= len(ending) and _matches(path[-len(ending) :], ending)
 
 
 def parts(path: str) -> list[str]:
@@ -37,7 +37,7 @@ def parts(path: str) -> list[str]:
     return [quoted or plain for quoted, plain in _PART.findall(path)]
 
 
-def _alike(path: Sequence[str], pattern: Sequence[str]) -> bool:
+def _matches(path: Sequence[str], pattern: Sequence[str]) -> bool:
     return len(path) == len(pattern) and all(map(fnmatchcase, path, pattern))
 
 

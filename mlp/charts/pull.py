@@ -33,7 +33,7 @@ def chosen(names: Sequence[str], among: Iterable[Chart]) -> list[Chart]:
     return [known[name] for name in dict.fromkeys(names)] if names else list(known.values())
 
 
-def pull(wanted: Iterable[Chart], store: ChartStore, repositories: Repositories, told: Progress) -> None:
+def pull(wanted: Iterable[Chart], store: ChartStore, repositories: Repositories, progress: Progress) -> None:
     """Download the charts into the store, except those that it has in their version, with their archive.
 
     Each is put there whole or not at all. Raises PlatformError with the address and the reason for those that could
@@ -42,10 +42,10 @@ def pull(wanted: Iterable[Chart], store: ChartStore, repositories: Repositories,
     faults: dict[str, str] = {}
     for chart in wanted:
         if _is_there(chart, store):
-            told.say(f"{chart.name} {chart.version} is there")
+            progress.say(f"{chart.name} {chart.version} is there")
             continue
         try:
-            with during(told, f"fetching {chart.name} {chart.version} from {chart.repository}"):
+            with during(progress, f"fetching {chart.name} {chart.version} from {chart.repository}"):
                 archive = repositories.archive(chart)
                 files = data_of(archive, name=chart.name, version=chart.version)
         except DownloadError as error:
@@ -54,7 +54,7 @@ def pull(wanted: Iterable[Chart], store: ChartStore, repositories: Repositories,
             faults[chart.name] = f"{chart.repository}: {error}"
         else:
             put(store.folder, chart.name, {**files, archive_name(chart.name, chart.version): archive})
-            told.say(f"{chart.name} {chart.version}: pulled")
+            progress.say(f"{chart.name} {chart.version}: pulled")
     if faults:
         lines = "\n".join(f"  {name}: {reason}" for name, reason in faults.items())
         raise PlatformError(

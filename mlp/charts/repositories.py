@@ -55,7 +55,7 @@ class Repositories:
         entry = _entry(self._index(index_url), chart, index_url)
         url = urljoin(index_url, entry["urls"][0])
         body = _get(url, limit=MAX_ARCHIVE_BYTES).body
-        _must_match(body, str(entry["digest"]), url)
+        _verify_digest(body, str(entry["digest"]), url)
         return body
 
     def _index(self, url: str) -> Mapping[str, Any]:
@@ -111,7 +111,7 @@ def _from_registry(chart: Chart) -> bytes:
         raise DownloadError(url, "it is not a chart") from None
     blob = f"{base}/blobs/{digest}"
     body = _get(blob, token=token, limit=MAX_ARCHIVE_BYTES).body
-    _must_match(body, digest, blob)
+    _verify_digest(body, digest, blob)
     return body
 
 
@@ -156,7 +156,7 @@ def _get(url: str, *, limit: int, headers: Mapping[str, str] | None = None, toke
         raise DownloadError(url, getattr(error, "reason", None) or error) from error
 
 
-def _must_match(body: bytes, digest: str, url: str) -> None:
+def _verify_digest(body: bytes, digest: str, url: str) -> None:
     wanted, found = digest.removeprefix("sha256:"), hashlib.sha256(body).hexdigest()
     if found != wanted:
         raise DownloadError(url, f"its sha256 is {found}, and the repository says {wanted}")

@@ -33,10 +33,10 @@ def faults_of_values(
 def faults(validator: Validator, value: Any, shown: Any) -> Iterator[tuple[Path, str]]:
     """Yield every fault of `value` with its path; `shown` is the value as it may be printed."""
     for error in sorted(validator.iter_errors(value), key=lambda one: [str(key) for key in one.absolute_path]):
-        yield from _told(error, shown)
+        yield from _described(error, shown)
 
 
-def _told(error: ValidationError, shown: Any) -> Iterator[tuple[Path, str]]:
+def _described(error: ValidationError, shown: Any) -> Iterator[tuple[Path, str]]:
     path = tuple(str(key) for key in error.absolute_path)
     schema: Any = error.schema
     wanted: Any = error.validator_value
@@ -54,9 +54,9 @@ def _told(error: ValidationError, shown: Any) -> Iterator[tuple[Path, str]]:
             yield path, f"{', '.join(missing)} must be given"
         case "anyOf" | "oneOf":
             ways = " or ".join(dict.fromkeys(_must(one) for one in error.context or ()))
-            yield path, f"{ways or 'must be one of several forms'} ({_got(shown, error.absolute_path)})"
+            yield path, f"{ways or 'must be one of several forms'} ({_value_suffix(shown, error.absolute_path)})"
         case _:
-            yield path, f"{_must(error)} ({_got(shown, error.absolute_path)})"
+            yield path, f"{_must(error)} ({_value_suffix(shown, error.absolute_path)})"
 
 
 def _must(error: ValidationError) -> str:
@@ -74,7 +74,7 @@ def _must(error: ValidationError) -> str:
             return f"must hold {error.validator} {_short(wanted)}"
 
 
-def _got(shown: Any, path: Iterable[str | int]) -> str:
+def _value_suffix(shown: Any, path: Iterable[str | int]) -> str:
     """Return what is at the path, unless it is a default."""
     for key in path:
         try:

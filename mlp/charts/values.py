@@ -35,7 +35,7 @@ def findings(values: Mapping[str, Any], chart: ChartData, *, shown: Mapping[str,
     """
     shown = values if shown is None else shown
     found = [Finding(path, message) for path, message in _against_schemas(values, chart, shown, path=())]
-    told = {one.path for one in found}
+    already_found = {one.path for one in found}
     unknown = unknown_keys(
         values,
         known_keys(chart),
@@ -43,7 +43,7 @@ def findings(values: Mapping[str, Any], chart: ChartData, *, shown: Mapping[str,
         schema=chart.schema,
         partial={(one.key,) for one in chart.dependencies if one.name not in chart.subcharts},
     )
-    return found + [one for one in unknown if one.path not in told]
+    return found + [one for one in unknown if one.path not in already_found]
 
 
 def unknown_keys(
@@ -165,20 +165,20 @@ def known_keys(chart: ChartData) -> dict[str, Any]:
         own = known.get(one.key)
         known[one.key] = own if isinstance(own, Mapping) else {}
         if one.name in chart.subcharts:
-            known[one.key] = _both(known[one.key], known_keys(chart.subcharts[one.name]))
+            known[one.key] = _merged_keys(known[one.key], known_keys(chart.subcharts[one.name]))
     for path in (path for one in chart.dependencies for path in one.conditions):
-        known = _both(known, _at(path))
+        known = _merged_keys(known, _at(path))
     if chart.dependencies:
         known.setdefault("global", {})
     return known
 
 
-def _both(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+def _merged_keys(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keys of both, those that are null too; where both have one, with the value of `first`."""
     result = {**second, **first}
     for key in first.keys() & second.keys():
         if isinstance(first[key], Mapping) and isinstance(second[key], Mapping):
-            result[key] = _both(first[key], second[key])
+            result[key] = _merged_keys(first[key], second[key])
     return result
 
 

@@ -44,7 +44,7 @@ class Emulator(Service):
         """Check that moto's page answers."""
         ask(ports["emulator"], "/moto-api/")
 
-    def settle(self, ports: Mapping[str, int]) -> None:
+    def initialize(self, ports: Mapping[str, int]) -> None:
         """Apply the stack and keep its outputs."""
         outputs = self._apply(self.url(ports))
         write_private(self._home.outputs_file, json.dumps(outputs, indent=2, sort_keys=True) + "\n")

@@ -41,7 +41,7 @@ def environment(home: Home, service_names: list[str], environ: Mapping[str, str]
         **ray_head.client_environment(home),
         **(_emulator(home, state) if _runs(state, "emulator") else {}),
         "MLP_DATABASE_URL": database_url(credentials, state.ports),
-        **_past_proxies(environ),
+        **_no_proxy(environ),
     }
 
 
@@ -99,7 +99,7 @@ def code_version(folder: Path | None = None) -> str | None:
     return answer.stdout.strip() or None
 
 
-def _past_proxies(environ: Mapping[str, str]) -> dict[str, str]:
+def _no_proxy(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the setting that keeps requests to this machine away from a proxy; nothing where no proxy is set."""
     if not any(environ.get(name) for name in _PROXIES):
         return {}

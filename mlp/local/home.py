@@ -127,7 +127,7 @@ def locked(home: Home, *, wait_s: float, on_wait: Callable[[str], None]) -> Iter
     """
     with home.lock_file.open("a+", encoding="utf-8") as file:
         deadline = time.monotonic() + wait_s
-        told = False
+        has_reported = False
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -140,9 +140,9 @@ def locked(home: Home, *, wait_s: float, on_wait: Callable[[str], None]) -> Iter
                     f"another mlp (process {holder}) has been at work on {home.path} for over {wait_s:.0f} s; "
                     "wait for it, or end it, and run the command again"
                 )
-            if not told:
+            if not has_reported:
                 on_wait(f"waiting for another mlp (process {holder}) at work on {home.path}")
-                told = True
+                has_reported = True
             time.sleep(_LOCK_POLL_S)
         file.truncate(0)
         with suppress(OSError):  # a full disk: the number is for messages only

@@ -10,7 +10,7 @@ from typing import Literal
 import psutil
 
 from mlp.local.home import Home
-from mlp.local.processes import leader_of, marked, recorded
+from mlp.local.processes import marked, recorded, session_leader
 from mlp.local.service import Service, UnhealthyError
 from mlp.local.state import PlatformState, ServiceRecord
 
@@ -45,7 +45,7 @@ def find(home: Home, services: Sequence[Service], state: PlatformState) -> dict[
         processes = [*by_mark.get(service.name, []), *service.unmarked_processes()]
         record = state.services.get(service.name)
         leader = recorded(record.pid, record.created) if record and record.phase != "stopped" else None
-        leader = leader or leader_of(processes)
+        leader = leader or session_leader(processes)
         if leader is not None:
             processes.insert(0, leader)
         distinct = {process.pid: process for process in processes}

@@ -70,7 +70,7 @@ class Postgres(Service):
         except psycopg.OperationalError as error:
             raise UnhealthyError(str(error).strip().splitlines()[-1]) from None
 
-    def settle(self, ports: Mapping[str, int]) -> None:
+    def initialize(self, ports: Mapping[str, int]) -> None:
         """Create MLflow's databases with an owner each, and set the owners' passwords."""
         with self._connect(ports) as connection:
             for database, password in (

@@ -111,7 +111,7 @@ def alive(process: psutil.Process) -> bool:
         return False
 
 
-def how_it_ended(process: psutil.Process) -> str:
+def exit_description(process: psutil.Process) -> str:
     """Return how a process ended, such as `ended with exit code 1`; as exact as known of one not started here."""
     child = _children.get(process.pid)
     code = child.poll() if child is not None else None
@@ -150,7 +150,7 @@ def marked(homes: Collection[str]) -> dict[str, list[psutil.Process]]:
     return found
 
 
-def leader_of(processes: Iterable[psutil.Process]) -> psutil.Process | None:
+def session_leader(processes: Iterable[psutil.Process]) -> psutil.Process | None:
     """Return the first process that leads its session, as `start` makes them."""
     for process in processes:
         with suppress(ProcessLookupError):
@@ -159,7 +159,7 @@ def leader_of(processes: Iterable[psutil.Process]) -> psutil.Process | None:
     return None
 
 
-def family(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+def process_tree(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
     """Return `processes`, their descendants and all in their sessions: some programs overwrite their own marks."""
     members = {process.pid: process for process in processes}
     sessions = {_session(pid) for pid in members} - {None, os.getsid(0)}
@@ -183,7 +183,7 @@ def end(
     The leader is asked first, by `stop_signal`, and has `grace_s` to end its children in order; the rest gets SIGTERM
     and, after `kill_grace_s`, SIGKILL.
     """
-    members = family(processes)
+    members = process_tree(processes)
     if leader is not None and alive(leader):
         _signal([leader], stop_signal)
         _wait([leader], grace_s)

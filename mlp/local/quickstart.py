@@ -137,7 +137,7 @@ class WorkloadSteps:
         if code != 0:
             raise PlatformError(
                 f"`{command}` failed (exit code {code}); its own message is above. "
-                "The platform keeps running: mend that and run `mlp quickstart` again, or `mlp down` stops it"
+                "The platform keeps running: fix that and run `mlp quickstart` again, or `mlp down` stops it"
             )
         lines = output.strip().splitlines()
         try:

@@ -41,7 +41,7 @@ class RayHead(Service):
     def prepare(self) -> None:
         """Make an empty folder that no other user can have put things into."""
         require_package("ray")
-        self.tidy()
+        self.clean_up()
         try:
             self.folder.mkdir(mode=0o700)
         except FileExistsError:
@@ -76,7 +76,7 @@ class RayHead(Service):
         """Return the URL of the dashboard."""
         return f"http://{HOST}:{ports['ray-dashboard']}"
 
-    def tidy(self) -> None:
+    def clean_up(self) -> None:
         """Remove sockets and logs of sessions that are over."""
         if self.folder.is_dir() and not self.folder.is_symlink() and self.folder.stat().st_uid == os.geteuid():
             shutil.rmtree(self.folder)

@@ -54,10 +54,10 @@ class Service(ABC):
     def prepare(self) -> None:  # noqa: B027  most need nothing
         """Prepare what the service needs before it is started; safe to repeat."""
 
-    def settle(self, ports: Mapping[str, int]) -> None:  # noqa: B027  most need nothing
+    def initialize(self, ports: Mapping[str, int]) -> None:  # noqa: B027  most need nothing
         """Prepare what others need of the service once its check has passed; safe to repeat."""
 
-    def tidy(self) -> None:  # noqa: B027  most need nothing
+    def clean_up(self) -> None:  # noqa: B027  most need nothing
         """Remove what is of no use after the service was stopped."""
 
     def unmarked_processes(self) -> list[psutil.Process]:

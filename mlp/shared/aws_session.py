@@ -42,7 +42,7 @@ def change(call: Callable[..., Any], **arguments: Any) -> Any:
     return call(**arguments)
 
 
-def only_look(call: Callable[..., Any], **arguments: Any) -> Any:  # noqa: ARG001  a `Change` that changes nothing
+def skip_change(call: Callable[..., Any], **arguments: Any) -> Any:  # noqa: ARG001  a `Change` that changes nothing
     """Omit the change, so that there is no answer."""
     return {}
 
@@ -61,7 +61,7 @@ class UserClients:
         try:
             self._session = boto3.session.Session(botocore_session=session, region_name=region)
         except BotoCoreError as error:
-            raise PlatformError(f"nothing was done: {told_clearly(error)}") from error
+            raise PlatformError(f"nothing was done: {explain_refusal(error)}") from error
 
     def __call__(self, service: str) -> Any:
         """Return the client of `service`; a client waits 5 s for a connection and tries 4 times."""
@@ -69,7 +69,7 @@ class UserClients:
         return self._session.client(service, config=config)  # type: ignore[call-overload]  # typed for literals alone
 
 
-def told_clearly(error: BotoCoreError | ClientError, service: str = "sts") -> str:
+def explain_refusal(error: BotoCoreError | ClientError, service: str = "sts") -> str:
     """Return what AWS or the connection to it refuses, and the next step."""
     if isinstance(error, ClientError):
         return _answer(error, service)

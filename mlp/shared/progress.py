@@ -89,10 +89,10 @@ def progress() -> Progress:
 
 
 @contextmanager
-def during(told: Progress, what: str) -> Iterator[None]:
+def during(progress: Progress, what: str) -> Iterator[None]:
     """Show `what` as going on while the block runs."""
-    told.begin(what)
+    progress.begin(what)
     try:
         yield
     finally:
-        told.end(what)
+        progress.end(what)

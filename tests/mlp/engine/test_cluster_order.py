@@ -212,7 +212,7 @@ def test_the_doors_of_namespaces_are_those_that_the_documents_show():
         ports = ", ".join(str(port["port"]) for port in rule["ports"])
         doors.add((metadata["namespace"], metadata["name"].removeprefix("admit-"), ", ".join(peers), ports))
     text = OPERATIONS.read_text()
-    table = text[text.index("| namespace | door |") :].partition("\n\n")[0].splitlines()[2:]
+    table = text[text.index("| namespace | rule |") :].partition("\n\n")[0].splitlines()[2:]
     assert doors == {tuple(cell.strip() for cell in row.strip("|").split("|")) for row in table}
 
 
