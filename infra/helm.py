@@ -28,7 +28,7 @@ def release(
 ) -> kubernetes.helm.v3.Release:
     """Install `chart` as release `name`, and wait until what it starts is ready.
 
-    `needs` are what must stand before and longer, and no value carries. An installation that fails is taken back, so
+    `needs` must exist before and longer, and no value carries that. An installation that fails is rolled back, so
     that the next `pulumi up` begins anew and does not find another operation in progress.
     """
     return kubernetes.helm.v3.Release(

@@ -46,7 +46,7 @@ class NamespaceArgs:
     """Inputs of `Namespace`.
 
     `quota` bounds what its pods may ask for together, under Kubernetes' names. Nobody outside reaches its pods but
-    through `admits`; among themselves they may speak. `needs` must stand as long as anything runs in it.
+    through `admits`; traffic among them is allowed. `needs` must exist as long as anything runs in it.
     """
 
     name: str

@@ -116,7 +116,7 @@ class Ingress(pulumi.ComponentResource):
                     "clientID": (oidc.client_secret_arn, "client_id"),
                     "clientSecret": (oidc.client_secret_arn, "client_secret"),
                 },
-                # The release, since its namespace stands then.
+                # The release, since its namespace exists then.
                 needs=[*args.secrets, *args.backend.needs],
             ),
             child,

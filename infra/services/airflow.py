@@ -44,7 +44,7 @@ _METRICS_PORT = 9102
 class AirflowArgs:
     """Inputs of `Airflow`.
 
-    Its records are in the database of `database_secret_arn`, which stands once `databases` does. Task logs go to
+    Its records are in the database of `database_secret_arn`, which exists once `databases` does. Task logs go to
     `log_bucket`: workers and the triggerer write them, the API server shows them. Pipelines find `variables` among
     Airflow's own and MLflow as connection `mlflow`, and submit jobs in `training_namespace`. People reach it where the
     cluster has a domain, at `airflow.<domain>`.
@@ -212,13 +212,13 @@ class Airflow(pulumi.ComponentResource):
 
     def _training_rights(self) -> None:
         """Grant tasks the right to submit, watch and delete training jobs; and the triggerer, which waits for them."""
-        looking = ["get", "list", "watch"]
+        read_verbs = ["get", "list", "watch"]
         role = kubernetes.rbac.v1.Role(
             f"{self._name}-training",
             metadata={"name": "airflow-training", "namespace": self._args.training_namespace},
             rules=[
-                {"api_groups": ["ray.io"], "resources": ["rayjobs"], "verbs": ["create", "delete", *looking]},
-                {"api_groups": [""], "resources": ["events", "pods", "pods/log"], "verbs": looking},
+                {"api_groups": ["ray.io"], "resources": ["rayjobs"], "verbs": ["create", "delete", *read_verbs]},
+                {"api_groups": [""], "resources": ["events", "pods", "pods/log"], "verbs": read_verbs},
             ],
             opts=self._child,
         )

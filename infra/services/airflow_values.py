@@ -56,7 +56,7 @@ def airflow_values(
     # Importing Airflow alone takes seconds on a busy node: five minutes to start, half a one to answer.
     slow_start = {"startupProbe": {"failureThreshold": 30}}
     slow_answer = {"livenessProbe": {"timeoutSeconds": 30}}
-    no_groomer = {"logGroomerSidecar": {"enabled": False}}  # logs are deleted once they are in the bucket
+    without_log_groomer = {"logGroomerSidecar": {"enabled": False}}  # logs are deleted once they are in the bucket
     return {
         "airflowVersion": VERSION,
         "useStandardNaming": True,
@@ -111,7 +111,7 @@ def airflow_values(
             **_SERVICE,
             **slow_start,
             **slow_answer,
-            **no_groomer,
+            **without_log_groomer,
             "podDisruptionBudget": several,
             "waitForMigrations": {"enabled": False},
         },
@@ -130,7 +130,7 @@ def airflow_values(
             "serviceAccount": _account(role_arns["triggerer"]),
             **_SERVICE,
             **slow_answer,
-            **no_groomer,
+            **without_log_groomer,
             "persistence": {"enabled": False},
             "waitForMigrations": {"enabled": False},
         },

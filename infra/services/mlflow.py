@@ -41,7 +41,7 @@ _LABELS = {"app.kubernetes.io/name": "mlflow", "app.kubernetes.io/instance": "ml
 class MlflowArgs:
     """Inputs of `Mlflow`.
 
-    Records are in the database of `database_secret_arn`, logins in that of `auth_secret_arn`; both stand once
+    Records are in the database of `database_secret_arn`, logins in that of `auth_secret_arn`; both exist once
     `databases` does. Artifacts go through the server to `bucket`, with the rights of `role_arn`. Pods of the namespaces
     in `clients` reach it, and people where the cluster has a domain, at `mlflow.<domain>`. `pod_hosts` matches the
     addresses of pods.

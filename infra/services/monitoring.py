@@ -230,6 +230,6 @@ class Monitoring(pulumi.ComponentResource):
             kind=kind,
             metadata={"name": object_name, "namespace": self._namespace.name},
             spec=dict(spec),
-            # The kinds are among what must stand before.
+            # The kinds are among what must exist before.
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(self._args.cluster.base)),
         )

@@ -1,6 +1,6 @@
 """A stack's configuration: `ml-platform:settings` of `Pulumi.<stack>.yaml`, typed and validated offline.
 
-Defaults are production's; a stack that wants less says so in its file. A check that needs two fields stands with the
+Defaults are production's; a stack that wants less says so in its file. A check that needs two fields belongs to the
 later one, so that all faults of a file come out at once.
 """
 
@@ -298,10 +298,10 @@ class PlatformSettings(StackSettings):
         """Return warnings of what is allowed and probably not meant, or due soon."""
         found = [support_warning(self.cluster.kubernetes_version, today or date.today())]  # noqa: DTZ011  days apart
         for name, pool in self.node_pools.items():
-            volta = [one for one in pool.instance_types if INSTANCE_TYPES[one].gpu == "V100"]
-            if volta:
+            v100 = [one for one in pool.instance_types if INSTANCE_TYPES[one].gpu == "V100"]
+            if v100:
                 found.append(
-                    f"node_pools.{name}: {', '.join(volta)} have V100 GPUs, which CUDA 13 and PyTorch builds for CUDA "
+                    f"node_pools.{name}: {', '.join(v100)} have V100 GPUs, which CUDA 13 and PyTorch builds for CUDA "
                     "12.8 and later no longer support; g6 and g5 do the same work"
                 )
             if pool.capacity == "spot" and len(pool.instance_types) == 1:

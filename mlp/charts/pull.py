@@ -76,14 +76,14 @@ def put(folder: Path, name: str, files: Mapping[str, bytes]) -> None:
     """Replace the chart's folder: write beside it, then rename. Raise PlatformError where that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder) as beside:
-            arriving = Path(beside) / "arriving"
+        with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder) as temporary:
+            arriving = Path(temporary) / "arriving"
             for path, content in files.items():
                 target = arriving / path
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(content)
             with suppress(FileNotFoundError):
-                (folder / name).rename(Path(beside) / "replaced")
+                (folder / name).rename(Path(temporary) / "replaced")
             arriving.rename(folder / name)
     except OSError as error:
         raise PlatformError(

@@ -53,11 +53,11 @@ def plan(
     earlier = _earlier(stack, against)
     deployments = planning.plan(stack)
     warn(message for one in deployments for message in one.warnings)
-    judged = review(deployments, earlier, today=date.today())  # noqa: DTZ011  the day of whoever asks
-    title, summary = judged.headline()
-    sections = judged.sections()
+    reviewed = review(deployments, earlier, today=date.today())  # noqa: DTZ011  the day of whoever asks
+    title, summary = reviewed.headline()
+    sections = reviewed.sections()
     if json_file is not None:
-        write_json(json_file, planning.as_data(deployments, judged.as_data()))
+        write_json(json_file, planning.as_data(deployments, reviewed.as_data()))
     if markdown_file is not None:
         write_text(markdown_file, report.markdown(title, summary, sections))
     if json_file is None and markdown_file is None:

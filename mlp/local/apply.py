@@ -45,6 +45,6 @@ def _reset(endpoint_url: str) -> None:
         connection.close()
     if answer != _RESET_DONE:
         raise PlatformError(
-            f"what answers at {endpoint_url} is not the AWS emulator (moto): told to reset it said {response.status} "
+            f"what answers at {endpoint_url} is not the AWS emulator (moto): on reset it said {response.status} "
             f"{answer[:80]!r}; end it, then run `mlp up --with aws` again"
         )

@@ -149,13 +149,13 @@ class PostgresFiles:
         try:
             self._run([str(self.binaries / "postgres"), "--version"], folder=Path("/"), environment={}, timeout_s=60)
         except (OSError, subprocess.SubprocessError):
-            beside = Path(tempfile.mkdtemp(dir=self.base, prefix=_NEW))
+            temporary = Path(tempfile.mkdtemp(dir=self.base, prefix=_NEW))
             try:
-                _copy_programs(self._site_packages, beside)
+                _copy_programs(self._site_packages, temporary)
                 shutil.rmtree(self._copy, ignore_errors=True)
-                beside.rename(self._copy)
+                temporary.rename(self._copy)
             except OSError as error:
-                shutil.rmtree(beside, ignore_errors=True)
+                shutil.rmtree(temporary, ignore_errors=True)
                 raise PlatformError(
                     f"user {user} cannot run the programs in {_binaries_below(self._site_packages)}, "
                     f"and they could not be copied to {self._copy}: {error}"

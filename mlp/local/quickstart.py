@@ -79,14 +79,14 @@ class Quickstart:
 
         model, version = str(_value(trained, "model_name")), int(_value(trained, "model_version"))
         self._tell(f"evaluating {model} version {version} on the test images")
-        judged = self._steps.run("evaluate", "--model", model, "--version", str(version), "--json")
+        evaluated = self._steps.run("evaluate", "--model", model, "--version", str(version), "--json")
         self._tell(f"promoting {model} version {version} to production")
         holder = self._promote(model, version)
         self._tell("asking the registered model about one test image")
         answer = self._steps.run("predict", "--model", model, "--alias", "production", "--json")
         return Summary(
             dataset=config if reason is None else f"{config} (fallback)",
-            test_accuracy=float(_value(judged, "test_accuracy")),
+            test_accuracy=float(_value(evaluated, "test_accuracy")),
             train_seconds=float(_value(trained, "seconds")),
             model_name=model,
             version=version,
