@@ -1,4 +1,4 @@
-"""Writes the lock of each image, `requirements.lock` beside its `requirements.in`; run by `make locks`.
+"""Write the lock of each image, `requirements.lock` beside its `requirements.in`; run by `make locks`.
 
 The versions are those of constraints.txt. A lock holds the wheels for the Python of the image's base on Linux, for
 x86-64 and ARM, with the hashes that the package index publishes; an image installs nothing else.
@@ -16,11 +16,11 @@ from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PLATFORMS = ("x86_64-manylinux_2_36", "aarch64-manylinux_2_36")
-"""Of the bases, which are Debian 12."""
+"""Wheel platforms of the images' bases, which are Debian 12."""
 HEADER = "# Written by `make locks` from requirements.in and constraints.txt: change those.\n"
 
 Packages = dict[tuple[str, str], set[str]]
-"""The hashes of the wheels of each package, by its name and version."""
+"""Hashes of the wheels of each package, by its name and version."""
 
 
 def main() -> None:
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def python_version(dockerfile: str) -> str:
-    """Return major and minor version of the Python that `dockerfile` begins from."""
+    """Return the major and minor version of the Python that `dockerfile` begins from."""
     base = re.search(r"^FROM python:(\d+\.\d+)", dockerfile, re.MULTILINE)
     if base is None:
         raise ValueError("an image with requirements begins FROM python:X.Y")
@@ -50,7 +50,7 @@ def resolve(requirements: Path, python: str, platform: str) -> str:
 
 
 def packages(pylock: Mapping[str, Any]) -> Packages:
-    """Return what a parsed pylock.toml holds."""
+    """Return the packages that a parsed pylock.toml holds."""
     return {
         (package["name"], package["version"]): {wheel["hashes"]["sha256"] for wheel in package["wheels"]}
         for package in pylock["packages"]

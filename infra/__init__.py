@@ -1,1 +1,1 @@
-"""What exists in AWS and in the cluster: one component a file."""
+"""Components of what exists in AWS and in the cluster, one a file."""

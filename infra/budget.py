@@ -1,4 +1,4 @@
-"""What the environment may cost, and who is told when it costs more."""
+"""The environment's monthly budget, and the topic of its alerts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one stack tells the next: exported by the producer, read by the consumer, named once."""
+"""Outputs of a stack: exported by the producer, read by the consumer, named once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class _Outputs:
 
     @classmethod
     def read(cls, reference: pulumi.StackReference) -> Self:
-        """The outputs of another stack; one that it lacks raises pulumi.RunError with its name."""
+        """Return the outputs of another stack; raise pulumi.RunError with the name of one that it lacks."""
         return cls(**{field.name: _required(reference, field.name) for field in fields(cls)})
 
 
@@ -42,31 +42,31 @@ class PlatformOutputs(_Outputs):
     vpc_id: pulumi.Input[str]
     cluster_name: pulumi.Input[str]
     kubeconfig: pulumi.Input[str]
-    """Secret. Logs in through the `aws` command, which must be installed."""
+    """Kubeconfig, a secret; it logs in through the `aws` command, which must be installed."""
     artifact_bucket: pulumi.Input[str]
     dataset_bucket: pulumi.Input[str]
     log_bucket: pulumi.Input[str]
     database_host: pulumi.Input[str]
     database_secret_arn: pulumi.Input[str]
-    """Holds the administrator's login as JSON."""
+    """ARN of the secret with the administrator's login, as JSON."""
     database_owner_secret_arns: pulumi.Input[Mapping[str, pulumi.Input[str]]]
-    """The same for the owner of each service's database, by its name."""
+    """ARN of the secret with the login of each database's owner, as JSON, by the service's name."""
     repository_urls: pulumi.Input[Mapping[str, pulumi.Input[str]]]
-    """By image name."""
+    """URL of each image's repository, by the image's name."""
     training_namespace: pulumi.Input[str]
-    """Where jobs run; empty where services are off, as what follows."""
+    """Namespace of jobs; empty where services are off, as the outputs below."""
     training_service_account: pulumi.Input[str]
     training_login_secret: pulumi.Input[str]
-    """The Kubernetes Secret with the login, `username` and `password`, with which jobs use MLflow."""
+    """Name of the Kubernetes Secret with the login, `username` and `password`, with which jobs use MLflow."""
     alert_topic_arn: pulumi.Input[str]
     service_urls: pulumi.Input[Mapping[str, pulumi.Input[str]]]
-    """By service name, as seen inside the cluster; empty where services are off."""
+    """URL of each service inside the cluster, by the service's name; empty where services are off."""
     public_urls: pulumi.Input[Mapping[str, pulumi.Input[str]]]
-    """The same from outside; empty where the entrance is off."""
+    """URL of each service from outside, by the service's name; empty where the entrance is off."""
 
 
 def tracking_url(service_urls: Mapping[str, str], stack: str) -> str:
-    """Return where jobs record themselves; raise pulumi.RunError where the platform runs no services."""
+    """Return the URL at which jobs record themselves; raise pulumi.RunError where the platform runs no services."""
     url = service_urls.get("mlflow")
     if not url:
         raise pulumi.RunError(

@@ -1,4 +1,4 @@
-"""How a Helm chart is installed."""
+"""Installation of a Helm chart."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from infra.facts.charts import Chart
 
 RELEASE_TIMEOUT_S = 900
 PATCH_FORCE = {"pulumi.com/patchForce": "true"}
-"""Annotations of a patch that takes its fields over from Helm, which owns what a chart made, defaults included."""
+"""Annotations of a patch that takes its fields over from Helm, which owns all that a chart made, defaults included."""
 
 
 def release(
@@ -28,7 +28,7 @@ def release(
 ) -> kubernetes.helm.v3.Release:
     """Install `chart` as release `name`, and wait until what it starts is ready.
 
-    `needs` are what must stand before and longer, and no value carries. An installation that fails is taken back, so
+    `needs` must exist before and longer, and no value carries that. An installation that fails is rolled back, so
     that the next `pulumi up` begins anew and does not find another operation in progress.
     """
     return kubernetes.helm.v3.Release(

@@ -33,14 +33,14 @@ _EMULATED_SERVICES = (
 
 @dataclass(frozen=True, kw_only=True)
 class AwsPlace:
-    """Where a provider makes things: the parts of an ARN that are not the resource's own."""
+    """Partition and account in which a provider makes things: the parts of an ARN that are not the resource's own."""
 
     partition: pulumi.Output[str]
     account: pulumi.Output[str]
 
 
 def aws_place(provider: aws.Provider) -> AwsPlace:
-    """The partition and account that `provider` works in."""
+    """Return the partition and account that `provider` works in."""
     options = pulumi.InvokeOutputOptions(provider=provider)
     return AwsPlace(
         partition=aws.get_partition_output(opts=options).partition,
@@ -55,7 +55,7 @@ def aws_provider(
     deploy_role_arn: str | None = None,
     emulator: str | None = None,
 ) -> aws.Provider:
-    """The provider of `region`, acting as the deploy role where one is named; it tags what it makes.
+    """Return the provider of `region`, acting as the deploy role where one is named; it tags what it makes.
 
     Without one it acts as who runs the program. With the URL of an `emulator` it talks to that alone and skips what
     needs an account.
@@ -79,7 +79,7 @@ def aws_provider(
 
 
 def acting_kubeconfig(kubeconfig: pulumi.Input[str], deploy_role_arn: str | None) -> pulumi.Output[str]:
-    """A cluster's `kubeconfig` for who runs the program where no role is named; with one it stays as it is.
+    """Return a cluster's `kubeconfig` for the caller's own credentials without a role, and unchanged with one.
 
     The cluster's own names the role that deployed it, which a preview may not assume.
     """
@@ -88,7 +88,7 @@ def acting_kubeconfig(kubeconfig: pulumi.Input[str], deploy_role_arn: str | None
 
 
 def without_role(kubeconfig: str) -> str:
-    """A kubeconfig as pulumi-eks writes it, with `aws eks get-token` logging in as its caller."""
+    """Return a kubeconfig of pulumi-eks in which `aws eks get-token` logs in as its caller."""
     content = json.loads(kubeconfig)
     for user in content.get("users", []):
         command = user.get("user", {}).get("exec", {})

@@ -41,7 +41,7 @@ charts_commands.register(app)
 
 
 def main() -> None:
-    """Run `mlp`; a fault that the user can mend is one clear message on stderr and exit code 1."""
+    """Run `mlp`; an error that the user can fix is one clear message on stderr and exit code 1."""
     # Each collection walks all of the SDKs' types, a second in a plan, and a command ends soon.
     gc.disable()
     try:
@@ -53,7 +53,7 @@ def main() -> None:
         if error.strerror is None:
             raise
         place = f" ({error.filename})" if error.filename else ""
-        typer.echo(f"mlp: {error.strerror}{place}; mend that and run the command again", err=True)
+        typer.echo(f"mlp: {error.strerror}{place}; fix that and run the command again", err=True)
         sys.exit(1)
     finally:
         gc.freeze()  # else the interpreter collects as it ends, whatever was said above

@@ -1,4 +1,4 @@
-"""Brings the tracking server's accounts to what the stack file says; safe to repeat.
+"""Create, update and delete the tracking server's accounts as the stack file says; safe to repeat.
 
 Passwords are in a folder, a file an account; what each may do is in the variable ACCOUNTS, a JSON object. The
 administrator's login is in MLflow's own variables. An account that holds one of the roles made here and is no longer
@@ -22,19 +22,19 @@ RESOURCE_TYPES = ("experiment", "registered_model", "prompt")
 
 
 def main() -> None:
-    """Make roles and accounts as told by the environment."""
+    """Create roles and accounts from the environment variables."""
     wanted = json.loads(os.environ["ACCOUNTS"])
     folder = Path(os.environ["ACCOUNT_PASSWORDS"])
     passwords = {name: (folder / name).read_text().strip() for name in wanted}
     client = AuthServiceClient(os.environ["MLFLOW_TRACKING_URI"])
-    for line in bring_to(client, wanted, passwords):
+    for line in reconcile(client, wanted, passwords):
         sys.stdout.write(f"{line}\n")
 
 
-def bring_to(client: AuthServiceClient, wanted: dict[str, str], passwords: dict[str, str]) -> list[str]:
-    """Make, change and delete accounts until they are as `wanted`; what was done, a line an account."""
+def reconcile(client: AuthServiceClient, wanted: dict[str, str], passwords: dict[str, str]) -> list[str]:
+    """Create, change and delete accounts until they are as `wanted`; return what was done, a line an account."""
     roles = {permission: _role(client, permission) for permission in PERMISSIONS}
-    present = _present(client)
+    present = _existing_roles(client)
     done = []
     for name in sorted(present.keys() - wanted.keys()):
         if present[name] & {role.id for role in roles.values()}:
@@ -56,7 +56,7 @@ def bring_to(client: AuthServiceClient, wanted: dict[str, str], passwords: dict[
 
 
 def _role(client: AuthServiceClient, permission: str) -> Role:
-    """The role that has `permission` on every experiment and model."""
+    """Return the role that has `permission` on every experiment and model."""
     name = f"platform-{permission.lower()}"
     found = [role for role in client.list_roles(WORKSPACE) if role.name == name]
     role = found[0] if found else client.create_role(WORKSPACE, name, "made by the platform's stack")
@@ -69,8 +69,8 @@ def _role(client: AuthServiceClient, permission: str) -> Role:
     return role
 
 
-def _present(client: AuthServiceClient) -> dict[str, set[int]]:
-    """The roles of every account, by its name; MLflow's client has no call for this."""
+def _existing_roles(client: AuthServiceClient) -> dict[str, set[int]]:
+    """Return the ids of the roles of every account, by its name; MLflow's client has no call for this."""
     login = (os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"])
     answer = requests.get(f"{client.tracking_uri}/api/2.0/mlflow/users/list", auth=login, timeout=30)
     answer.raise_for_status()

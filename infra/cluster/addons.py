@@ -36,7 +36,7 @@ class ClusterAddons(pulumi.ComponentResource):
     """
 
     all: list[aws.eks.Addon]
-    """What must stand as long as a pod runs: the driver of its volumes, for one."""
+    """Every add-on. They must outlive the pods, which need the driver of their volumes."""
 
     def __init__(self, name: str, args: ClusterAddonsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:addons:ClusterAddons", name, None, opts)
@@ -91,7 +91,7 @@ class ClusterAddons(pulumi.ComponentResource):
 def default_storage_class(
     name: str, *, needs: Sequence[pulumi.Resource], opts: pulumi.ResourceOptions
 ) -> kubernetes.storage.v1.StorageClass:
-    """The class of a volume whose claim names none: encrypted gp3, made in the zone of the pod that first uses it.
+    """Create the storage class of claims that name none: encrypted gp3, in the zone of the volume's first pod.
 
     EKS has had no default class since 1.30. The volumes' driver is among `needs`.
     """

@@ -18,9 +18,9 @@ from infra.settings.settings import ClusterSettings
 
 _ADMIN_POLICY = "AmazonEKSClusterAdminPolicy"
 _PREVIEW_POLICY = "AmazonEKSAdminViewPolicy"
-"""Reads everything, Secrets too: Helm keeps its releases in them."""
+"""Access policy of previews: read everything, Secrets included, in which Helm keeps its releases."""
 _VIEW_POLICY = "AmazonEKSViewPolicy"
-"""Reads what runs in any namespace, Secrets excepted
+"""Access policy of viewers: read what runs in any namespace, Secrets excepted
 (https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html)."""
 
 

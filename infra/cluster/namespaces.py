@@ -1,4 +1,4 @@
-"""Namespaces: what may run in one, how much of it, and who may speak with it."""
+"""Namespaces: their security level, their quota, and the traffic that they admit."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 PodSecurity = Literal["privileged", "baseline", "restricted"]
-"""https://kubernetes.io/docs/concepts/security/pod-security-standards/"""
+"""Level of a namespace (https://kubernetes.io/docs/concepts/security/pod-security-standards/)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Peer:
-    """Who may speak with pods of a namespace: a whole namespace, or a range of addresses."""
+    """A peer of a namespace's pods: a whole namespace, or a range of addresses."""
 
     namespace: str | None = None
     cidr: IPv4Network | None = None
 
     def as_rule(self) -> dict[str, Any]:
-        """The peer as a NetworkPolicy writes it."""
+        """Return the peer in the form of a NetworkPolicy."""
         if self.namespace is not None:
             return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self.namespace}}}
         return {"ipBlock": {"cidr": str(self.cidr)}}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Admission:
-    """A door of a namespace: `peers` reach `ports` of the pods that carry `pods`, all pods where that is empty.
+class IngressRule:
+    """An ingress rule of a namespace: `peers` reach `ports` of the pods labelled `pods`, of all where it is empty.
 
-    Without peers there is no door.
+    A rule without peers admits nobody.
     """
 
     name: str
@@ -46,22 +46,22 @@ class NamespaceArgs:
     """Inputs of `Namespace`.
 
     `quota` bounds what its pods may ask for together, under Kubernetes' names. Nobody outside reaches its pods but
-    through `admits`; among themselves they may speak. `needs` must stand as long as anything runs in it.
+    through `admits`; traffic among them is allowed. `needs` must exist as long as anything runs in it.
     """
 
     name: str
     pod_security: PodSecurity
     quota: Mapping[str, str] = field(default_factory=dict)
-    admits: tuple[Admission, ...] = ()
+    admits: tuple[IngressRule, ...] = ()
     needs: Sequence[pulumi.Resource] = ()
 
 
 class Namespace(pulumi.ComponentResource):
-    """A namespace that admits no pod above its security level and no traffic but what is named."""
+    """A namespace that admits no pod above its security level and no traffic but what its rules name."""
 
     name: pulumi.Output[str]
     ready: list[pulumi.Resource]
-    """What must stand before anything is put into the namespace."""
+    """Resources that must exist before anything is put into the namespace."""
 
     def __init__(self, name: str, args: NamespaceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:namespaces:Namespace", name, None, opts)
@@ -100,24 +100,24 @@ class Namespace(pulumi.ComponentResource):
         self.register_outputs({"name": self.name})
 
 
-def network_policies(admits: Sequence[Admission]) -> list[dict[str, Any]]:
-    """The policies of a namespace: closed to others, open within, and a door for each of `admits`."""
+def network_policies(admits: Sequence[IngressRule]) -> list[dict[str, Any]]:
+    """Return the policies of a namespace: closed to others, open within, and an ingress rule for each of `admits`."""
     closed = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": [{"podSelector": {}}]}]}
-    doors = [
+    rules = [
         {
-            "name": f"admit-{door.name}",
+            "name": f"admit-{rule.name}",
             "spec": {
-                "podSelector": {"matchLabels": dict(door.pods)},
+                "podSelector": {"matchLabels": dict(rule.pods)},
                 "policyTypes": ["Ingress"],
                 "ingress": [
                     {
-                        "from": [peer.as_rule() for peer in door.peers],
-                        "ports": [{"protocol": "TCP", "port": port} for port in door.ports],
+                        "from": [peer.as_rule() for peer in rule.peers],
+                        "ports": [{"protocol": "TCP", "port": port} for port in rule.ports],
                     }
                 ],
             },
         }
-        for door in admits
-        if door.peers  # Kubernetes reads an empty list as everybody
+        for rule in admits
+        if rule.peers  # Kubernetes reads an empty list as everybody
     ]
-    return [{"name": "within-the-namespace", "spec": closed}, *doors]
+    return [{"name": "within-the-namespace", "spec": closed}, *rules]

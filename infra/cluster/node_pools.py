@@ -1,4 +1,4 @@
-"""Managed node groups: where the cluster's pods run."""
+"""Managed node groups, on which the cluster's pods run."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ GPU_TAINT = "nvidia.com/gpu"
 _ROOT_DEVICE = "/dev/xvda"
 _FREE_IOPS = 3000  # what a gp3 volume has at no extra price; MiB/s may be a quarter of its IOPS
 _FEWEST, _MOST = 0, 450
-"""What EKS allows of any group (https://docs.aws.amazon.com/eks/latest/userguide/service-quotas.html). These never
-change: the provider sends all sizes together, the present one as the last deployment knew it, which would end nodes
-that the autoscaler has started since. A pool's own sizes are the autoscaler's to keep."""
+"""Node counts that EKS allows of any group (https://docs.aws.amazon.com/eks/latest/userguide/service-quotas.html).
+They never change: the provider sends all sizes together, the present one as the last deployment knew it, which would
+end nodes that the autoscaler has started since. A pool's own sizes are the autoscaler's to keep."""
 _SYSTEM_SHARE = 0.15  # of a disk, for the system and what the kubelet keeps back
 
 
@@ -32,14 +32,14 @@ _SYSTEM_SHARE = 0.15  # of a disk, for the system and what the kubelet keeps bac
 class NodePoolsArgs:
     """Inputs of `NodePools`; `pools` by name, `subnet_ids` by zone.
 
-    Nodes leave their subnets by `ways_out`, which must stand before the first of them.
+    `egress` are the routes and endpoints by which nodes leave their subnets; they must exist before the first node.
     """
 
     environment: Environment
     cluster_name: pulumi.Input[str]
     kubernetes_version: str
     subnet_ids: Mapping[str, pulumi.Input[str]]
-    ways_out: Sequence[pulumi.Resource]
+    egress: Sequence[pulumi.Resource]
     pools: Mapping[str, NodePoolSettings]
 
 
@@ -51,9 +51,9 @@ class NodePools(pulumi.ComponentResource):
 
     role_arn: pulumi.Output[str]
     always_there: list[aws.eks.NodeGroup]
-    """The groups that are never empty, where the platform's own pods run."""
+    """The groups that are never empty, on which the platform's own pods run."""
     scaling_groups: dict[str, pulumi.Output[str]]
-    """The name of the auto-scaling group of each pool."""
+    """Name of the auto-scaling group of each pool."""
 
     def __init__(self, name: str, args: NodePoolsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:nodes:NodePools", name, None, opts)
@@ -94,8 +94,8 @@ class NodePools(pulumi.ComponentResource):
             taints=[{"key": GPU_TAINT, "value": "true", "effect": "NO_SCHEDULE"}] if settings.gpu else None,
             opts=pulumi.ResourceOptions(
                 parent=self,
-                # Nodes join by their role's policies and their subnets' ways out; no value carries that.
-                depends_on=[*role.attachments, *args.ways_out],
+                # Nodes join by their role's policies and their subnets' egress; no value carries that.
+                depends_on=[*role.attachments, *args.egress],
                 # The cluster autoscaler owns the present size.
                 ignore_changes=["scalingConfig.desiredSize"],
             ),
@@ -131,7 +131,7 @@ class NodePools(pulumi.ComponentResource):
         )
 
     def _describe_empty_group(self, name: str, group: aws.eks.NodeGroup, tags: Mapping[str, str]) -> None:
-        """Tags on the auto-scaling group: EKS does not pass a node group's own on to it."""
+        """Tag the auto-scaling group, to which EKS does not pass on a node group's own tags."""
         scaling_group = group.resources.apply(_scaling_group)
         for key, value in tags.items():
             aws.autoscaling.Tag(
@@ -143,13 +143,13 @@ class NodePools(pulumi.ComponentResource):
 
 
 def _scaling_group(resources: Sequence[Any]) -> str:
-    """EKS makes one auto-scaling group for a node group."""
+    """Return the name of the one auto-scaling group that EKS makes for a node group."""
     name: str = resources[0].autoscaling_groups[0].name
     return name
 
 
 def node_labels(pool: str, settings: NodePoolSettings) -> dict[str, str]:
-    """The labels of a pool's nodes."""
+    """Return the labels of a pool's nodes."""
     labels = {"ml-platform/pool": pool, "ml-platform/capacity": settings.capacity.replace("_", "-")}
     if settings.gpu:
         models = {INSTANCE_TYPES[name].gpu for name in settings.instance_types}
@@ -164,7 +164,7 @@ def node_labels(pool: str, settings: NodePoolSettings) -> dict[str, str]:
 
 
 def autoscaler_tags(labels: Mapping[str, str], settings: NodePoolSettings) -> dict[str, str]:
-    """What the cluster autoscaler must be told of a pool without nodes: it has none to look at."""
+    """Return tags that tell the cluster autoscaler what the nodes of an empty pool would be like."""
     prefix = "k8s.io/cluster-autoscaler/node-template"
     tags = {f"{prefix}/label/{key}": value for key, value in labels.items()}
     tags[f"{prefix}/resources/ephemeral-storage"] = f"{int(settings.disk_gib * (1 - _SYSTEM_SHARE))}Gi"
@@ -175,7 +175,7 @@ def autoscaler_tags(labels: Mapping[str, str], settings: NodePoolSettings) -> di
 
 
 def node_user_data(max_pods: int) -> str:
-    """User data, in base64, by which a node of Amazon Linux 2023 takes up to `max_pods` pods.
+    """Return user data, in base64, by which a node of Amazon Linux 2023 takes up to `max_pods` pods.
 
     EKS merges it with its own (https://awslabs.github.io/amazon-eks-ami/nodeadm/doc/api/).
     """

@@ -1,22 +1,22 @@
-"""What pods may do on their node: the parts of a security context, in Kubernetes' own words."""
+"""Parts of a security context, which limit what pods may do on their node; the keys are Kubernetes'."""
 
 from __future__ import annotations
 
 from typing import Any
 
 NOT_ROOT: dict[str, Any] = {"runAsNonRoot": True}
-"""Of a pod or a container: its image's user is refused when it is root."""
+"""Security context of a pod or container whose image is refused when its user is root."""
 SECCOMP: dict[str, Any] = {"seccompProfile": {"type": "RuntimeDefault"}}
-"""Of a pod or a container: only the system calls that the container runtime lets through."""
+"""Security context of a pod or container that may make only the system calls which the container runtime permits."""
 CONFINED: dict[str, Any] = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-"""Of a container: no capability, and no way to one."""
+"""Security context of a container without capabilities and without a way to gain any."""
 READ_ONLY: dict[str, Any] = {"readOnlyRootFilesystem": True}
-"""Of a container: it writes into volumes alone."""
+"""Security context of a container that writes into volumes alone."""
 RESTRICTED: dict[str, Any] = {**CONFINED, **NOT_ROOT, **SECCOMP}
-"""Of a container: what the level `restricted` asks for
+"""Security context of a container that the level `restricted` asks for
 (https://kubernetes.io/docs/concepts/security/pod-security-standards/)."""
 HARDENED: dict[str, Any] = {**RESTRICTED, **READ_ONLY}
-"""Of a container: all of it."""
+"""Security context of a container with every restriction of this module."""
 
 
 def running_as(user: int) -> dict[str, Any]:

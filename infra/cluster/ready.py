@@ -1,4 +1,4 @@
-"""A cluster into which services may go."""
+"""A cluster that is ready for services."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from infra.cluster.namespaces import Peer
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterReady:
-    """What every service must know of the cluster that it goes into; no value carries the two orders."""
+    """What every service must know of its cluster, with the two orders of creation that no value carries."""
 
     base: Sequence[pulumi.Resource]
-    """Must stand as long as a namespace has anything in it."""
+    """Resources that must exist as long as a namespace has anything in it."""
     secrets: Sequence[pulumi.Resource]
-    """Must stand before an ExternalSecret is made."""
+    """Resources that must exist before an ExternalSecret is made."""
     domain: str | None
-    """Where people reach services from outside, at `<service>.<domain>`; None where they do not."""
+    """Domain below which people reach services from outside, at `<service>.<domain>`; None where they do not."""
     load_balancer: tuple[Peer, ...]
-    """From where they are reached then."""
+    """Peers from which the load balancer reaches the services; empty without a domain."""
 
     def after(self, *more: pulumi.Resource) -> ClusterReady:
-        """Return the same cluster where `more` must stand as long, too."""
+        """Return the same cluster with `more` among the resources that must exist as long as a namespace is in use."""
         return replace(self, base=[*self.base, *more])

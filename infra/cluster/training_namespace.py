@@ -1,4 +1,4 @@
-"""Where training jobs run in the cluster, with the login they need to record themselves."""
+"""The namespace of training jobs, with the login by which they record themselves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from infra.cluster.namespaces import Admission, Namespace, NamespaceArgs, Peer
+from infra.cluster.namespaces import IngressRule, Namespace, NamespaceArgs, Peer
 from infra.cluster.ready import ClusterReady
 from infra.data.external_secret import ExternalSecret, ExternalSecretArgs
 from infra.identity.identity import ServiceAccount
@@ -18,7 +18,7 @@ NAMESPACE = "training"
 SERVICE_ACCOUNT = ServiceAccount(namespace=NAMESPACE, name="training")
 _DASHBOARD_PORT = 8265
 _METRICS_PORTS = (8080, METRICS_PORT)
-"""Ray's own and the run's."""
+"""Ports of the metrics of Ray and of the run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +27,9 @@ class TrainingNamespaceArgs:
 
     tracking_secret_arn: pulumi.Input[str]
     role_arn: pulumi.Input[str]
-    """What jobs may do in AWS."""
+    """ARN of the role that jobs have in AWS."""
     max_gpus: int
-    """How many GPUs all jobs together may ask for."""
+    """Number of GPUs that all jobs together may ask for."""
     cluster: ClusterReady
 
 
@@ -52,8 +52,8 @@ class TrainingNamespace(pulumi.ComponentResource):
                 quota={"requests.nvidia.com/gpu": str(args.max_gpus)},
                 admits=(
                     # KubeRay asks a cluster's head how its job goes.
-                    Admission(name="operator", peers=(Peer(namespace=ray.NAMESPACE),), ports=(_DASHBOARD_PORT,)),
-                    Admission(name="metrics", peers=(Peer(namespace="monitoring"),), ports=_METRICS_PORTS),
+                    IngressRule(name="operator", peers=(Peer(namespace=ray.NAMESPACE),), ports=(_DASHBOARD_PORT,)),
+                    IngressRule(name="metrics", peers=(Peer(namespace="monitoring"),), ports=_METRICS_PORTS),
                 ),
                 needs=args.cluster.base,
             ),

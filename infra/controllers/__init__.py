@@ -1,1 +1,1 @@
-"""What the cluster needs first: load balancers, node scaling, secrets."""
+"""Controllers that the cluster needs first: load balancers, node scaling, secrets."""

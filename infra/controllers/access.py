@@ -1,4 +1,4 @@
-"""What the cluster's controllers may do in AWS; each is held to what carries its cluster's name.
+"""Grants of the cluster's controllers in AWS, each limited to what carries its cluster's name.
 
 Sources: the policies that the controllers' own documentation gives
 (https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/deploy/installation/,
@@ -16,7 +16,7 @@ _LOAD_BALANCER_TAG = "elbv2.k8s.aws/cluster"
 
 
 def load_balancer_access(environment: Environment) -> tuple[Allow, ...]:
-    """What the AWS Load Balancer Controller needs for application load balancers.
+    """Return what the AWS Load Balancer Controller needs for application load balancers.
 
     Its chart must switch off Shield and the classic WAF, for which nothing is granted.
     """
@@ -135,7 +135,7 @@ def load_balancer_access(environment: Environment) -> tuple[Allow, ...]:
 
 
 def autoscaler_access(environment: Environment) -> tuple[Allow, ...]:
-    """What the cluster autoscaler needs: to look at all groups, and to size those of its cluster."""
+    """Return what the cluster autoscaler needs: to read all groups, and to size those of its cluster."""
     own = Condition(
         operator="StringEquals",
         key=f"aws:ResourceTag/k8s.io/cluster-autoscaler/{environment.cluster_name}",

@@ -1,4 +1,4 @@
-"""The controllers: what the cluster needs before any service runs in it."""
+"""The controllers that the cluster needs before any service runs in it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pulumi_kubernetes as kubernetes
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from infra import helm
-from infra.cluster.namespaces import Admission, Namespace, NamespaceArgs, Peer
+from infra.cluster.namespaces import IngressRule, Namespace, NamespaceArgs, Peer
 from infra.cluster.node_pools import GPU_TAINT
 from infra.cluster.pod_security import HARDENED, NOT_ROOT
 from infra.data.external_secret import API_VERSION, STORE
@@ -25,13 +25,13 @@ LOAD_BALANCER_ACCOUNT = ServiceAccount(namespace=SYSTEM_NAMESPACE, name="aws-loa
 AUTOSCALER_ACCOUNT = ServiceAccount(namespace=SYSTEM_NAMESPACE, name="cluster-autoscaler")
 SECRETS_ACCOUNT = ServiceAccount(namespace="external-secrets", name="external-secrets")
 PRIORITIES = {"platform-system": 1_000_000, "platform-service": 100_000, "training": 1_000}
-"""By class: a pod may push out those of a lower one when nodes are full."""
+"""Priority of each class: when nodes are full, a pod may preempt those of a lower one."""
 _ROLE_ANNOTATION = "eks.amazonaws.com/role-arn"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ControllersArgs:
-    """Inputs of `Controllers`. EKS calls webhooks from `webhook_callers`; `needs` must stand longer.
+    """Inputs of `Controllers`. EKS calls webhooks from `webhook_callers`; `needs` must outlive the controllers.
 
     `scaling_groups` are the names of the auto-scaling groups by pool.
     """
@@ -50,15 +50,15 @@ class ControllersArgs:
 
 
 class Controllers(pulumi.ComponentResource):
-    """Load balancers, node scaling, GPUs, secrets and the kinds that monitors are made of."""
+    """Controllers of load balancers, node scaling, GPUs and secrets, and the definitions of monitors' kinds."""
 
     load_balancers: pulumi.Resource
-    """Must stand before an Ingress is made, and until it is gone."""
+    """The controller that must exist before an Ingress is made, and until it is gone."""
     gpus: pulumi.Resource
     secrets: list[pulumi.Resource]
-    """Must stand before an ExternalSecret is made."""
+    """Resources that must exist before an ExternalSecret is made."""
     base: list[pulumi.Resource]
-    """Must stand as long as a namespace has anything in it."""
+    """Resources that must exist as long as a namespace has anything in it."""
 
     def __init__(self, name: str, args: ControllersArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:controllers:Controllers", name, None, opts)
@@ -113,8 +113,8 @@ class Controllers(pulumi.ComponentResource):
             needs=before,
         )
         self.base = [*before, self.load_balancers]
-        webhook = Admission(name="webhook", peers=args.webhook_callers, ports=(10250,))
-        metrics = Admission(name="metrics", peers=(Peer(namespace="monitoring"),), ports=(8080,))
+        webhook = IngressRule(name="webhook", peers=args.webhook_callers, ports=(10250,))
+        metrics = IngressRule(name="metrics", peers=(Peer(namespace="monitoring"),), ports=(8080,))
         namespace = Namespace(
             f"{name}-secrets-namespace",
             NamespaceArgs(
@@ -241,7 +241,7 @@ def _secrets_values(args: ControllersArgs) -> dict[str, Any]:
 
 
 def expander_priorities(pools: Mapping[str, NodePoolSettings]) -> dict[str, list[str]]:
-    """Which groups the autoscaler tries first, highest number first: spot, then on demand.
+    """Return the groups that the autoscaler tries first, by priority, the highest first: spot, then on demand.
 
     A group's name is its pool's with what Pulumi and EKS put around it; a pool's name may begin with another's.
     """

@@ -1,1 +1,1 @@
-"""What holds data: the database, buckets, image repositories and secrets."""
+"""Components that hold data: the database, buckets, image repositories and secrets."""

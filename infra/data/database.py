@@ -17,7 +17,7 @@ from infra.naming import database_log_group, database_name
 from infra.settings.settings import DatabaseSettings
 
 POSTGRES_MAJOR = "17"
-"""The newest one that every service supports: Airflow 3 is tested on 13 to 17
+"""Major version: the newest that every service supports; Airflow 3 is tested on 13 to 17
 (https://airflow.apache.org/docs/apache-airflow/stable/installation/prerequisites.html)."""
 POSTGRES_PORT = 5432
 DATABASE_NAME = "mlflow"
@@ -27,9 +27,10 @@ MONITORING_INTERVAL_S = 60
 FREE_INSIGHTS_DAYS = 7
 _GIB = 2**30
 _BACKUP_FINISHED = "RDS-EVENT-0002"
-"""https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_Events.Messages.html"""
+"""RDS event of a finished backup (https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_Events.Messages.html)."""
 _HOURS_WITHOUT_BACKUP = 36
-"""One is taken each day within an hour, so that half a day is left for one that is late."""
+"""Hours without a backup after which the alarm goes off: backups are daily and take up to an hour, which leaves half a
+day for one that is late."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,7 @@ class DatabaseArgs:
 
 
 class Database(pulumi.ComponentResource):
-    """An encrypted PostgreSQL without a way out of the VPC, spoken to over TLS alone.
+    """An encrypted PostgreSQL without a route out of the VPC, reached over TLS alone.
 
     Its logins, the administrator's and one for each owner, are generated and lie in Secrets Manager.
     """
@@ -61,7 +62,7 @@ class Database(pulumi.ComponentResource):
     secret_arn: pulumi.Output[str]
     owner_secret_arns: dict[str, pulumi.Output[str]]
     password_generation: int
-    """Which passwords these are; a higher number is others."""
+    """Generation of all passwords; a higher number replaces them."""
 
     def __init__(self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:database:Database", name, None, opts)
@@ -162,7 +163,7 @@ class Database(pulumi.ComponentResource):
         self.register_outputs({"host": self.host, "secret_arn": self.secret_arn})
 
     def _alarms(self, name: str, instance: aws.rds.Instance) -> None:
-        """What only AWS sees of the instance: nothing in the cluster measures it."""
+        """Create the alarms on what only AWS sees of the instance and nothing in the cluster measures."""
         settings, of_instance = self._args.settings, {"DBInstanceIdentifier": instance.identifier}
         for role, metric, statistic, comparison, threshold in (
             # Storage grows by itself at a tenth; this tells of growth that has ended, or is too slow.
@@ -202,7 +203,9 @@ class Database(pulumi.ComponentResource):
         self._backup_alarm(name, instance)
 
     def _backup_alarm(self, name: str, instance: aws.rds.Instance) -> None:
-        """No metric has the age of the newest backup, and no event tells of one that was not taken.
+        """Create the alarm that goes off when no backup was finished.
+
+        No metric has the age of the newest backup, and no event tells of one that was not taken.
 
         But RDS tells EventBridge of each that is finished, and EventBridge counts what a rule matches, so that the
         alarm goes off when none was.

@@ -23,12 +23,12 @@ POSTGRES_IMAGE = (
 )
 _SCRIPT = Path(__file__).with_name("database_bootstrap.sh")
 _USER = 70
-"""The image's own user."""
+"""User id of the image's own user."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseBootstrapArgs:
-    """Inputs of `DatabaseBootstrap`: where the administrator's login and the owners' lie in Secrets Manager."""
+    """Inputs of `DatabaseBootstrap`: the ARNs of the administrator's and the owners' logins in Secrets Manager."""
 
     host: pulumi.Input[str]
     admin_secret_arn: pulumi.Input[str]
@@ -38,10 +38,10 @@ class DatabaseBootstrapArgs:
 
 
 class DatabaseBootstrap(pulumi.ComponentResource):
-    """A Job that makes each owner and its database, and sets its password; what is there already is left as it is."""
+    """A Job that makes each owner and its database, and sets its password; what exists is left as it is."""
 
     done: pulumi.Resource
-    """Stands once the databases can be used; no value carries that."""
+    """The Job, which exists once the databases can be used; no value carries that."""
 
     def __init__(self, name: str, args: DatabaseBootstrapArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:database:DatabaseBootstrap", name, None, opts)

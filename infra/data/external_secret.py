@@ -28,7 +28,7 @@ class ExternalSecretArgs:
     template: Mapping[str, str] | None = None
     generation: int = 1
     needs: Sequence[pulumi.Resource]
-    """The operator and its store."""
+    """The operator and its store, which must exist first."""
 
 
 class ExternalSecret(pulumi.ComponentResource):
@@ -36,7 +36,7 @@ class ExternalSecret(pulumi.ComponentResource):
 
     secret_name: str
     ready: pulumi.Resource
-    """Stands once the Secret has its values; its name does not carry that."""
+    """A resource that exists once the Secret has its values; the Secret's name does not carry that."""
 
     def __init__(self, name: str, args: ExternalSecretArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:secrets:ExternalSecret", name, None, opts)

@@ -35,7 +35,7 @@ class Image(pulumi.ComponentResource):
     tag: str
     digest: pulumi.Output[str]
     pinned_tag: pulumi.Output[str]
-    """Tag and digest, for a chart that has a place for a tag alone."""
+    """Tag and digest, for a chart that takes a tag alone."""
     reference: pulumi.Output[str]
 
     def __init__(self, name: str, args: ImageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -111,7 +111,7 @@ _PATTERN = re.compile(r"[*?\[]")
 
 
 def _copied_sources(dockerfile: str) -> list[str]:
-    """Return what the text of a Dockerfile copies from its context, as it is written there."""
+    """Return the sources that the text of a Dockerfile copies from its context, as written there."""
     without_comments = re.sub(r"^[ \t]*#.*\n", "", dockerfile, flags=re.MULTILINE)
     sources = []
     for line in without_comments.replace("\\\n", " ").splitlines():

@@ -1,4 +1,4 @@
-"""Where the platform's container images are kept."""
+"""Repositories of the platform's container images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from infra.naming import repository_name
 
 KEPT_IMAGES = 50
 UNTAGGED_DAYS = 7
-"""What a build's cache leaves behind: its tag moves on."""
+"""Days after which an untagged image expires; a build's cache leaves one whenever its tag moves."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Secrets: generated here, kept in Secrets Manager, and never an output of a stack."""
+"""Secrets that are generated here, kept in Secrets Manager, and never an output of a stack."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from infra.naming import secret_prefix
 
 
 def generated_password(name: str, *, generation: int = 1, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
-    """A password of 32 letters and digits, new with every `generation`.
+    """Generate a password of 32 letters and digits, new with every `generation`.
 
     Nothing but letters and digits: passwords travel through connection URLs, ini files and `sed`.
     """
@@ -54,7 +54,7 @@ class StoredSecret(pulumi.ComponentResource):
 
 
 def secrets_access(environment: Environment) -> tuple[Allow, ...]:
-    """What lets External Secrets read all secrets of an environment, and none beside them."""
+    """Return what lets External Secrets read all secrets of an environment and no others."""
     arn = pulumi.Output.format(
         "arn:{0}:secretsmanager:{1}:{2}:secret:{3}*",
         environment.partition,

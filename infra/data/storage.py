@@ -114,16 +114,16 @@ class ObjectStore(pulumi.ComponentResource):
         self.register_outputs({"bucket_name": self.bucket_name, "bucket_arn": self.bucket_arn})
 
     def read_access(self, prefix: str = "") -> tuple[Allow, ...]:
-        """What lets a workload list and read below `prefix`, such as `mlflow/`; below all without one."""
+        """Return what lets a workload list and read below `prefix`, such as `mlflow/`; below all without one."""
         return (self._list_access(prefix), Allow(actions=("s3:GetObject",), resources=(self._objects(prefix),)))
 
     def write_access(self, prefix: str = "") -> tuple[Allow, ...]:
-        """What lets a workload list, read, write and delete below `prefix`; a deletion leaves the version before it."""
+        """Return what lets a workload list, read, write and delete below `prefix`, but delete no earlier version."""
         actions = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload")
         return (self._list_access(prefix), Allow(actions=actions, resources=(self._objects(prefix),)))
 
     def append_access(self, prefix: str) -> tuple[Allow, ...]:
-        """What lets a workload list, read and add below `prefix`, and delete nothing."""
+        """Return what lets a workload list, read and add below `prefix`, and delete nothing."""
         actions = ("s3:GetObject", "s3:PutObject")
         return (self._list_access(prefix), Allow(actions=actions, resources=(self._objects(prefix),)))
 
@@ -172,7 +172,7 @@ def _tls_alone(bucket_arn: pulumi.Output[str]) -> ResourceStatement:
 
 
 def _log_delivery(bucket_arn: pulumi.Output[str], account: pulumi.Input[str]) -> list[ResourceStatement]:
-    """What lets AWS write flow logs of `account` alone
+    """Return what lets AWS write flow logs of `account` alone
     (https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-s3-permissions.html).
     """
     of_account = Condition(operator="StringEquals", key="aws:SourceAccount", values=(account,))

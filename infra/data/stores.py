@@ -1,4 +1,4 @@
-"""The platform's buckets, and how long each keeps what."""
+"""The platform's buckets, and how long each keeps its objects."""
 
 from __future__ import annotations
 

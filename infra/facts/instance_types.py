@@ -11,7 +11,7 @@ _MAX_PODS_LARGE_NODE = 250
 
 @dataclass(frozen=True)
 class InstanceType:
-    """What one instance has. `gpu` names the GPU's model and is empty where there is none."""
+    """Hardware of an instance type. `gpu` names the GPU's model and is empty where there is none."""
 
     vcpus: int
     memory_gib: int
@@ -21,7 +21,7 @@ class InstanceType:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """What the cluster autoscaler takes to be equal for all types of a pool: vCPUs, memory in GiB, GPUs."""
+        """Return what the cluster autoscaler takes to be equal for all types of a pool: vCPUs, memory in GiB, GPUs."""
         return (self.vcpus, self.memory_gib, self.gpus)
 
     def __str__(self) -> str:
@@ -29,7 +29,7 @@ class InstanceType:
 
     @property
     def max_pods(self) -> int:
-        """How many pods a node may run when the CNI hands out prefixes.
+        """Return how many pods a node may run when the CNI hands out prefixes.
 
         Kubernetes' own recommendation; the network interfaces of every type in the table have room for more
         (https://docs.aws.amazon.com/eks/latest/best-practices/prefix-mode-linux.html).
@@ -43,7 +43,7 @@ def _general(family: str, gib_per_vcpu: int) -> dict[str, InstanceType]:
 
 
 def _accelerated(family: str, gpu: str, gpu_memory_gib: int, gib_per_vcpu: int) -> dict[str, InstanceType]:
-    """The G families differ in nothing else: vCPUs and number of GPUs by size."""
+    """Return the types of a G family, which differ from each other in vCPUs, memory and number of GPUs alone."""
     sizes = {"xlarge": (4, 1), "2xlarge": (8, 1), "4xlarge": (16, 1), "8xlarge": (32, 1)}
     sizes |= {"12xlarge": (48, 4), "16xlarge": (64, 1)}
     return {
@@ -88,7 +88,7 @@ INSTANCE_TYPES: dict[str, InstanceType] = {
 
 
 def known_instance_type(name: str) -> str:
-    """The name itself. Raises ValueError for a type that is not in the table."""
+    """Return the name itself; raise ValueError for a type that is not in the table."""
     if name not in INSTANCE_TYPES:
         family = name.partition(".")[0]
         sizes = [one for one in INSTANCE_TYPES if one.partition(".")[0] == family]

@@ -1,4 +1,4 @@
-"""Which Kubernetes versions EKS supports, and the add-on versions that this platform runs on each."""
+"""The Kubernetes versions that EKS supports, and the add-on versions that this platform runs on each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 TABLE_DATE = date(2026, 11, 21)
-"""When the table was last compared with
+"""Day on which the table was last compared with
 https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html."""
 
 STANDARD_SUPPORT_ENDS: Mapping[str, date] = {
@@ -51,7 +51,7 @@ ADDON_VERSIONS: Mapping[str, AddonVersions] = {
 
 
 def supported_version(version: str) -> str:
-    """The version itself. Raises ValueError for one that the table lacks or that it shows without standard support."""
+    """Return the version itself; raise ValueError for one that the table lacks or has without standard support."""
     supported = [one for one in ADDON_VERSIONS if STANDARD_SUPPORT_ENDS[one] >= TABLE_DATE]
     if version in supported:
         return version
@@ -61,7 +61,7 @@ def supported_version(version: str) -> str:
 
 
 def support_warning(version: str, today: date) -> str | None:
-    """What to say of a version of the table whose standard support is over by `today`; None while it lasts."""
+    """Return a warning for a version of the table whose standard support is over by `today`; None while it lasts."""
     ends = STANDARD_SUPPORT_ENDS[version]
     if today <= ends:
         return None

@@ -1,1 +1,1 @@
-"""Who may do what: roles, and the documents that say so."""
+"""Roles, and the IAM documents of their rights."""

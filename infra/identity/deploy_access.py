@@ -1,4 +1,4 @@
-"""What the roles that GitHub's workflows assume may do in an AWS account: deploy, preview and push images.
+"""Grants of the roles that GitHub's workflows assume in an AWS account: deploy, preview and push images.
 
 The grants count on names, so that an environment's deployer stays inside its own: roles lie under `role_path`,
 secrets begin with `secret_prefix` and buckets with `bucket_prefix`; the cluster, the database, their log groups and the
@@ -14,7 +14,7 @@ from infra.identity.iam import Allow, Condition
 from infra.naming import PROJECT, bucket_prefix, cluster_name, database_name, deploy_role_name, role_path, secret_prefix
 
 STATE = ".pulumi"
-"""The folder that Pulumi keeps in a state bucket."""
+"""Folder of Pulumi's files in a state bucket."""
 ATTACHABLE_POLICIES = (
     "AmazonEKS*",
     "AmazonEC2ContainerRegistryPullOnly",
@@ -29,7 +29,7 @@ PASSED_TO = (
     "monitoring.rds.amazonaws.com",
     "vpc-flow-logs.amazonaws.com",
 )
-"""Services that take a role of the platform."""
+"""Services to which a role of the platform may be passed."""
 SERVICE_LINKED = (
     "autoscaling.amazonaws.com",
     "eks.amazonaws.com",
@@ -150,7 +150,7 @@ def deploy_access(
     secrets_key_arn: str | None = None,
     permissions_boundary: str | None = None,
 ) -> tuple[Allow, ...]:
-    """What `pulumi up` and `pulumi destroy` of an environment's programs need.
+    """Return what `pulumi up` and `pulumi destroy` of an environment's programs need.
 
     It reaches no role outside `role_path`, so neither itself nor another environment's, and no issuer but those of EKS
     clusters. A role it makes may still be given any right by an inline policy: whoever may deploy can so come to
@@ -217,7 +217,7 @@ def deploy_access(
 def preview_access(
     *, partition: str, account: str, region: str, state_bucket: str | None = None, secrets_key_arn: str | None = None
 ) -> tuple[Allow, ...]:
-    """What `pulumi preview` of every environment reads; it changes nothing.
+    """Return what `pulumi preview` of every environment reads; it changes nothing.
 
     Who may open a pull request from a branch of the repository may run any code with it, so what it reads is what they
     can read: how everything of the services in use is set up in the region; the Pulumi state of all environments and,
@@ -243,7 +243,7 @@ def preview_access(
 
 
 def image_push_access(*, partition: str, account: str, region: str) -> tuple[Allow, ...]:
-    """What pushes images to the platform's repositories, and reads them as a build's cache."""
+    """Return what pushes images to the platform's repositories, and reads them as a build's cache."""
     place = _Place(partition=partition, account=account, region=region)
     return (
         Allow(actions=("ecr:GetAuthorizationToken",), resources=("*",), conditions=(place.here,)),
@@ -253,7 +253,7 @@ def image_push_access(*, partition: str, account: str, region: str) -> tuple[All
 
 @dataclass(frozen=True, kw_only=True)
 class _Place:
-    """Where the grants hold, and the ARNs of what lies there."""
+    """Partition, account and region of the grants, and the ARNs of what lies there."""
 
     partition: str
     account: str
@@ -274,13 +274,13 @@ class _Place:
 
     @property
     def cluster_issuers(self) -> str:
-        """Whole host names: a pattern that ends in the region would match a stranger's domain too."""
+        """Return patterns of whole host names: one that ends in the region would match a foreign domain too."""
         suffix = "amazonaws.com.cn" if self.partition == "aws-cn" else "amazonaws.com"
         return self.account_arn("iam", f"oidc-provider/oidc.eks.{self.region}.{suffix}/id/*")
 
     @property
     def public_parameters(self) -> Allow:
-        """The parameters in which AWS publishes machine images."""
+        """Return the right to read the parameters in which AWS publishes machine images."""
         return Allow(
             actions=("ssm:GetParameter", "ssm:GetParameters"),
             resources=(f"arn:{self.partition}:ssm:{self.region}::parameter/aws/service/*",),
@@ -324,7 +324,7 @@ def _make_roles(place: _Place, environment: str, boundary: str | None) -> tuple[
 
 
 def _state(place: _Place, bucket: str | None, *, write: str | None) -> tuple[Allow, ...]:
-    """Access to Pulumi's state: to read all of it, or to read and write that of the environment `write`.
+    """Return access to Pulumi's state: to read all of it, or to read and write that of the environment `write`.
 
     The layout is that of https://github.com/pulumi/pulumi/blob/master/pkg/backend/diy/store.go: a file
     `stacks/<project>/<stack>.json` and folders `{history,backups,journal,locks/...}/<project>/<stack>/`.

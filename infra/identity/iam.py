@@ -24,7 +24,7 @@ class Condition:
 
 @dataclass(frozen=True, kw_only=True)
 class Allow:
-    """What the owner of a resource lets an identity do with it."""
+    """Actions on resources that their owner allows an identity."""
 
     actions: tuple[str, ...]
     resources: tuple[pulumi.Input[str], ...]
@@ -33,7 +33,7 @@ class Allow:
 
 @dataclass(frozen=True, kw_only=True)
 class ResourceStatement:
-    """What a resource's own policy says of `principal`: `*`, or a mapping such as `{"Service": "..."}`."""
+    """A statement of a resource's own policy on `principal`: `*`, or a mapping such as `{"Service": "..."}`."""
 
     effect: Literal["Allow", "Deny"] = "Allow"
     principal: str | Mapping[str, str]
@@ -43,32 +43,32 @@ class ResourceStatement:
 
 
 def policy_document(allow: Sequence[Allow]) -> pulumi.Output[str]:
-    """The policy that grants all of `allow`."""
+    """Return the policy that grants all of `allow`."""
     return pulumi.Output.json_dumps(_document([_grant(one) for one in allow]))
 
 
 def plain_policy_document(allow: Sequence[Allow]) -> str:
-    """The same for grants whose resources and conditions are plain text, outside of a Pulumi program."""
+    """Return the policy that grants all of `allow`, whose resources and conditions are plain text; needs no Pulumi."""
     return json.dumps(_document([_grant(one) for one in allow]))
 
 
 def resource_policy(statements: Sequence[ResourceStatement]) -> pulumi.Output[str]:
-    """The policy of a resource, such as a bucket or a topic."""
+    """Return the policy of a resource, such as a bucket or a topic."""
     return pulumi.Output.json_dumps(_resource_document(statements))
 
 
 def plain_resource_policy(statements: Sequence[ResourceStatement]) -> str:
-    """The same for plain text, outside of a Pulumi program."""
+    """Return the policy of a resource from statements of plain text, outside of a Pulumi program."""
     return json.dumps(_resource_document(statements))
 
 
 def service_trust(service: str, *, actions: tuple[str, ...] = ("sts:AssumeRole",)) -> str:
-    """The trust policy of a role that an AWS service assumes, for example `ec2.amazonaws.com`."""
+    """Return the trust policy of a role that an AWS service assumes, for example `ec2.amazonaws.com`."""
     return json.dumps(_document([_trusted({"Service": service}, actions, ())]))
 
 
 def service_account_trust(*, provider_arn: str, issuer: str, namespace: str, service_account: str) -> str:
-    """The trust policy of a role that one Kubernetes service account assumes through the cluster's OIDC issuer.
+    """Return the trust policy of a role that one Kubernetes service account assumes through the cluster's OIDC issuer.
 
     `issuer` has no scheme. Subject and audience are pinned: a token of another service account is refused
     (https://docs.aws.amazon.com/eks/latest/userguide/associate-service-account-role.html).
@@ -78,7 +78,7 @@ def service_account_trust(*, provider_arn: str, issuer: str, namespace: str, ser
 
 
 def github_trust(*, provider_arn: str, subjects: tuple[str, ...]) -> str:
-    """The trust policy of a role that GitHub's workflows assume, for tokens with one of `subjects` alone.
+    """Return the trust policy of a role that GitHub's workflows assume, for tokens with one of `subjects` alone.
 
     A subject is exact, for example `repo:owner/name:environment:prod`
     (https://docs.github.com/en/actions/reference/security/oidc).
@@ -87,7 +87,7 @@ def github_trust(*, provider_arn: str, subjects: tuple[str, ...]) -> str:
 
 
 def deployer_trust(*, provider_arn: str, subject: str, account_root: str, principals: tuple[str, ...]) -> str:
-    """The trust policy of a role that GitHub's workflows assume, and `principals` of the role's own account.
+    """Return the trust policy of a role that GitHub's workflows assume, and `principals` of the role's own account.
 
     The role itself is one of those: AWS lets no role assume itself that does not say so
     (https://aws.amazon.com/blogs/security/announcing-an-update-to-iam-role-trust-policy-behavior/).

@@ -13,7 +13,7 @@ from infra.identity.iam import Allow, policy_document, service_account_trust, se
 
 @dataclass(frozen=True, kw_only=True)
 class OidcIssuer:
-    """Who vouches for a cluster's service accounts; `url` has no scheme."""
+    """Issuer of the tokens of a cluster's service accounts; `url` has no scheme."""
 
     provider_arn: pulumi.Output[str]
     url: pulumi.Output[str]
@@ -82,7 +82,7 @@ class ServiceRole(pulumi.ComponentResource):
 
     role: aws.iam.Role
     attachments: list[pulumi.Resource]
-    """What must stand before the service can work with the role; its ARN does not carry that."""
+    """Resources that must exist before the service can work with the role; its ARN does not carry that."""
 
     def __init__(self, name: str, args: ServiceRoleArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:identity:ServiceRole", name, None, opts)

@@ -1,4 +1,4 @@
-"""How a VPC's address range is divided among its subnets: arithmetic alone."""
+"""Division of a VPC's address range among its subnets: arithmetic alone."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from ipaddress import IPv4Network
 
 NUM_ZONES = 3
 SMALLEST_NETWORK = 22
-"""Prefix length: 1,024 addresses, which leaves each private subnet 256 and each isolated one 16."""
+"""Longest prefix of a network: 1,024 addresses, of which each private subnet gets 256 and each isolated one 16."""
 _NEEDED = NUM_ZONES * (256 + 64 + 16)
-"""Addresses of the subnets of such a network."""
+"""Number of addresses in the subnets of such a network."""
 LARGEST_NETWORK = 16
-"""Prefix length: AWS admits no larger VPC
+"""Shortest prefix of a network: AWS admits no larger VPC
 (https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html)."""
 
 
@@ -25,13 +25,13 @@ class SubnetLayout:
 
 
 def host_pattern(network: IPv4Network) -> str:
-    """A pattern, with `*`, that matches the addresses of `network` as text, whatever port follows."""
+    """Return a pattern, with `*`, that matches the addresses of `network` as text, whatever port follows."""
     first, second, *_ = str(network.network_address).split(".")
     return f"{first}.{second}.*"
 
 
 def check_network(network: IPv4Network) -> IPv4Network:
-    """The network itself. Raises ValueError unless it is private and can be divided among the zones."""
+    """Return the network itself; raise ValueError unless it is private and can be divided among the zones."""
     if network.prefixlen > SMALLEST_NETWORK:
         raise ValueError(
             f"Network {network} has {network.num_addresses} addresses and {NUM_ZONES} zones need "
@@ -47,7 +47,7 @@ def check_network(network: IPv4Network) -> IPv4Network:
 
 
 def subnet_layout(network: IPv4Network) -> SubnetLayout:
-    """Three quarters of `network` become one private subnet a zone, for nodes and pods.
+    """Divide `network`, three quarters of which become one private subnet a zone, for nodes and pods.
 
     Of the last quarter, three quarters become one public subnet a zone; of the last sixteenth, three quarters become
     one isolated subnet a zone, for the database; a sixty-fourth of the network stays free.

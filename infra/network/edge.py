@@ -1,4 +1,4 @@
-"""The entrance: what the load balancer in front of the services is given."""
+"""The entrance: certificate, firewall and rate limit of the load balancer in front of the services."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pulumi_aws as aws
 from infra.settings.edge_settings import EdgeSettings, OidcSettings
 
 PORTS = {"https": 443, "http": 80}
-"""Plain HTTP is only ever answered with a redirect."""
+"""Ports of the load balancer; plain HTTP is only ever answered with a redirect."""
 VALIDATION_TIMEOUT = "15m"
 
 
@@ -31,11 +31,11 @@ class Edge(pulumi.ComponentResource):
     security_group_id: pulumi.Output[str]
     web_acl_arn: pulumi.Output[str] | None
     domain: str
-    """Where services are, at `<service>.<domain>`."""
+    """Domain of the services, each of which is at `<service>.<domain>`."""
     zone_id: str | None
-    """The zone in which their names are made, if any."""
+    """Id of the zone in which the services' names are made, if any."""
     oidc: OidcSettings | None
-    """Where browsers sign in before they reach any service."""
+    """Provider at which browsers sign in before they reach any service; None without one."""
 
     def __init__(self, name: str, args: EdgeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:edge:Edge", name, None, opts)
@@ -54,12 +54,12 @@ class Edge(pulumi.ComponentResource):
         self.register_outputs({"certificate_arn": self.certificate_arn})
 
     def outputs(self) -> dict[str, pulumi.Output[str]]:
-        """What a service's ingress must know of the entrance, by name."""
+        """Return what a service's ingress must know of the entrance, by name."""
         found = {"certificate_arn": self.certificate_arn, "security_group_id": self.security_group_id}
         return found | ({"web_acl_arn": self.web_acl_arn} if self.web_acl_arn else {})
 
     def _certificate(self, domain: str, zone_id: str) -> pulumi.Output[str]:
-        """A certificate for every service below `domain`, with the one DNS record by which ACM validates it."""
+        """Create a certificate for every service below `domain`, with the one DNS record by which ACM validates it."""
         certificate = aws.acm.Certificate(
             f"{self._name}-certificate", domain_name=f"*.{domain}", validation_method="DNS", opts=self._child
         )

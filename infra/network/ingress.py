@@ -1,4 +1,4 @@
-"""How services are reached from outside: one load balancer, a name each."""
+"""Ingresses, which make services reachable from outside: one load balancer, a name each."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from infra.settings.edge_settings import OidcSettings
 
 GROUP = "ml-platform"
 IDLE_TIMEOUT_S = 300
-"""How long a connection may say nothing: an upload that the service is still writing says nothing."""
+"""Seconds that a connection may be idle, which an upload is while the service still writes it."""
 TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-2021-06"
-"""TLS 1.2 and 1.3, without older ciphers."""
+"""Security policy of the load balancer: TLS 1.2 and 1.3, without older ciphers."""
 
 _PREFIX = "alb.ingress.kubernetes.io/"
 _RESPONSE_HEADERS = {
@@ -32,7 +32,7 @@ _RESPONSE_HEADERS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Backend:
-    """A service that people reach at `<host>.<domain>`: where it is, and how the load balancer asks for its health."""
+    """A service that people reach at `<host>.<domain>`: its address, and the health check of the load balancer."""
 
     host: str
     namespace: str
@@ -40,7 +40,7 @@ class Backend:
     port: int
     health_path: str
     needs: Sequence[pulumi.Resource]
-    """Its release."""
+    """Resources that must exist before the service can be reached: its release."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,15 +53,15 @@ class IngressArgs:
     zone_id: str | None
     edge: Mapping[str, pulumi.Input[str]]
     controller: pulumi.Resource
-    """Makes the load balancer, and must stand until it is gone."""
+    """The controller that makes the load balancer, and must exist until it is gone."""
     oidc: OidcSettings | None = None
-    """Where browsers sign in before they reach the service."""
+    """Provider at which browsers sign in before they reach the service; None without one."""
     secrets: Sequence[pulumi.Resource] = ()
-    """What must stand before an ExternalSecret is made."""
+    """Resources that must exist before an ExternalSecret is made."""
 
 
 class Ingress(pulumi.ComponentResource):
-    """The way to one service through the load balancer that all share, and its name."""
+    """The ingress of one service, through the load balancer that all share, and its name."""
 
     url: str
 
@@ -104,7 +104,7 @@ class Ingress(pulumi.ComponentResource):
         self.register_outputs({"url": self.url})
 
     def _oidc_client(self, name: str, args: IngressArgs, oidc: OidcSettings) -> tuple[str, list[pulumi.Resource]]:
-        """The Secret with the provider's client, that the controller may read, and what stands when it can."""
+        """Create the Secret with the provider's client, for the controller; return its name and what it awaits."""
         namespace, child = args.backend.namespace, pulumi.ResourceOptions(parent=self)
         client = ExternalSecret(
             f"{name}-client",
@@ -116,7 +116,7 @@ class Ingress(pulumi.ComponentResource):
                     "clientID": (oidc.client_secret_arn, "client_id"),
                     "clientSecret": (oidc.client_secret_arn, "client_secret"),
                 },
-                # The release, since its namespace stands then.
+                # The release, since its namespace exists then.
                 needs=[*args.secrets, *args.backend.needs],
             ),
             child,
@@ -153,7 +153,7 @@ class Ingress(pulumi.ComponentResource):
 def load_balancer_annotations(
     environment: str, backend: Backend, edge: Mapping[str, pulumi.Input[str]]
 ) -> dict[str, pulumi.Input[str]]:
-    """What the AWS Load Balancer Controller is told; every value is text.
+    """Return the settings of the AWS Load Balancer Controller; every value is text.
 
     What concerns the load balancer as a whole must be the same in every ingress of the group.
     """
@@ -182,7 +182,7 @@ def load_balancer_annotations(
 
 
 def sign_in_annotations(oidc: OidcSettings, secret_name: str) -> dict[str, pulumi.Input[str]]:
-    """What the controller is told of the provider at which browsers sign in; the Secret has the client
+    """Return the controller's settings for the provider at which browsers sign in; the Secret has the client
     (https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/guide/ingress/annotations/#authentication)."""
     provider = {
         "issuer": oidc.issuer,
@@ -202,6 +202,6 @@ def sign_in_annotations(oidc: OidcSettings, secret_name: str) -> dict[str, pulum
 
 
 def _address(status: Any) -> str:
-    """The load balancer's own name; Pulumi waits for an ingress to have one."""
+    """Return the load balancer's own name; Pulumi waits for an ingress to have one."""
     host: str = status.load_balancer.ingress[0].hostname
     return host

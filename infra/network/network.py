@@ -33,17 +33,17 @@ class NetworkArgs:
 class Network(pulumi.ComponentResource):
     """A VPC with a public, a private and an isolated subnet in each zone.
 
-    Private subnets leave through NAT gateways or not at all; isolated ones have no way out, and no way in from outside
-    the VPC. S3 is reached without NAT from all of them.
+    Private subnets reach the internet through NAT gateways or not at all; isolated ones have no route out of the VPC,
+    and none leads to them from outside. S3 is reached without NAT from all of them.
     """
 
     vpc_id: pulumi.Output[str]
     public_subnet_ids: list[pulumi.Output[str]]
     private_subnet_ids: dict[str, pulumi.Output[str]]
-    """By zone."""
+    """Id of the private subnet of each zone."""
     isolated_subnet_ids: list[pulumi.Output[str]]
-    ways_out: list[pulumi.Resource]
-    """What must stand before a node in a private subnet can join a cluster and pull images."""
+    egress: list[pulumi.Resource]
+    """Routes and endpoints that must exist before a node in a private subnet can join a cluster and pull images."""
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:network:Network", name, None, opts)
@@ -81,7 +81,7 @@ class Network(pulumi.ComponentResource):
         )
         isolated_routes = self._route_table("isolated", isolated)
         private_routes = {zone: self._route_table(f"private-{zone}", {zone: private[zone]}) for zone in args.zones}
-        self.ways_out = [
+        self.egress = [
             *self._nat_routes(args, gateway, public, private_routes),
             self._s3_endpoint(args.environment.region, [public_routes, isolated_routes, *private_routes.values()]),
             *self._interface_endpoints(args, list(private.values())),
@@ -119,7 +119,7 @@ class Network(pulumi.ComponentResource):
         }
 
     def _route_table(self, role: str, subnets: dict[str, aws.ec2.Subnet]) -> aws.ec2.RouteTable:
-        """A table of its own for `subnets`, with no route out of the VPC yet."""
+        """Create a route table for `subnets`, with no route out of the VPC yet."""
         table = aws.ec2.RouteTable(
             f"{self._name}-{role}-routes", vpc_id=self._vpc.id, tags={"Name": f"{self._name}-{role}"}, opts=self._child
         )
@@ -164,7 +164,7 @@ class Network(pulumi.ComponentResource):
         ]
 
     def _s3_endpoint(self, region: str, route_tables: Sequence[aws.ec2.RouteTable]) -> aws.ec2.VpcEndpoint:
-        """Free, and the way of image layers too, which ECR keeps in S3."""
+        """Create the endpoint of S3, which is free and serves image layers too, as ECR keeps them in S3."""
         return aws.ec2.VpcEndpoint(
             f"{self._name}-s3",
             vpc_id=self._vpc.id,

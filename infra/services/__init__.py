@@ -1,1 +1,1 @@
-"""What users of the platform touch, as Helm releases in the cluster: one service a file."""
+"""Services for the users of the platform, as Helm releases in the cluster, one a file."""

@@ -14,7 +14,7 @@ import pulumi_random as random
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from infra import helm
-from infra.cluster.namespaces import Admission, Namespace, NamespaceArgs, Peer
+from infra.cluster.namespaces import IngressRule, Namespace, NamespaceArgs, Peer
 from infra.cluster.ready import ClusterReady
 from infra.data.external_secret import ExternalSecret, ExternalSecretArgs
 from infra.data.image import Image
@@ -35,7 +35,7 @@ SERVICE = "airflow-api-server"
 SERVICE_PORT = 8080
 HEALTH_PATH = "/api/v2/monitor/health"
 LOG_FOLDER = "airflow"
-"""Where in the log bucket."""
+"""Folder of task logs in the log bucket."""
 _QUOTA = {"requests.cpu": "6", "requests.memory": "24Gi", "pods": "60"}
 _METRICS_PORT = 9102
 
@@ -44,7 +44,7 @@ _METRICS_PORT = 9102
 class AirflowArgs:
     """Inputs of `Airflow`.
 
-    Its records are in the database of `database_secret_arn`, which stands once `databases` does. Task logs go to
+    Its records are in the database of `database_secret_arn`, which exists once `databases` does. Task logs go to
     `log_bucket`: workers and the triggerer write them, the API server shows them. Pipelines find `variables` among
     Airflow's own and MLflow as connection `mlflow`, and submit jobs in `training_namespace`. People reach it where the
     cluster has a domain, at `airflow.<domain>`.
@@ -58,7 +58,7 @@ class AirflowArgs:
     password_generation: int
     databases: pulumi.Resource
     role_arns: Mapping[str, pulumi.Input[str]]
-    """Of `worker`, `triggerer` and `api_server`."""
+    """ARN of the role of each of `worker`, `triggerer` and `api_server`."""
     log_bucket: pulumi.Input[str]
     tracking_url: str
     tracking_secret_arn: pulumi.Input[str]
@@ -71,15 +71,15 @@ class Airflow(pulumi.ComponentResource):
 
     url: str
     login_secret_arn: pulumi.Output[str]
-    """The administrator's login."""
+    """ARN of the secret with the administrator's login."""
     ready: list[pulumi.Resource]
     backend: Backend
 
     def __init__(self, name: str, args: AirflowArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:services:Airflow", name, None, opts)
         self._name, self._args, self._child = name, args, pulumi.ResourceOptions(parent=self)
-        monitoring = Admission(name="metrics", peers=(Peer(namespace="monitoring"),), ports=(_METRICS_PORT,))
-        people = Admission(
+        monitoring = IngressRule(name="metrics", peers=(Peer(namespace="monitoring"),), ports=(_METRICS_PORT,))
+        people = IngressRule(
             name="people", peers=args.cluster.load_balancer, ports=(SERVICE_PORT,), pods={"component": "api-server"}
         )
         self._namespace = Namespace(
@@ -173,7 +173,7 @@ class Airflow(pulumi.ComponentResource):
         self.register_outputs({"url": self.url, "login_secret_arn": self.login_secret_arn})
 
     def _keys(self) -> dict[str, pulumi.Input[str]]:
-        """What every process must agree on; made once, since records are encrypted with the first."""
+        """Generate the keys that every process must agree on; once, since records are encrypted with the first."""
 
         def made(key: str) -> pulumi.Output[str]:
             # Tokens are signed with HS512, which wants 64 bytes.
@@ -211,14 +211,14 @@ class Airflow(pulumi.ComponentResource):
         )
 
     def _training_rights(self) -> None:
-        """Tasks submit training jobs and look after them; the triggerer waits for them, without a pod each."""
-        looking = ["get", "list", "watch"]
+        """Grant tasks the right to submit, watch and delete training jobs; and the triggerer, which waits for them."""
+        read_verbs = ["get", "list", "watch"]
         role = kubernetes.rbac.v1.Role(
             f"{self._name}-training",
             metadata={"name": "airflow-training", "namespace": self._args.training_namespace},
             rules=[
-                {"api_groups": ["ray.io"], "resources": ["rayjobs"], "verbs": ["create", "delete", *looking]},
-                {"api_groups": [""], "resources": ["events", "pods", "pods/log"], "verbs": looking},
+                {"api_groups": ["ray.io"], "resources": ["rayjobs"], "verbs": ["create", "delete", *read_verbs]},
+                {"api_groups": [""], "resources": ["events", "pods", "pods/log"], "verbs": read_verbs},
             ],
             opts=self._child,
         )
@@ -235,5 +235,5 @@ class Airflow(pulumi.ComponentResource):
 
 
 def fernet_key(secret: str) -> str:
-    """The key that a secret of at least 32 random bytes' worth stands for: 32 bytes in URL-safe base64."""
+    """Return the key that a secret of at least 32 random bytes stands for: 32 bytes in URL-safe base64."""
     return base64.urlsafe_b64encode(hashlib.sha256(secret.encode()).digest()).decode()

@@ -1,4 +1,4 @@
-"""The Job that must be done before Airflow starts: its tables, and the first administrator."""
+"""The Job that must be complete before Airflow starts: its tables, and the first administrator."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ def setup_job(
     admin_secret: str,
     opts: pulumi.ResourceOptions,
 ) -> kubernetes.batch.v1.Job:
-    """The Job, done when it stands; safe to repeat.
+    """Create the Job, which exists once it is complete; safe to repeat.
 
     `secret` has the keys `connection`, `connection-async` and `fernet-key`, `admin_secret` has `username` and
     `password`: the administrator logs in with these from then on, whatever he had set himself.
     """
-    told = {
+    variables = {
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": (secret, "connection"),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": (secret, "connection-async"),
         "AIRFLOW__CORE__FERNET_KEY": (secret, "fernet-key"),
         "ADMIN_USERNAME": (admin_secret, "username"),
         "ADMIN_PASSWORD": (admin_secret, "password"),
     }
-    inputs = json.dumps([SCRIPT, image.tag, told])
+    inputs = json.dumps([SCRIPT, image.tag, variables])
     return kubernetes.batch.v1.Job(
         name,
         # A Job cannot be changed: another input is another Job. It stays, so that its completion is known.
@@ -61,7 +61,7 @@ def setup_job(
                     "automount_service_account_token": False,
                     "priority_class_name": "platform-service",
                     "security_context": AIRFLOW_USER,
-                    "containers": [_container(image, told)],
+                    "containers": [_container(image, variables)],
                     "volumes": [{"name": "tmp", "empty_dir": {}}],
                 }
             },
@@ -70,7 +70,7 @@ def setup_job(
     )
 
 
-def _container(image: Image, told: dict[str, tuple[str, str]]) -> Any:
+def _container(image: Image, variables: dict[str, tuple[str, str]]) -> Any:
     return {
         "name": "setup",
         "image": image.reference,
@@ -80,7 +80,7 @@ def _container(image: Image, told: dict[str, tuple[str, str]]) -> Any:
             {"name": "AIRFLOW__CORE__AUTH_MANAGER", "value": FAB},
             *(
                 {"name": variable, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
-                for variable, (secret, key) in told.items()
+                for variable, (secret, key) in variables.items()
             ),
         ],
         "resources": sized("100m", "384Mi", "1Gi"),

@@ -1,4 +1,4 @@
-"""What the Airflow chart is told; keys as in its values.schema.json."""
+"""Values of the Airflow chart; keys as in its values.schema.json."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from infra.data.image import Image
 from infra.settings.service_settings import AirflowSettings
 
 VERSION = "3.3.2"
-"""Of the image; the chart's templates go by it."""
+"""Airflow's version in the image, on which the chart's templates depend."""
 FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
 DAGS_FOLDER = "workloads/dags"
 WORKLOADS = "workloads"
-"""The ConfigMap of the workloads stack, whose entries pipelines find as files in `WORKLOADS_FOLDER`."""
+"""Name of the ConfigMap of the workloads stack, whose entries pipelines find as files in `WORKLOADS_FOLDER`."""
 WORKLOADS_FOLDER = "/opt/airflow/workloads"
 TASKS_PER_SCHEDULER = 16
 # The image's files belong to group 0, and it runs as no other.
@@ -26,7 +26,7 @@ TMP = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108  inside the pod; all el
 
 
 def sized(cpu: str, memory: str, limit: str) -> dict[str, Any]:
-    """Requests, and a limit on memory alone: processor time that nobody wants is free."""
+    """Return requests, and a limit on memory alone: idle processor time is free to use."""
     return {"requests": {"cpu": cpu, "memory": memory}, "limits": {"memory": limit}}
 
 
@@ -42,7 +42,7 @@ def airflow_values(
     secret: str,
     tracking_secret: str,
 ) -> dict[str, Any]:
-    """The chart's values.
+    """Return the chart's values.
 
     `role_arns` are those of `worker`, `triggerer` and `api_server`. `secret` has the keys `connection`,
     `connection-async`, `fernet-key`, `jwt-secret` and `api-secret-key`, and `tracking_secret` has `connection`.
@@ -56,7 +56,7 @@ def airflow_values(
     # Importing Airflow alone takes seconds on a busy node: five minutes to start, half a one to answer.
     slow_start = {"startupProbe": {"failureThreshold": 30}}
     slow_answer = {"livenessProbe": {"timeoutSeconds": 30}}
-    no_groomer = {"logGroomerSidecar": {"enabled": False}}  # logs are deleted once they are in the bucket
+    without_log_groomer = {"logGroomerSidecar": {"enabled": False}}  # logs are deleted once they are in the bucket
     return {
         "airflowVersion": VERSION,
         "useStandardNaming": True,
@@ -111,7 +111,7 @@ def airflow_values(
             **_SERVICE,
             **slow_start,
             **slow_answer,
-            **no_groomer,
+            **without_log_groomer,
             "podDisruptionBudget": several,
             "waitForMigrations": {"enabled": False},
         },
@@ -130,7 +130,7 @@ def airflow_values(
             "serviceAccount": _account(role_arns["triggerer"]),
             **_SERVICE,
             **slow_answer,
-            **no_groomer,
+            **without_log_groomer,
             "persistence": {"enabled": False},
             "waitForMigrations": {"enabled": False},
         },
@@ -172,7 +172,7 @@ def _account(role_arn: pulumi.Input[str]) -> dict[str, Any]:
 
 
 def _environment(region: str, variables: Mapping[str, pulumi.Input[str]]) -> dict[str, pulumi.Input[str]]:
-    """Connections and variables of Airflow's are environment variables: nothing to enter by hand, or to lose."""
+    """Return Airflow's connections and variables as environment variables, which nobody has to enter by hand."""
     return {
         # The program has seen the database; each start would ask it again, which takes seconds of every task.
         "CONNECTION_CHECK_MAX_COUNT": "0",
@@ -201,7 +201,7 @@ def _git_sync(settings: AirflowSettings) -> dict[str, Any]:
 
 
 def _config(domain: str | None, log_folder: pulumi.Input[str]) -> dict[str, dict[str, Any]]:
-    """Sections of airflow.cfg; every leaf is a string."""
+    """Return sections of airflow.cfg; every leaf is a string."""
     return {
         "core": {"auth_manager": FAB, "load_examples": "False", "parallelism": str(TASKS_PER_SCHEDULER)},
         "api": {"expose_config": "False", **({"base_url": f"https://airflow.{domain}"} if domain else {})},

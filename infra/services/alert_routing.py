@@ -1,4 +1,4 @@
-"""Who is told of an alert, and how: Alertmanager's configuration."""
+"""Alertmanager's configuration: the receivers of each alert."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from infra.identity.iam import Allow
 PEOPLE = "people"
 NOBODY = "nobody"
 SEVERITIES = ("critical", "warning")
-"""Of alerts that people are told of; what is `info` or less can be looked up and is not sent."""
+"""Severities of alerts that are sent; one of `info` or less can only be looked up."""
 _SECRETS_FOLDER = "/etc/alertmanager/secrets"
 _SUBJECT = "[{{ .CommonLabels.environment }}] {{ .Status | toUpper }}: {{ .CommonLabels.alertname }}"
 _TEXT = (
@@ -21,12 +21,12 @@ _TEXT = (
 
 
 def publish_access(topic_arn: pulumi.Input[str]) -> tuple[Allow, ...]:
-    """What lets Alertmanager publish to the topic of alerts."""
+    """Return what lets Alertmanager publish to the topic of alerts."""
     return (Allow(actions=("sns:Publish",), resources=(topic_arn,)),)
 
 
 def alertmanager_config(*, topic_arn: pulumi.Input[str], region: str, slack_secret: str | None) -> dict[str, Any]:
-    """Critical and warning alerts, and any of another severity unknown here, to the topic and to Slack.
+    """Return a configuration that sends critical and warning alerts, and any of unknown severity, to topic and Slack.
 
     `slack_secret` names a Secret, mounted into Alertmanager, whose `url` is an incoming webhook.
     """

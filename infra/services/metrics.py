@@ -1,4 +1,4 @@
-"""What the platform's exporters emit, and the alerts and dashboards that rest on it.
+"""Metrics of the platform's exporters, and the alerts and dashboards that query them.
 
 An alert on a metric that nobody emits is never raised, and a panel on one is empty. So everything that queries is held
 to `EXPORTED_METRICS` by its tests; a new metric enters there, with the exporter that really has it.
@@ -29,7 +29,7 @@ DCGM_FIELDS: dict[str, tuple[str, str]] = {
     "DCGM_FI_DEV_ECC_DBE_VOL_TOTAL": ("counter", "Total number of double-bit volatile ECC errors."),
     "DCGM_FI_DEV_ROW_REMAP_FAILURE": ("gauge", "Whether remapping of rows has failed"),
 }
-"""What dcgm-exporter reads, with Prometheus' type and a help text; the profiling fields would need SYS_ADMIN."""
+"""Fields that dcgm-exporter reads, with Prometheus' type and a help text; the profiling fields would need SYS_ADMIN."""
 
 TRAINING_METRICS: dict[str, str] = {
     "mlplatform_training_step": "gauge: optimizer steps done",
@@ -39,7 +39,7 @@ TRAINING_METRICS: dict[str, str] = {
     "mlplatform_training_samples_total": "counter: samples trained on, of all ranks",
     "mlplatform_training_checkpoint_timestamp_seconds": "gauge: when the newest checkpoint was whole, Unix time",
 }
-"""What training exports: from global rank 0, with the label `run`, on the container port named `TRAINING_PORT_NAME`."""
+"""Metrics of training: from global rank 0, with the label `run`, on the container port named `TRAINING_PORT_NAME`."""
 TRAINING_PORT_NAME = "train-metrics"
 
 EXPORTED_METRICS: dict[str, frozenset[str]] = {
@@ -136,22 +136,22 @@ CLOUDWATCH_METRICS: dict[str, frozenset[str]] = {
         }
     ),
 }
-"""By namespace, what AWS shows of its own services; Grafana asks CloudWatch for it."""
+"""CloudWatch metrics of AWS's own services that Grafana queries, by namespace."""
 
 
 def alert_files() -> dict[str, dict[str, Any]]:
-    """Every file of rules by its name, in the form that both Prometheus and a PrometheusRule's `spec` take."""
+    """Return every file of rules by its name, in the form that both Prometheus and a PrometheusRule's `spec` take."""
     return {path.stem: yaml.safe_load(path.read_text()) for path in sorted(ALERTS.glob("*.yaml"))}
 
 
 def alerts() -> list[dict[str, Any]]:
-    """Every alert of those files; one name may be there twice, with two severities."""
+    """Return every alert of those files; a name may occur twice, with two severities."""
     rules = [rule for file in alert_files().values() for group in file["groups"] for rule in group["rules"]]
     return [rule for rule in rules if "alert" in rule]
 
 
 def dashboards(constants: Mapping[str, str] | None = None) -> dict[str, dict[str, Any]]:
-    """Every dashboard by its file's name; with `constants`, its variables of that type have these values, by name."""
+    """Return every dashboard by its file's name; `constants` are values of its variables of that type, by name."""
     found = {path.stem: json.loads(path.read_text()) for path in sorted(DASHBOARDS.glob("*.json"))}
     if constants is not None:
         for variable in (one for dashboard in found.values() for one in dashboard["templating"]["list"]):
@@ -161,12 +161,12 @@ def dashboards(constants: Mapping[str, str] | None = None) -> dict[str, dict[str
 
 
 def dcgm_fields() -> str:
-    """dcgm-exporter's list of fields, in its own format."""
+    """Return dcgm-exporter's list of fields, in its own format."""
     return "".join(f"{field}, {kind}, {text}\n" for field, (kind, text) in DCGM_FIELDS.items())
 
 
 def cloudwatch_access(region: str) -> tuple[Allow, ...]:
-    """What lets Grafana show CloudWatch's metrics of a region.
+    """Return what lets Grafana show CloudWatch's metrics of a region.
 
     They belong to no resource that a policy could name
     (https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatch.html).

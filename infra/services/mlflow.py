@@ -9,7 +9,7 @@ import pulumi_kubernetes as kubernetes
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from infra import helm
-from infra.cluster.namespaces import Admission, Namespace, NamespaceArgs, Peer
+from infra.cluster.namespaces import IngressRule, Namespace, NamespaceArgs, Peer
 from infra.cluster.ready import ClusterReady
 from infra.data.external_secret import ExternalSecret, ExternalSecretArgs
 from infra.data.image import Image
@@ -31,9 +31,9 @@ ADMIN = "admin"
 WORKLOADS = "workloads"
 MONITORING = "monitoring"
 OWN_ACCOUNTS = {WORKLOADS: "EDIT", MONITORING: "READ"}
-"""Accounts of the platform's own programs: jobs and pipelines, and what collects metrics."""
+"""Permission of each account of the platform's own programs: jobs and pipelines, and what collects metrics."""
 GRACE_S = 300
-"""How long a server may finish uploads that pass through it before it is stopped."""
+"""Seconds in which a server may finish uploads that pass through it before it is stopped."""
 _LABELS = {"app.kubernetes.io/name": "mlflow", "app.kubernetes.io/instance": "mlflow"}
 
 
@@ -41,7 +41,7 @@ _LABELS = {"app.kubernetes.io/name": "mlflow", "app.kubernetes.io/instance": "ml
 class MlflowArgs:
     """Inputs of `Mlflow`.
 
-    Records are in the database of `database_secret_arn`, logins in that of `auth_secret_arn`; both stand once
+    Records are in the database of `database_secret_arn`, logins in that of `auth_secret_arn`; both exist once
     `databases` does. Artifacts go through the server to `bucket`, with the rights of `role_arn`. Pods of the namespaces
     in `clients` reach it, and people where the cluster has a domain, at `mlflow.<domain>`. `pod_hosts` matches the
     addresses of pods.
@@ -67,15 +67,15 @@ class Mlflow(pulumi.ComponentResource):
 
     url: str
     login_secret_arn: pulumi.Output[str]
-    """The login of jobs and pipelines."""
+    """ARN of the secret with the login of jobs and pipelines."""
     ready: list[pulumi.Resource]
-    """What must stand before anyone logs in."""
+    """Resources that must exist before anyone logs in."""
     backend: Backend
 
     def __init__(self, name: str, args: MlflowArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:services:Mlflow", name, None, opts)
         self._name, self._args, self._child = name, args, pulumi.ResourceOptions(parent=self)
-        clients = Admission(
+        clients = IngressRule(
             name="clients",
             peers=(*(Peer(namespace=one) for one in args.clients), *args.cluster.load_balancer),
             ports=(CONTAINER_PORT,),
@@ -134,7 +134,7 @@ class Mlflow(pulumi.ComponentResource):
             parent=self,
             needs=[args.databases, database.ready, auth.ready, admin.ready, *namespace.ready],
         )
-        self._beside_the_release(release, monitoring)
+        self._supporting_resources(release, monitoring)
         job = accounts_job(
             f"{name}-accounts-job",
             namespace=namespace.name,
@@ -179,8 +179,8 @@ class Mlflow(pulumi.ComponentResource):
             self._child,
         )
 
-    def _beside_the_release(self, release: pulumi.Resource, monitoring: ExternalSecret) -> None:
-        """Make what the chart has no values for."""
+    def _supporting_resources(self, release: pulumi.Resource, monitoring: ExternalSecret) -> None:
+        """Create what the chart has no values for."""
         after = pulumi.ResourceOptions(parent=self, depends_on=[release])
         kubernetes.apps.v1.DeploymentPatch(
             f"{self._name}-grace",

@@ -1,4 +1,4 @@
-"""The Job that brings MLflow's accounts to what the stack file says."""
+"""The Job that creates and updates MLflow's accounts from the stack file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from infra.data.image import Image
 
 _FOLDER = "/accounts"
 _USER = 1001
-"""The image's own user."""
+"""User id of the image's own user."""
 
 
 def accounts_job(
@@ -30,13 +30,13 @@ def accounts_job(
     admin: ExternalSecret,
     opts: pulumi.ResourceOptions,
 ) -> kubernetes.batch.v1.Job:
-    """A Job that makes the accounts of `permissions`, with the passwords that `passwords` holds by account.
+    """Create a Job that makes the accounts of `permissions`, with the passwords that `passwords` holds by account.
 
     It runs `images/mlflow/accounts.py` as the administrator whose login is in `admin`.
     """
-    told = json.dumps(dict(sorted(permissions.items())))
+    accounts = json.dumps(dict(sorted(permissions.items())))
     # A Job cannot be changed: other accounts, or another image, are another Job. It stays, so that its end is known.
-    digest = hashlib.sha256(f"{told} {image.tag}".encode()).hexdigest()[:10]
+    digest = hashlib.sha256(f"{accounts} {image.tag}".encode()).hexdigest()[:10]
     login = {"MLFLOW_TRACKING_USERNAME": "username", "MLFLOW_TRACKING_PASSWORD": "password"}
     spec: Any = {
         "backoff_limit": 6,
@@ -53,7 +53,7 @@ def accounts_job(
                         "command": ["python", "/opt/platform/accounts.py"],
                         "env": [
                             {"name": "MLFLOW_TRACKING_URI", "value": url},
-                            {"name": "ACCOUNTS", "value": told},
+                            {"name": "ACCOUNTS", "value": accounts},
                             {"name": "ACCOUNT_PASSWORDS", "value": _FOLDER},
                             *(
                                 {

@@ -13,7 +13,7 @@ from infra.data.image import Image
 from infra.settings.service_settings import MlflowSettings
 
 DRIVER = "psycopg2"
-"""What SQLAlchemy reaches the databases by; without a name it takes another one, which the image does not have."""
+"""SQLAlchemy's driver of the databases; without a name it takes another one, which the image does not have."""
 
 
 def mlflow_values(
@@ -34,7 +34,7 @@ def mlflow_values(
     domain: str | None,
     labels: Mapping[str, str],
 ) -> dict[str, Any]:
-    """The chart's values; keys as in its values.schema.json, which refuses unknown ones.
+    """Return the chart's values; keys as in its values.schema.json, which refuses unknown ones.
 
     `database`, `auth` and `admin` name the Secrets with the logins. The server answers to `names`, to `pod_hosts` and,
     with a `domain`, to its public name.
@@ -96,13 +96,13 @@ def mlflow_values(
         "extraEnvVars": {"PGSSLMODE": "require", "AWS_DEFAULT_REGION": region},
         "podSecurityContext": {"fsGroup": 1001, **SECCOMP},
         "priorityClassName": "platform-service",
-        "affinity": _apart(labels),
+        "affinity": _spread_over_zones(labels),
         "resources": {"requests": {"cpu": "250m", "memory": "768Mi"}, "limits": {"memory": "2Gi"}},
     }
 
 
-def _apart(labels: Mapping[str, str]) -> dict[str, Any]:
-    """Servers in different zones, if there is room."""
+def _spread_over_zones(labels: Mapping[str, str]) -> dict[str, Any]:
+    """Return constraints that spread servers over different zones, where there is room."""
     term = {"topologyKey": "topology.kubernetes.io/zone", "labelSelector": {"matchLabels": dict(labels)}}
     return {
         "podAntiAffinity": {

@@ -1,4 +1,4 @@
-"""Monitoring: metrics, dashboards, alerts, and what collects them on the nodes."""
+"""Monitoring: metrics, dashboards, alerts, and the agents on the nodes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pulumi_kubernetes as kubernetes
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from infra import helm
-from infra.cluster.namespaces import Admission, Namespace, NamespaceArgs, Peer
+from infra.cluster.namespaces import IngressRule, Namespace, NamespaceArgs, Peer
 from infra.cluster.ready import ClusterReady
 from infra.data.external_secret import ExternalSecret, ExternalSecretArgs
 from infra.data.secrets import StoredSecret, StoredSecretArgs, generated_password
@@ -34,10 +34,10 @@ SERVICE_PORT = 80
 SERVICE_URL = f"http://{SERVICE_NAME}.{NAMESPACE}.svc.cluster.local"
 HEALTH_PATH = "/api/health"
 HOST = "grafana"
-"""Grafana's public name below the domain."""
+"""Public name of Grafana below the domain."""
 ADMIN = "admin"
 RAY_METRICS_PORT_NAME = "metrics"
-"""What the KubeRay operator names the port at which every Ray pod shows its metrics."""
+"""Name that the KubeRay operator gives the port of every Ray pod's metrics."""
 _GRAFANA_PORT = 3000
 _AGENT_PORTS = (9100, 9400)
 _MONITORING_API = "monitoring.coreos.com/v1"
@@ -54,12 +54,12 @@ class MonitoringArgs:
 
     environment: Environment
     cluster: ClusterReady
-    """With the storage class."""
+    """The cluster, with the storage class among what must exist."""
     settings: MonitoringSettings
     alert_topic_arn: pulumi.Input[str]
     alertmanager_role_arn: pulumi.Input[str]
     grafana_role_arn: pulumi.Input[str]
-    """What Grafana may do in AWS: `metrics.cloudwatch_access`."""
+    """ARN of Grafana's role in AWS, which has `metrics.cloudwatch_access`."""
     training_namespace: str
 
 
@@ -68,7 +68,7 @@ class Monitoring(pulumi.ComponentResource):
 
     url: str
     login_secret_arn: pulumi.Output[str]
-    """Grafana's admin."""
+    """ARN of the secret with the login of Grafana's administrator."""
     ready: list[pulumi.Resource]
     backend: Backend
 
@@ -150,7 +150,7 @@ class Monitoring(pulumi.ComponentResource):
         self.register_outputs({"url": self.url, "login_secret_arn": self.login_secret_arn})
 
     def _services_namespace(self) -> Namespace:
-        grafana = Admission(
+        grafana = IngressRule(
             name="grafana",
             peers=self._args.cluster.load_balancer,
             ports=(_GRAFANA_PORT,),
@@ -168,8 +168,8 @@ class Monitoring(pulumi.ComponentResource):
         )
 
     def _agents_namespace(self) -> Namespace:
-        """Apart from the services, since what looks at nodes mounts their files."""
-        prometheus = Admission(name="prometheus", peers=(Peer(namespace=NAMESPACE),), ports=_AGENT_PORTS)
+        """Create the namespace of the agents, apart from the services since agents mount files of their nodes."""
+        prometheus = IngressRule(name="prometheus", peers=(Peer(namespace=NAMESPACE),), ports=_AGENT_PORTS)
         return Namespace(
             f"{self._name}-agents-namespace",
             NamespaceArgs(
@@ -230,6 +230,6 @@ class Monitoring(pulumi.ComponentResource):
             kind=kind,
             metadata={"name": object_name, "namespace": self._namespace.name},
             spec=dict(spec),
-            # The kinds are among what must stand before.
+            # The kinds are among what must exist before.
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(self._args.cluster.base)),
         )

@@ -16,7 +16,7 @@ _NODE_NAME = "__meta_kubernetes_pod_node_name"
 # Prometheus tells GPUs, disks and memory by the node, which outlives the pod that reports them.
 _BY_NODE = [{"sourceLabels": [_NODE_NAME], "targetLabel": "node"}]
 _WRITE_AHEAD_PERCENT = 20
-"""Share of the disk that the newest samples and compaction need beside what retention counts."""
+"""Percentage of the disk that the newest samples and compaction need beside what retention counts."""
 
 
 def stack_values(
@@ -34,7 +34,7 @@ def stack_values(
     alertmanager_secrets: list[str],
     agents_namespace: pulumi.Input[str],
 ) -> dict[str, Any]:
-    """Values of kube-prometheus-stack; one Alertmanager means a small cluster, and small requests."""
+    """Return values of kube-prometheus-stack; one Alertmanager means a small cluster, and small requests."""
     service, system = {"priorityClassName": "platform-service"}, {"priorityClassName": "platform-system"}
     return {
         # They come with a release of their own, before all that have monitors.
@@ -125,7 +125,7 @@ def stack_values(
 
 
 def dcgm_values() -> dict[str, Any]:
-    """Values of dcgm-exporter: on every GPU node, root for the kubelet's socket and without any capability."""
+    """Return values of dcgm-exporter: on every GPU node, root for the kubelet's socket and without any capability."""
     return {
         "priorityClassName": "platform-system",
         "nodeSelector": {"nvidia.com/gpu.present": "true"},

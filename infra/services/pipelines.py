@@ -1,4 +1,4 @@
-"""What pipelines in Airflow must know of the workloads: images by digest, and the jobs that run them."""
+"""The ConfigMap by which pipelines in Airflow learn of the workloads: images by digest, and the jobs that run them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PipelinesArgs:
 
 
 class Pipelines(pulumi.ComponentResource):
-    """A ConfigMap that Airflow's pods mount, if it is there: a new image reaches them without a restart."""
+    """A ConfigMap that Airflow's pods mount, if it exists: a new image reaches them without a restart."""
 
     def __init__(self, name: str, args: PipelinesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:pipelines:Pipelines", name, None, opts)

@@ -1,4 +1,4 @@
-"""Ray in the cluster: the operator; clusters come with the jobs that bring them."""
+"""Ray's operator in the cluster; a Ray cluster comes with each job."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from infra import helm
-from infra.cluster.namespaces import Admission, Namespace, NamespaceArgs, Peer
+from infra.cluster.namespaces import IngressRule, Namespace, NamespaceArgs, Peer
 from infra.cluster.ready import ClusterReady
 from infra.facts import charts
 
@@ -34,7 +34,7 @@ _RULES: tuple[kubernetes.rbac.v1.PolicyRuleArgsDict, ...] = (
         "verbs": ["get", "patch", "update"],
     },
 )
-"""What the operator does in the cluster. The chart's own role adds every Secret, account, role and binding of every
+"""Rights of the operator in the cluster. The chart's own role adds every Secret, account, role and binding of every
 namespace, for parts of KubeRay that are not used here. A role of the watched namespace would not do: it goes with the
 namespace, and nobody could take the finalizers off what lies in it.
 """
@@ -42,17 +42,17 @@ namespace, and nobody could take the finalizers off what lies in it.
 
 @dataclass(frozen=True, kw_only=True)
 class RayOperatorArgs:
-    """Inputs of `RayOperator`; it looks after Ray in `watched` namespaces alone."""
+    """Inputs of `RayOperator`; it manages Ray in the `watched` namespaces alone."""
 
     watched: tuple[str, ...]
     cluster: ClusterReady
 
 
 class RayOperator(pulumi.ComponentResource):
-    """KubeRay's operator, which makes the cluster of a RayJob and takes it away again."""
+    """KubeRay's operator, which creates and deletes the cluster of a RayJob."""
 
     ready: pulumi.Resource
-    """Must stand before a RayJob or RayCluster is made, and until it is gone."""
+    """The operator, which must exist before a RayJob or RayCluster is made, and until it is gone."""
 
     def __init__(self, name: str, args: RayOperatorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:services:RayOperator", name, None, opts)
@@ -61,7 +61,7 @@ class RayOperator(pulumi.ComponentResource):
             NamespaceArgs(
                 name=NAMESPACE,
                 pod_security="restricted",
-                admits=(Admission(name="metrics", peers=(Peer(namespace="monitoring"),), ports=(_METRICS_PORT,)),),
+                admits=(IngressRule(name="metrics", peers=(Peer(namespace="monitoring"),), ports=(_METRICS_PORT,)),),
                 needs=args.cluster.base,
             ),
             pulumi.ResourceOptions(parent=self),
@@ -87,7 +87,7 @@ class RayOperator(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _rights(self, name: str, namespace: pulumi.Input[str]) -> list[pulumi.Resource]:
-        """Make what lets the operator's account do its work in the cluster and, to elect a leader, in its namespace."""
+        """Create the rights of the operator's account in the cluster and, to elect a leader, in its namespace."""
         rbac, child = kubernetes.rbac.v1, pulumi.ResourceOptions(parent=self)
         subject: kubernetes.rbac.v1.SubjectArgsDict = {
             "kind": "ServiceAccount",

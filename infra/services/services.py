@@ -1,4 +1,4 @@
-"""Everything that runs in the cluster, in the order in which each needs the other."""
+"""Everything that runs in the cluster, in the order of dependence."""
 
 from __future__ import annotations
 
@@ -59,15 +59,15 @@ class ServicesArgs:
 
 
 class Services(pulumi.ComponentResource):
-    """Controllers, tracking server, Ray's operator, pipelines, monitoring, and the ways in.
+    """Controllers, tracking server, Ray's operator, pipelines, monitoring, and their ingresses.
 
     `opts.providers` are AWS's and the cluster's.
     """
 
     urls: dict[str, str]
-    """Inside the cluster, by service."""
+    """URL of each service inside the cluster, by the service's name."""
     public_urls: dict[str, str]
-    """From outside, by name below the domain; none without an entrance."""
+    """URL of each service from outside, by its name below the domain; empty without an entrance."""
     tracking: Mlflow
     training: TrainingNamespace
 
@@ -115,7 +115,7 @@ class Services(pulumi.ComponentResource):
         if args.settings.monitoring.enabled:
             services["grafana"] = self._make_monitoring()
         self.urls = {key: service.url for key, service in services.items()}
-        self.public_urls = self._ways_in([service.backend for service in services.values()])
+        self.public_urls = self._ingresses([service.backend for service in services.values()])
         self.register_outputs({"urls": self.urls, "public_urls": self.public_urls})
 
     def _make_controllers(self) -> Controllers:
@@ -211,11 +211,11 @@ class Services(pulumi.ComponentResource):
         args = ImageArgs(repository_url=url, context=_REPOSITORY, dockerfile=dockerfile)
         return Image(f"{name}-image", args, self._child)
 
-    def _ways_in(self, backends: Sequence[Backend]) -> dict[str, str]:
+    def _ingresses(self, backends: Sequence[Backend]) -> dict[str, str]:
         args = self._args
         if args.edge is None:
             return {}
-        ways_in = {
+        ingresses = {
             backend.host: Ingress(
                 f"way-in-{backend.host}",
                 IngressArgs(
@@ -232,4 +232,4 @@ class Services(pulumi.ComponentResource):
             )
             for backend in backends
         }
-        return {host: way_in.url for host, way_in in ways_in.items()}
+        return {host: ingress.url for host, ingress in ingresses.items()}

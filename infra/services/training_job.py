@@ -1,4 +1,4 @@
-"""The manifest of a training job: a RayJob that brings its own cluster and takes it away."""
+"""The manifest of a training job: a RayJob that creates its own cluster and deletes it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from infra.settings.workload_settings import TrainingJobSettings
 RAY_VERSION = "2.60.0"
 _CLUSTER_LABEL = "metadata.labels['ray.io/cluster']"
 METRICS_PORT = 8090
-"""Where rank 0 shows its metrics; apart from Ray's own ports (8080 among them)."""
+"""Port of rank 0's metrics; apart from Ray's own ports (8080 among them)."""
 _SECONDS_KEPT = 3600
-"""How long a finished job can still be asked for its state and logs."""
+"""Seconds for which a finished job's state and logs can be read."""
 _GRACE_S, _DRAIN_S = 110, 95
-"""What a worker is given to end, of a spot node's two minutes, and of that to Ray: it tells the ranks that their node
-goes, and waits for them to save what they have."""
+"""Seconds that a worker is given to end, of a spot node's two minutes, and of that to Ray, which tells the ranks that
+their node goes, and waits for them to save what they have."""
 
 
 def training_job(
@@ -33,7 +33,7 @@ def training_job(
     cluster_variable: str,
     settings: TrainingJobSettings,
 ) -> dict[str, Any]:
-    """A ray.io/v1 RayJob for `kubectl create`: each creation is a job of its own, named after `name`.
+    """Return a ray.io/v1 RayJob for `kubectl create`: each creation is a job of its own, named after `name`.
 
     `secret_environment` maps a variable to the Secret and the key that hold it. The command runs on the head, which has
     no GPU, and places its ranks on the workers. A worker that is lost is made anew; when the head is lost the job is

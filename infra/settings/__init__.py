@@ -1,1 +1,1 @@
-"""The settings of a stack file, checked."""
+"""Settings of the stack files, validated."""

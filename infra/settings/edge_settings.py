@@ -1,4 +1,4 @@
-"""What a stack file may say of the entrance from outside."""
+"""Settings of the entrance from outside."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ class OidcSettings(SettingsModel):
     """The provider at which browsers sign in; its `/.well-known/openid-configuration` has the addresses."""
 
     issuer: HttpsUrl
-    """Its name for itself."""
+    """Issuer, the provider's name for itself."""
     authorization_endpoint: HttpsUrl
-    """Where browsers are sent to sign in."""
+    """URL at which browsers sign in."""
     token_endpoint: HttpsUrl
-    """Where the load balancer gets tokens."""
+    """URL at which the load balancer gets tokens."""
     user_info_endpoint: HttpsUrl
-    """Where it asks who somebody is."""
+    """URL at which the load balancer asks who a user is."""
     client_secret_arn: SecretArn
-    """A secret `{"client_id": "...", "client_secret": "..."}` under the environment's prefix."""
+    """ARN of a secret `{"client_id": "...", "client_secret": "..."}` under the environment's prefix."""
     scope: str = Field(default="openid", pattern=r"^openid( [a-z_:./-]+)*$")
-    """What the provider is asked for."""
+    """OAuth scopes that the provider is asked for."""
     session_hours: int = Field(default=12, ge=1, le=168)
-    """How long a browser stays signed in."""
+    """Hours for which a browser stays signed in."""
 
 
 class EdgeSettings(SettingsModel):
     """The entrance from outside: certificate, firewall and rate limit of the load balancer."""
 
     domain: str | None = Field(default=None, pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,}$")
-    """Services are reached at `<service>.<domain>`."""
+    """Domain of the services, which are reached at `<service>.<domain>`."""
     zone_id: str | None = Field(default=None, pattern=r"^Z[A-Z0-9]{5,31}$")
     """Route 53 zone of the domain, in which the certificate is validated; `mlp bootstrap --zone` makes one."""
     certificate_arn: str | None = Field(default=None, pattern=r"^arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/.+$")
-    """A certificate that exists, instead of a new one."""
+    """ARN of a certificate that exists, instead of a new one."""
     allowed_cidrs: tuple[IPv4Network, ...] = ()
-    """Who may reach the load balancer."""
+    """Address ranges that may reach the load balancer."""
     requests_per_5_minutes: int | None = Field(default=2000, ge=10, le=2_000_000_000)
     """Requests that one address may make before it is blocked for a while; null for no limit."""
     oidc: OidcSettings | None = None

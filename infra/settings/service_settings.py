@@ -1,4 +1,4 @@
-"""What a stack file may say of the services that run in the cluster; defaults are production's."""
+"""Settings of the services that run in the cluster; defaults are production's."""
 
 from __future__ import annotations
 
@@ -37,28 +37,28 @@ class AirflowSettings(SettingsModel):
     enabled: bool = False
     """Whether Airflow runs; `workloads/dags` has no pipeline for it yet."""
     replicas: int = Field(default=2, ge=1, le=5)
-    """API servers and schedulers."""
+    """Number of API servers, and of schedulers."""
     dags_repository: str | None = Field(default=None, pattern=r"^https://[^\s]+\.git$")
     """Public git repository to follow, where it holds `workloads/dags`; null for the DAGs that are in the image."""
     dags_branch: str = Field(default="main", pattern=r"^[\w./-]+$")
-    """Its branch."""
+    """Branch of the git repository."""
 
 
 class MonitoringSettings(SettingsModel):
     """Metrics, dashboards and alerts."""
 
     enabled: bool = True
-    """Whether they are collected, shown and sent."""
+    """Whether metrics are collected, dashboards shown and alerts sent."""
     retention_days: int = Field(default=15, ge=1, le=365)
-    """How long metrics are kept."""
+    """Days for which metrics are kept."""
     storage_gib: int = Field(default=50, ge=5, le=16384)
-    """Disk for them."""
+    """Disk for metrics, in GiB."""
     replicas: int = Field(default=2, ge=1, le=3)
-    """Alertmanagers; with one, all of monitoring is small."""
+    """Number of Alertmanagers; with one, all of monitoring is small."""
     slack_secret_arn: str | None = Field(
         default=None, pattern=r"^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:.+$"
     )
-    """A secret `{"url": "https://hooks.slack.com/..."}` under the environment's prefix, for alerts to Slack too."""
+    """ARN of a secret `{"url": "https://hooks.slack.com/..."}` under the environment's prefix, for alerts to Slack."""
 
 
 class ServicesSettings(SettingsModel):
@@ -67,9 +67,9 @@ class ServicesSettings(SettingsModel):
     enabled: bool = True
     """Whether anything runs in the cluster; off where there is no cluster to run it in."""
     controller_replicas: int = Field(default=2, ge=1, le=3)
-    """Copies of each controller of load balancers and secrets."""
+    """Number of copies of each controller of load balancers and secrets."""
     max_training_gpus: int = Field(default=8, ge=0, le=512)
-    """How many GPUs all training jobs together may ask for."""
+    """Number of GPUs that all training jobs together may ask for."""
     mlflow: MlflowSettings = MlflowSettings()
     airflow: AirflowSettings = AirflowSettings()
     monitoring: MonitoringSettings = MonitoringSettings()

@@ -1,6 +1,6 @@
 """A stack's configuration: `ml-platform:settings` of `Pulumi.<stack>.yaml`, typed and validated offline.
 
-Defaults are production's; a stack that wants less says so in its file. A check that needs two fields stands with the
+Defaults are production's; a stack that wants less says so in its file. A check that needs two fields belongs to the
 later one, so that all faults of a file come out at once.
 """
 
@@ -30,7 +30,7 @@ RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")]
 InstanceTypeName = Annotated[str, AfterValidator(known_instance_type)]
 
 ENDPOINTS_WITHOUT_NAT: tuple[InterfaceEndpoint, ...] = ("ecr.api", "ecr.dkr", "sts", "ec2", "eks")
-"""What nodes need to join and to pull images when no NAT gateway leads out
+"""Endpoints that nodes need to join and to pull images when there is no NAT gateway
 (https://docs.aws.amazon.com/eks/latest/userguide/private-clusters.html)."""
 _POOL_NAME = re.compile(r"^[a-z][a-z0-9-]{0,23}$")
 
@@ -75,7 +75,7 @@ class ClusterSettings(SettingsModel):
     kubernetes_version: Annotated[str, AfterValidator(supported_version)] = "1.35"
     """Kubernetes minor version; one that EKS still supports at no extra price."""
     public_access_cidrs: tuple[IPv4Network, ...] = ()
-    """Who may reach the API endpoint from the internet; empty closes it to all but the VPC."""
+    """Address ranges that may reach the API endpoint from the internet; empty closes it to all but the VPC."""
     admin_roles: tuple[RoleArn, ...] = ()
     """ARNs of IAM roles that administer the cluster. The deploy role always does and is not named here."""
     viewer_roles: tuple[RoleArn, ...] = ()
@@ -103,17 +103,17 @@ class NodePoolSettings(SettingsModel):
     instance_types: tuple[InstanceTypeName, ...] = Field(min_length=1)
     """Types of one shape, in order of preference; more types make spot capacity likelier."""
     capacity: Literal["on_demand", "spot"] = "on_demand"
-    """How nodes are bought."""
+    """Purchase option of the nodes."""
     min_size: int = Field(ge=0)
     """Fewest nodes; 0 for GPU pools, which then cost nothing when idle."""
     max_size: int = Field(ge=1, le=450)
     """Most nodes the autoscaler may start."""
     disk_gib: int = Field(default=50, ge=20, le=16384)
-    """Size of a node's disk."""
+    """Size of a node's disk, in GiB."""
     disk_throughput_mibps: int | None = Field(default=None, ge=125, le=1000)
-    """Its throughput; 500 in GPU pools, whose images are large, and 125 elsewhere unless given."""
+    """Throughput of the disk, in MiB/s; 500 in GPU pools, whose images are large, and 125 elsewhere unless given."""
     zones: tuple[str, ...] = ()
-    """Zones the nodes may stand in; empty means all. One zone where a job's ranks must be near each other."""
+    """Zones that nodes may be in; empty means all. One zone where a job's ranks must be near each other."""
 
     @field_validator("instance_types")
     @classmethod
@@ -138,7 +138,7 @@ class NodePoolSettings(SettingsModel):
 
     @property
     def throughput_mibps(self) -> int:
-        """The disk's throughput in MiB/s, given or by the kind of pool."""
+        """Return the disk's throughput in MiB/s, given or by the kind of pool."""
         return self.disk_throughput_mibps or (500 if self.gpu else 125)
 
 
@@ -148,19 +148,19 @@ class DatabaseSettings(SettingsModel):
     instance_class: str = Field(default="db.m7g.large", pattern=r"^db\.[a-z0-9]+\.[a-z0-9]+$")
     """RDS instance class."""
     storage_gib: int = Field(default=100, ge=20, le=65536)
-    """Storage at first."""
+    """Storage at first, in GiB."""
     max_storage_gib: int = Field(default=1000, ge=22, le=65536)
-    """How far the storage grows by itself."""
+    """Limit of the storage's automatic growth, in GiB."""
     multi_az: bool = True
     """Whether a standby in a second zone takes over when the first fails."""
     max_connections: int = Field(default=500, ge=50, le=5000)
-    """How many connections it admits, at most about 100 a GiB of its memory; a change takes effect with a restart."""
+    """Limit of connections, at most about 100 a GiB of the instance's memory; a change takes effect with a restart."""
     backup_retention_days: int = Field(default=14, ge=1, le=35)
-    """How long daily backups, and the log to restore any point between them, are kept."""
+    """Days for which daily backups, and the log to restore any point between them, are kept."""
     backup_window: str = Field(default="03:00-04:00", pattern=DAILY_WINDOW)
-    """When backups are taken, UTC."""
+    """Daily window of backups, UTC."""
     maintenance_window: str = Field(default="sun:04:30-sun:05:30", pattern=WEEKLY_WINDOW)
-    """When AWS may patch the instance, UTC; it may not overlap the backup window."""
+    """Weekly window in which AWS may patch the instance, UTC; it may not overlap the backup window."""
     password_generation: int = Field(default=1, ge=1)
     """Raise it by one, and `pulumi up` gives every database login and Airflow's administrator a new password."""
 
@@ -187,27 +187,27 @@ class StorageSettings(SettingsModel):
     """The buckets for artifacts, data sets and logs."""
 
     noncurrent_days: int = Field(default=90, ge=1)
-    """How long a version is kept after a newer one took its place, or it was deleted."""
+    """Days for which a version is kept after a newer one took its place, or it was deleted."""
     archive_after_days: int = Field(default=90, ge=1)
-    """When artifacts go to Glacier Instant Retrieval, and logs to Deep Archive."""
+    """Days after which artifacts go to Glacier Instant Retrieval, and logs to Deep Archive."""
     log_retention_days: int = Field(default=400, ge=1)
-    """How long logs are kept."""
+    """Days for which logs are kept."""
 
 
 class BudgetSettings(SettingsModel):
-    """What the environment may cost, and who is told."""
+    """The environment's monthly budget, and the receivers of its alerts."""
 
     monthly_usd: int = Field(default=1500, ge=1)
-    """Alerts are sent at 80 % and 100 % of it, and when the month's forecast exceeds it."""
+    """Monthly budget, in US dollars; alerts are sent at 80 % and 100 %, and when the month's forecast exceeds it."""
     emails: tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s.]+$")], ...] = Field(default=(), max_length=10)
-    """Who gets alerts; AWS asks each address for confirmation first."""
+    """Addresses that get alerts; AWS asks each for confirmation first."""
 
 
 class EmulatorSettings(SettingsModel):
     """An AWS emulator in place of AWS; only the stack that runs on a laptop sets it."""
 
     endpoint: str | None = Field(default=None, pattern=r"^http://127\.0\.0\.1:\d+$")
-    """Where it listens."""
+    """URL at which the emulator listens."""
 
 
 def _default_node_pools() -> dict[str, NodePoolSettings]:
@@ -220,18 +220,18 @@ def _default_node_pools() -> dict[str, NodePoolSettings]:
 
 
 class PlatformSettings(StackSettings):
-    """Everything in which one environment may differ from another."""
+    """Settings of the platform stack."""
 
     region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
     """AWS region."""
     zones: tuple[str, ...] = Field(min_length=3, max_length=3)
-    """Its three availability zones to use."""
+    """The region's three availability zones to use."""
     deploy_role_arn: RoleArn | None = None
-    """Role that deploys; `mlp bootstrap` makes it. Without one, the caller's own credentials deploy."""
+    """ARN of the role that deploys; `mlp bootstrap` makes it. Without one, the caller's own credentials deploy."""
     permissions_boundary_arn: str | None = Field(default=None, pattern=r"^arn:aws[a-z-]*:iam::(\d{12}|aws):policy/.+$")
-    """Permissions boundary of every role."""
+    """ARN of the permissions boundary of every role."""
     protect_data: bool = True
-    """Whether what holds data refuses to be destroyed: database, buckets, image repositories, cluster."""
+    """Whether resources that hold data refuse to be destroyed: database, buckets, image repositories, cluster."""
     network: NetworkSettings = NetworkSettings()
     cluster: ClusterSettings = ClusterSettings()
     node_pools: dict[str, NodePoolSettings] = Field(default_factory=_default_node_pools, min_length=1)
@@ -239,7 +239,7 @@ class PlatformSettings(StackSettings):
     database: DatabaseSettings = DatabaseSettings()
     storage: StorageSettings = StorageSettings()
     log_group_retention_days: LogRetentionDays = 90
-    """How long CloudWatch keeps the logs of control plane and database."""
+    """Days for which CloudWatch keeps the logs of control plane and database."""
     edge: EdgeSettings = EdgeSettings()
     budget: BudgetSettings = BudgetSettings()
     services: ServicesSettings = ServicesSettings()
@@ -249,9 +249,9 @@ class PlatformSettings(StackSettings):
     @classmethod
     def _zones_lie_in_the_region(cls, zones: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         region = info.data.get("region", "")
-        strangers = [zone for zone in zones if not zone.startswith(region)]
-        if strangers:
-            raise ValueError(f"zones {', '.join(strangers)} are not in region {region}")
+        unknown = [zone for zone in zones if not zone.startswith(region)]
+        if unknown:
+            raise ValueError(f"zones {', '.join(unknown)} are not in region {region}")
         if len(set(zones)) < len(zones):
             raise ValueError(f"zones {', '.join(zones)} name one zone twice")
         return zones
@@ -287,21 +287,21 @@ class PlatformSettings(StackSettings):
         for name, pool in pools.items():
             if not _POOL_NAME.match(name):
                 raise ValueError(f"pool name {name!r} must be lower-case letters, digits and dashes, at most 24")
-            strangers = [zone for zone in pool.zones if known and zone not in known]
-            if strangers:
-                raise ValueError(f"{name}.zones {', '.join(strangers)} are not among zones {', '.join(known)}")
+            unknown = [zone for zone in pool.zones if known and zone not in known]
+            if unknown:
+                raise ValueError(f"{name}.zones {', '.join(unknown)} are not among zones {', '.join(known)}")
         if not any(pool.min_size and not pool.gpu for pool in pools.values()):
             raise ValueError("no pool without GPUs has min_size 1 or more; the platform's services need such nodes")
         return pools
 
     def warnings(self, today: date | None = None) -> tuple[str, ...]:
-        """What is allowed and probably not meant, or due soon."""
+        """Return warnings of what is allowed and probably not meant, or due soon."""
         found = [support_warning(self.cluster.kubernetes_version, today or date.today())]  # noqa: DTZ011  days apart
         for name, pool in self.node_pools.items():
-            volta = [one for one in pool.instance_types if INSTANCE_TYPES[one].gpu == "V100"]
-            if volta:
+            v100 = [one for one in pool.instance_types if INSTANCE_TYPES[one].gpu == "V100"]
+            if v100:
                 found.append(
-                    f"node_pools.{name}: {', '.join(volta)} have V100 GPUs, which CUDA 13 and PyTorch builds for CUDA "
+                    f"node_pools.{name}: {', '.join(v100)} have V100 GPUs, which CUDA 13 and PyTorch builds for CUDA "
                     "12.8 and later no longer support; g6 and g5 do the same work"
                 )
             if pool.capacity == "spot" and len(pool.instance_types) == 1:

@@ -1,4 +1,4 @@
-"""How a stack's configuration is read: one structured value, validated offline, every fault at once."""
+"""Base of a stack's settings: one structured value, validated offline, every fault at once."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from infra.naming import ENVIRONMENT_PATTERN
 
 
 class SettingsModel(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
-    """What all settings share: they do not change after loading, and a misspelt key is a fault."""
+    """Base of all settings: they do not change after loading, and a misspelt key is a fault."""
 
 
 class StackSettings(SettingsModel):
-    """The settings of one Pulumi project: what its stack files hold under `settings`."""
+    """Settings of one Pulumi project, which its stack files hold under `settings`."""
 
     environment: str = Field(pattern=ENVIRONMENT_PATTERN)
-    """The stack's name."""
+    """Name of the stack."""
 
     @classmethod
     def load(cls) -> Self:
-        """The settings of the stack that is being run.
+        """Return the settings of the stack that is being run.
 
         Raises pulumi.RunError that lists every fault with its key and the value found.
         """
@@ -34,12 +34,12 @@ class StackSettings(SettingsModel):
         return settings
 
     def warnings(self) -> tuple[str, ...]:
-        """What is allowed and probably not meant; `load` tells the user."""
+        """Return warnings of what is allowed and probably not meant; `load` prints them."""
         return ()
 
     @classmethod
     def parse(cls, stack: str, values: object, *, key: str) -> Self:
-        """The settings of `stack` from the values found under the configuration `key`; raises as `load` does."""
+        """Return the settings of `stack` from the values found under the configuration `key`; raise as `load` does."""
         if not isinstance(values, Mapping):
             found = "is missing" if values is None else f"must be a mapping (got {values!r})"
             raise pulumi.RunError(f"Stack {stack} cannot be deployed: {key} {found}; Pulumi.dev.yaml is an example")
@@ -62,7 +62,7 @@ def _fault(key: str, error: dict[str, Any]) -> str:
 
 
 def _echoes(error: dict[str, Any], errors: Sequence[dict[str, Any]]) -> bool:
-    """Whether a list is called too short only because items of it have faults of their own."""
+    """Return whether a list is called too short only because items of it have faults of their own."""
     depth = len(error["loc"])
     deeper = (one["loc"] for one in errors if len(one["loc"]) > depth)
     return error["type"] == "too_short" and any(loc[:depth] == error["loc"] for loc in deeper)

@@ -12,7 +12,7 @@ _MINUTES_A_WEEK = 7 * _MINUTES_A_DAY
 
 
 def overlap(*, weekly: str, daily: str) -> bool:
-    """Whether the two windows have a minute in common."""
+    """Return whether the two windows have a minute in common."""
     first, last = (_minute_of_week(time) for time in weekly.split("-"))
     weekly_minutes = {(first + n) % _MINUTES_A_DAY for n in range((last - first) % _MINUTES_A_WEEK)}
     start, end = (_minute_of_day(time) for time in daily.split("-"))

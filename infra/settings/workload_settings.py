@@ -11,30 +11,30 @@ class TrainingJobSettings(SettingsModel):
     """The pods that train: each what fits one node of the GPU pool, with room for the node's own daemons."""
 
     workers: int = Field(default=1, ge=1)
-    """Pods, each on a node of its own."""
+    """Number of pods, each on a node of its own."""
     cpus: int = Field(default=3, ge=1)
     memory_gib: int = Field(default=12, ge=2)
     gpus: int = Field(default=1, ge=1)
     deadline_hours: int = Field(default=12, ge=1, le=168)
-    """A job that runs longer, or waits longer for its node, is ended."""
+    """Hours after which a job that runs, or waits for its node, is ended."""
     usd_per_hour: float = Field(default=0.4, ge=0)
-    """What a worker's node costs, for the record of runs, which tells what they cost: about that of spot g6.xlarge."""
+    """Price of a worker's node, in US dollars an hour, for the cost of recorded runs: about that of spot g6.xlarge."""
 
     @property
     def ranks(self) -> int:
-        """One a GPU."""
+        """Return the number of ranks, one a GPU."""
         return self.workers * self.gpus
 
     @property
     def price_per_hour(self) -> float:
-        """In US dollars, of all workers together."""
+        """Return the price of all workers together, in US dollars an hour."""
         return round(self.workers * self.usd_per_hour, 4)
 
 
 class WorkloadSettings(StackSettings):
-    """Everything in which the workloads of one environment may differ from another's."""
+    """Settings of the workloads stack."""
 
     deploy_role_arn: str | None = Field(default=None, pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")
     pipelines: bool = False
-    """Whether the platform of the same name runs Airflow, which is then told of images and jobs."""
+    """Whether the platform of the same name runs Airflow, which then gets a ConfigMap of images and jobs."""
     training: TrainingJobSettings = TrainingJobSettings()

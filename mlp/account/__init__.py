@@ -1,1 +1,1 @@
-"""What an AWS account needs once, before any stack: logins for GitHub's workflows, watched costs, a DNS zone."""
+"""One-time setup of an AWS account, before any stack: logins for GitHub's workflows, cost alerts, a DNS zone."""

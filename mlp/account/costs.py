@@ -1,4 +1,4 @@
-"""Watched costs: the anomaly monitor, its emails, and the tags that cost reports group by."""
+"""Cost monitoring: the anomaly monitor, its emails, and the tags that cost reports group by."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MEMBER = "this account's bills are its organization's; run this, or activate th
 
 
 def ensure_anomaly_alerts(ce: Any, emails: Sequence[str], usd: float, change: Change) -> Iterator[Outcome]:
-    """A monitor of every service's spending, and daily emails of anomalies from `usd` USD on if there are `emails`.
+    """Ensure a monitor of every service's spending, and daily emails to `emails` of anomalies from `usd` USD on.
 
     An account may hold one monitor of services alone: whoever made it, it is kept.
     """
@@ -35,7 +35,7 @@ def ensure_anomaly_alerts(ce: Any, emails: Sequence[str], usd: float, change: Ch
 
 
 def ensure_cost_tags(ce: Any, change: Change) -> Iterator[Outcome]:
-    """The cost tags active as cost-allocation tags, as soon as AWS has seen them used."""
+    """Activate the cost tags as cost-allocation tags, as soon as AWS has seen them used."""
     try:
         tags = list(_pages(ce.list_cost_allocation_tags, "CostAllocationTags", TagKeys=list(COST_TAGS)))
         known = {tag["TagKey"]: tag["Status"] for tag in tags if tag["Type"] == "UserDefined"}
@@ -88,7 +88,7 @@ def _subscription(ce: Any, monitor_arn: str, emails: Sequence[str], usd: float, 
         if found["SubscriptionName"] != _NAME:
             continue
         arn = found["SubscriptionArn"]
-        if _says(found) == _says(wanted):
+        if _terms(found) == _terms(wanted):
             return Outcome(thing=SUBSCRIPTION, id=arn, state="kept")
         change(ce.update_anomaly_subscription, SubscriptionArn=arn, **wanted)
         before = ", ".join(sorted(one["Address"] for one in found["Subscribers"]))
@@ -97,8 +97,8 @@ def _subscription(ce: Any, monitor_arn: str, emails: Sequence[str], usd: float, 
     return Outcome(thing=SUBSCRIPTION, id=answer.get("SubscriptionArn", ""), state="created")
 
 
-def _says(subscription: Any) -> tuple[object, ...]:
-    """To whom, how often and from how many USD on; AWS may spell a number its own way."""
+def _terms(subscription: Any) -> tuple[object, ...]:
+    """Return a subscription's recipients, frequency and threshold in USD; AWS may spell a number its own way."""
     threshold = subscription.get("ThresholdExpression", {}).get("Dimensions", {})
     return (
         sorted(subscription["MonitorArnList"]),
@@ -111,7 +111,7 @@ def _says(subscription: Any) -> tuple[object, ...]:
 
 
 def _pages(ask: Callable[..., Any], key: str, **arguments: Any) -> Iterator[Any]:
-    """Every item that AWS lists under `key`."""
+    """Yield every item that AWS lists under `key`."""
     answer = ask(**arguments)
     yield from answer[key]
     while more := {name: answer[name] for name in ("NextPageToken", "NextToken") if answer.get(name)}:
@@ -125,7 +125,7 @@ def _why_tag_waits(error: dict[str, str]) -> str:
 
 
 def _why_not(error: ClientError) -> str:
-    """What keeps Cost Explorer from serving this account at all. Raises `error` when that is not it."""
+    """Return why Cost Explorer does not serve this account at all; raise `error` for any other reason."""
     message = error.response["Error"].get("Message", "").lower()
     if "linked account" in message:
         return _MEMBER

@@ -1,4 +1,4 @@
-"""GitHub's login provider and the roles behind it, made or brought to what they should be."""
+"""GitHub's login provider and the roles behind it, created or updated."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _TAGS = [{"Key": key, "Value": value} for key, value in OWN_TAGS.items()]
 
 
 def ensure_github_provider(iam: Any, account: Account, change: Change) -> Outcome:
-    """GitHub's OIDC provider with AWS's audience; one that is there keeps what else it has."""
+    """Ensure GitHub's OIDC provider with AWS's audience; an existing one keeps what else it has."""
     thing, arn = "GitHub login provider", account.github_provider_arn
-    provider = _found(iam.get_open_id_connect_provider, OpenIDConnectProviderArn=arn)
+    provider = _answer_or_none(iam.get_open_id_connect_provider, OpenIDConnectProviderArn=arn)
     if provider is None:
         # AWS checks GitHub's certificate against its own authorities: no thumbprint.
         change(iam.create_open_id_connect_provider, Url=f"https://{GITHUB_ISSUER}", ClientIDList=[AUDIENCE], Tags=_TAGS)
@@ -28,9 +28,9 @@ def ensure_github_provider(iam: Any, account: Account, change: Change) -> Outcom
 
 
 def ensure_role(iam: Any, plan: RolePlan, change: Change) -> Outcome:
-    """The role as planned. Policies that others gave it stay, and the outcome's note names them."""
+    """Ensure the role as planned. Policies that others attached stay, and the outcome's note names them."""
     thing = f"role {plan.name}"
-    found = _found(iam.get_role, RoleName=plan.name)
+    found = _answer_or_none(iam.get_role, RoleName=plan.name)
     if found is None:
         _create(iam, plan, change)
         return Outcome(thing=thing, id=plan.arn, state="created")
@@ -43,7 +43,7 @@ def ensure_role(iam: Any, plan: RolePlan, change: Change) -> Outcome:
 
 
 def same_document(one: Any, other: Any) -> bool:
-    """Whether two IAM documents say the same: order is nothing, and one value is a list of one."""
+    """Return whether two IAM documents are equivalent: order is ignored, and one value equals a list of it."""
     return bool(_canonical(one) == _canonical(other))
 
 
@@ -62,12 +62,12 @@ def _create(iam: Any, plan: RolePlan, change: Change) -> None:
 
 
 def _update(iam: Any, plan: RolePlan, role: dict[str, Any], change: Change) -> list[str]:
-    """Bring the role to the plan; what had to be changed."""
+    """Update the role to the plan; return what had to be changed."""
     changed = []
     if not same_document(role["AssumeRolePolicyDocument"], plan.trust):
         change(iam.update_assume_role_policy, RoleName=plan.name, PolicyDocument=plan.trust)
         changed.append("trust")
-    policy = _found(iam.get_role_policy, RoleName=plan.name, PolicyName=POLICY_NAME)
+    policy = _answer_or_none(iam.get_role_policy, RoleName=plan.name, PolicyName=POLICY_NAME)
     if policy is None or not same_document(policy["PolicyDocument"], plan.policy):
         change(iam.put_role_policy, RoleName=plan.name, PolicyName=POLICY_NAME, PolicyDocument=plan.policy)
         changed.append("policy")
@@ -88,8 +88,8 @@ def _foreign_policies(iam: Any, role_name: str) -> list[str]:
     return sorted({*inline, *(one["PolicyName"] for one in attached)} - {POLICY_NAME})
 
 
-def _found(ask: Any, **arguments: Any) -> Any:
-    """What AWS answers, or None when there is no such thing."""
+def _answer_or_none(ask: Any, **arguments: Any) -> Any:
+    """Return what AWS answers, or None when there is no such thing."""
     try:
         return ask(**arguments)
     except ClientError as error:

@@ -1,4 +1,4 @@
-"""Bring an AWS account to what the platform needs of it, one thing after the other."""
+"""The steps that set up an AWS account for the platform, one after the other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mlp.account.options import BootstrapOptions
 from mlp.account.plan import Account, Outcome, PulumiState, planned_roles
 from mlp.account.state import ensure_secrets_key, ensure_state_bucket
 from mlp.account.zone import Zone, ensure_zone
-from mlp.shared.aws_session import AwsError, Change, Clients, change, only_look, told_clearly
+from mlp.shared.aws_session import AwsError, Change, Clients, change, explain_refusal, skip_change
 from mlp.shared.errors import PlatformError
 from mlp.shared.progress import Progress, during
 
@@ -28,32 +28,34 @@ class Bootstrapped:
 
 
 def identify(clients: Clients, region: str) -> Account:
-    """Return the account that the credentials open. Raises PlatformError when they open none."""
+    """Return the account of the credentials. Raise PlatformError when they are not valid."""
     try:
         caller = clients("sts").get_caller_identity()
     except AwsError as error:
-        raise PlatformError(f"nothing was done: {told_clearly(error)}") from error
+        raise PlatformError(f"nothing was done: {explain_refusal(error)}") from error
     return Account(partition=caller["Arn"].split(":")[1], id=caller["Account"], region=region)
 
 
-def bootstrap(options: BootstrapOptions, clients: Clients, told: Progress, *, dry_run: bool = False) -> Bootstrapped:
-    """Make or mend what `options` ask for; what is there already is kept, and nothing is deleted.
+def bootstrap(
+    options: BootstrapOptions, clients: Clients, progress: Progress, *, dry_run: bool = False
+) -> Bootstrapped:
+    """Create or update what `options` ask for; what exists already is kept, and nothing is deleted.
 
     A `dry_run` looks at everything and changes nothing. Raises PlatformError at the first refusal, with what had been
     done: a second run goes on from there. Costs come last, so that an account whose bills are another's gets all the
     rest.
     """
-    with during(told, "AWS account"):
+    with during(progress, "AWS account"):
         account = identify(clients, options.region)
     options.check_account(account.id)
-    run = _Run(options=options, clients=clients, account=account, change=only_look if dry_run else change)
+    run = _Run(options=options, clients=clients, account=account, change=skip_change if dry_run else change)
     done: list[Outcome] = []
     for service, what, step in run.steps():
         try:
-            with during(told, what):
+            with during(progress, what):
                 done.extend(step())
         except AwsError as error:
-            raise PlatformError(_stopped(told_clearly(error, service), done, dry_run)) from error
+            raise PlatformError(_stopped(explain_refusal(error, service), done, dry_run)) from error
         except PlatformError as error:
             raise PlatformError(_stopped(str(error), done, dry_run)) from error
     return Bootstrapped(account=account, outcomes=tuple(done), state=run.state, zone=run.zone, dry_run=dry_run)
@@ -71,7 +73,7 @@ class _Run:
     zone: Zone | None = None
 
     def steps(self) -> list[tuple[str, str, Callable[[], Iterator[Outcome]]]]:
-        """The service that a step is refused by, what it makes, and the step."""
+        """Return of each step the service that may refuse it, a description of the result, and the function."""
         return [
             ("s3", "state bucket", self._state_bucket),
             ("kms", "secrets key", self._secrets_key),

@@ -1,4 +1,4 @@
-"""What `mlp bootstrap` was asked for, checked offline."""
+"""Options of `mlp bootstrap`, checked offline."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BOUNDARY_ARN = re.compile(r"arn:aws[a-z-]*:iam::(?P<account>\d{12}|aws):policy/[
 
 @dataclass(frozen=True, kw_only=True)
 class BootstrapOptions:
-    """One run of `mlp bootstrap`. Raises PlatformError that names every malformed option at once.
+    """Options of one run of `mlp bootstrap`. Raises PlatformError that names every malformed one at once.
 
     `repository` is OWNER/NAME as GitHub spells it, or OWNER@ID/NAME@ID where GitHub's tokens name the ids too, as they
     do for every repository made or renamed since 15 July 2026
@@ -37,7 +37,7 @@ class BootstrapOptions:
     region: str
     emails: tuple[str, ...] = ()
     anomaly_usd: float = 50
-    """From this much unusual spending on, USD in all, an email is sent."""
+    """Unusual spending, in USD in all, from which on an email is sent."""
     zone: str | None = None
     state_bucket: str | None = None
     secrets_key_arn: str | None = None
@@ -50,14 +50,14 @@ class BootstrapOptions:
     """The label of the runners that reach the clusters; the default is GitHub's own."""
 
     def __post_init__(self) -> None:
-        faults = [*self._malformed(), *self._entangled()]
+        faults = [*self._malformed(), *self._overlapping_names()]
         if faults:
             count = "1 option is" if len(faults) == 1 else f"{len(faults)} options are"
             raise PlatformError("\n  ".join([f"nothing was done; {count} to be corrected:", *faults]))
 
     @property
     def repository_name(self) -> str:
-        """OWNER/NAME without ids."""
+        """Return OWNER/NAME without ids."""
         return re.sub(r"@\d+", "", self.repository)
 
     def check_account(self, account: str) -> None:
@@ -67,14 +67,14 @@ class BootstrapOptions:
             ("--permissions-boundary", BOUNDARY_ARN, self.permissions_boundary),
             *(("--deployer", DEPLOYER_ARN, one) for one in self.deployers),
         )
-        strangers = [
+        foreign = [
             f"{option} {arn} lies in account {found['account']}"
             for option, pattern, arn in arns
             if arn and (found := pattern.fullmatch(arn)) and found["account"] not in {account, "aws"}
         ]
-        if strangers:
+        if foreign:
             raise PlatformError(
-                f"nothing was done: your credentials are of account {account}, but {' and '.join(strangers)}; "
+                f"nothing was done: your credentials are of account {account}, but {' and '.join(foreign)}; "
                 "take other credentials (AWS_PROFILE) or correct the option"
             )
 
@@ -106,8 +106,8 @@ class BootstrapOptions:
             faults.append(f"--state-bucket {self.state_bucket!r}: with --pulumi-cloud no bucket holds the state")
         return faults
 
-    def _entangled(self) -> list[str]:
-        """Names that would let one environment's deployer reach what is another's."""
+    def _overlapping_names(self) -> list[str]:
+        """Return faults of names that would let one environment's deployer reach what is another's."""
         faults = [
             f"--environment {other!r}: begins with {one}-, as names of {one} do; choose another name"
             for one, other in itertools.permutations(self.environments, 2)

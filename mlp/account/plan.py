@@ -1,4 +1,4 @@
-"""What should be in the account: names, trust and rights, worked out without asking AWS."""
+"""The account's planned state: names, trust and rights, computed without asking AWS."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ POLICY_NAME = "access"
 COST_TAGS = ("Project", "Environment", COST_TAG)
 OWN_TAGS = {"Project": PROJECT, "ManagedBy": "mlp-bootstrap"}
 DEPLOY_SESSION_S = 2 * 3600
-"""A new environment takes half an hour; new nodes after an upgrade of Kubernetes and a change of a Multi-AZ database
-can take an hour each."""
+"""Seconds of a deployment's session. A new environment takes half an hour; new nodes after an upgrade of Kubernetes
+and a change of a Multi-AZ database can take an hour each."""
 DEFAULT_SESSION_S = 3600
 
 
@@ -36,27 +36,27 @@ class Account:
     region: str
 
     def iam_arn(self, resource: str) -> str:
-        """The ARN of something of IAM's."""
+        """Return the ARN of an IAM resource."""
         return f"arn:{self.partition}:iam::{self.id}:{resource}"
 
     def arn(self, service: str, resource: str) -> str:
-        """The ARN of something in the account's region."""
+        """Return the ARN of a resource in the account's region."""
         return f"arn:{self.partition}:{service}:{self.region}:{self.id}:{resource}"
 
     @property
     def default_state_bucket(self) -> str:
-        """The name of the bucket that is made for Pulumi's state. No stack's buckets have such names."""
+        """Return the name of the bucket that is made for Pulumi's state. No stack's buckets have such names."""
         return f"mlp-state-{self.id}-{self.region}"
 
     @property
     def github_provider_arn(self) -> str:
-        """The ARN of GitHub's OIDC provider; AWS makes it of the issuer's host."""
+        """Return the ARN of GitHub's OIDC provider, which AWS derives from the issuer's host."""
         return self.iam_arn(f"oidc-provider/{GITHUB_ISSUER}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """`state` says what was done to `thing`; `waiting` is neither done nor a fault, and `note` says for what."""
+    """Result of a step: `state` says what was done to `thing`; `waiting` is no fault, and `note` says for what."""
 
     thing: str
     id: str
@@ -74,12 +74,12 @@ class PulumiState:
 
     @property
     def backend_url(self) -> str | None:
-        """What `pulumi login` takes (https://www.pulumi.com/docs/iac/concepts/state-and-backends/)."""
+        """Return what `pulumi login` takes (https://www.pulumi.com/docs/iac/concepts/state-and-backends/)."""
         return f"s3://{self.bucket}?region={self.region}" if self.bucket else None
 
     @property
     def secrets_provider(self) -> str | None:
-        """What `pulumi stack init --secrets-provider` takes: a key by id and region
+        """Return what `pulumi stack init --secrets-provider` takes: a key by id and region
         (https://www.pulumi.com/docs/iac/cli/commands/pulumi_stack_change-secrets-provider/).
         """
         if self.secrets_key_arn is None:
@@ -102,7 +102,7 @@ class RolePlan:
 
 
 def planned_roles(options: BootstrapOptions, account: Account, state: PulumiState) -> tuple[RolePlan, ...]:
-    """A role for each environment's deployments, one for previews of pull requests, one that pushes images."""
+    """Return a role for each environment's deployments, one for previews of pull requests, one that pushes images."""
     repository = f"repo:{options.repository}"
     in_environment = {environment: f"{repository}:environment:{environment}" for environment in options.environments}
     place = {"partition": account.partition, "account": account.id, "region": account.region}

@@ -1,4 +1,4 @@
-"""What `mlp bootstrap` shows: what became of each thing, and where its ids have to be written."""
+"""Output of `mlp bootstrap`: the outcome of each thing, and where its ids have to be written."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WOULD = {"created": "would be created", "updated": "would be updated"}
 
 
 def table(result: Bootstrapped) -> Table:
-    """One row a thing."""
+    """Return a table with one row a thing."""
     from rich.table import Table
 
     shown = Table("", "state", box=None, pad_edge=False)
@@ -34,7 +34,7 @@ def table(result: Bootstrapped) -> Table:
 
 
 def as_data(options: BootstrapOptions, result: Bootstrapped) -> dict[str, Any]:
-    """The same as plain values; a dry run has nothing to write anywhere."""
+    """Return the result as plain values; a dry run has nothing to write anywhere."""
     data = {
         "account": result.account.id,
         "region": result.account.region,
@@ -53,7 +53,7 @@ def as_data(options: BootstrapOptions, result: Bootstrapped) -> dict[str, Any]:
 
 
 def next_steps(options: BootstrapOptions, result: Bootstrapped) -> str:
-    """The lines to write into the stack files and to run, and what else is to be done."""
+    """Return the lines to write into the stack files and to run, and what else is to be done."""
     if result.dry_run:
         return "\nThis was a dry run: nothing was changed."
     lines = ["", "Stack files, under `settings`:"]
@@ -91,7 +91,7 @@ def stack_settings(options: BootstrapOptions, result: Bootstrapped) -> dict[str,
 
 
 def github_variables(options: BootstrapOptions, result: Bootstrapped) -> dict[str, dict[str, str]]:
-    """The variables of each GitHub environment; those of the whole repository under an empty name."""
+    """Return the variables of each GitHub environment; those of the whole repository under an empty name."""
     repository = {
         "AWS_REGION": result.account.region,
         "DEPLOY_RUNNER": options.deploy_runner,
@@ -107,7 +107,7 @@ def github_variables(options: BootstrapOptions, result: Bootstrapped) -> dict[st
 
 
 def pulumi_commands(options: BootstrapOptions, result: Bootstrapped) -> list[str]:
-    """What makes Pulumi keep the stacks of both programs where this run put their state."""
+    """Return the commands by which Pulumi keeps the stacks of both programs where this run put their state."""
     backend, provider = result.state.backend_url, result.state.secrets_provider
     secrets = f" --secrets-provider {shlex.quote(provider)}" if provider else ""
     return [

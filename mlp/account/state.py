@@ -1,4 +1,4 @@
-"""Where Pulumi keeps its state: a locked bucket, and the key that encrypts the secrets in it."""
+"""Storage of Pulumi's state: a locked bucket, and the key that encrypts the secrets in it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mlp.shared.aws_session import Change
 from mlp.shared.errors import PlatformError
 
 NONCURRENT_DAYS = 90
-"""How long a state that was overwritten or deleted can be brought back."""
+"""Days for which a state that was overwritten or deleted can be restored."""
 KEY_ALIAS = f"alias/{PROJECT}-pulumi"
 _KEY_DESCRIPTION = f"Secrets in Pulumi's state of {PROJECT}"
 _KEY_TAGS = [{"TagKey": key, "TagValue": value} for key, value in OWN_TAGS.items()]
@@ -43,7 +43,7 @@ class StateBucket:
 
 @dataclass(frozen=True, kw_only=True)
 class _Setting:
-    """A setting of a bucket: whether it holds, and the call that makes it so."""
+    """A setting of a bucket: whether it holds, and the call that makes it hold."""
 
     name: str
     holds: Callable[[], bool]
@@ -52,7 +52,7 @@ class _Setting:
 
 
 def ensure_state_bucket(s3: Any, given: str | None, account: Account, change: Change) -> StateBucket:
-    """The bucket `given`, or one named for account and region: versioned, encrypted, private and locked.
+    """Ensure the bucket `given`, or one named for account and region: versioned, encrypted, private and locked.
 
     One that others made is left as it is, and the outcome's note says what it lacks. Raises PlatformError for a bucket
     that is not this account's.
@@ -79,20 +79,20 @@ def ensure_state_bucket(s3: Any, given: str | None, account: Account, change: Ch
 
 
 def ensure_secrets_key(kms: Any, account: Account, change: Change) -> Outcome:
-    """The key behind `KEY_ALIAS`, rotated once a year and safe from the roles that deploy; its id is its ARN.
+    """Ensure the key behind `KEY_ALIAS`, rotated once a year and safe from the roles that deploy; its id is its ARN.
 
     A key that an interrupted run made and gave no alias yet is gone on with. One that is only to be made has an ARN
     without a key's id. Raises PlatformError for a key that is switched off or about to be deleted.
     """
     thing = f"secrets key {KEY_ALIAS}"
-    found = _asked(kms.describe_key, KeyId=KEY_ALIAS).get("KeyMetadata")
+    found = _answer_or_empty(kms.describe_key, KeyId=KEY_ALIAS).get("KeyMetadata")
     if found:
         if found["KeyState"] != "Enabled":
             raise PlatformError(
                 f"the key {found['Arn']} behind {KEY_ALIAS} is {found['KeyState']}; make it Enabled again "
                 "(aws kms cancel-key-deletion, aws kms enable-key), or name another by --secrets-key"
             )
-        changed = _mend_key(kms, found["Arn"], account, change)
+        changed = _update_key(kms, found["Arn"], account, change)
         state: OutcomeState = "updated" if changed else "kept"
         return Outcome(thing=thing, id=found["Arn"], state=state, note=", ".join(changed))
     arn = _key_without_alias(kms)
@@ -102,13 +102,13 @@ def ensure_secrets_key(kms: Any, account: Account, change: Change) -> Outcome:
         arn = made["KeyMetadata"]["Arn"] if made else account.arn("kms", "key/<new>")
         change(kms.enable_key_rotation, KeyId=arn)
     else:
-        _mend_key(kms, arn, account, change)
+        _update_key(kms, arn, account, change)
     change(kms.create_alias, AliasName=KEY_ALIAS, TargetKeyId=arn)
     return Outcome(thing=thing, id=arn, state="created")
 
 
 def _region(s3: Any, name: str, account: Account) -> str | None:
-    """Where the bucket lies; None when there is none of this name."""
+    """Return the bucket's region; None when there is no bucket of this name."""
     try:
         answer = s3.head_bucket(Bucket=name, ExpectedBucketOwner=account.id)
     except ClientError as error:
@@ -140,11 +140,11 @@ def _foreign(name: str, account: Account) -> PlatformError:
 
 
 def _settings(s3: Any, name: str, account: Account) -> tuple[_Setting, ...]:
-    """What the bucket is to be like. The tags, which tell whose it is, come first."""
+    """Return the settings that the bucket is to have. The tags, which tell whose it is, come first."""
     policy = _bucket_policy(name, account)
 
     def asked(ask: Callable[..., Any], key: str) -> Any:
-        return _asked(ask, Bucket=name).get(key)
+        return _answer_or_empty(ask, Bucket=name).get(key)
 
     def lifecycle() -> bool:
         rules = asked(s3.get_bucket_lifecycle_configuration, "Rules") or []
@@ -197,7 +197,7 @@ def _settings(s3: Any, name: str, account: Account) -> tuple[_Setting, ...]:
 
 
 def _bucket_policy(name: str, account: Account) -> str:
-    """No plain connections; and nobody deletes a version or the bucket before lifting this policy."""
+    """Return a policy that refuses plain connections and, until it is lifted, deletion of a version or the bucket."""
     bucket = f"arn:{account.partition}:s3:::{name}"
     plain = Condition(operator="Bool", key="aws:SecureTransport", values=("false",))
     return plain_resource_policy(
@@ -220,7 +220,7 @@ def _bucket_policy(name: str, account: Account) -> str:
 
 
 def _key_policy(account: Account) -> str:
-    """The account's IAM policies decide, as with every key; but a role that deploys may not end or open this one."""
+    """Return a policy by which the account's IAM policies decide, but no deploy role may delete or open the key."""
     deployers = account.iam_arn(f"role/{deploy_role_name('*')}")
     return plain_resource_policy(
         (
@@ -236,8 +236,8 @@ def _key_policy(account: Account) -> str:
     )
 
 
-def _mend_key(kms: Any, arn: str, account: Account, change: Change) -> list[str]:
-    """Bring the key to what it should be; what had to be changed."""
+def _update_key(kms: Any, arn: str, account: Account, change: Change) -> list[str]:
+    """Update the key to what it should be; return what had to be changed."""
     changed = []
     policy = _key_policy(account)
     if not same_document(kms.get_key_policy(KeyId=arn, PolicyName="default")["Policy"], policy):
@@ -250,7 +250,7 @@ def _mend_key(kms: Any, arn: str, account: Account, change: Change) -> list[str]
 
 
 def _key_without_alias(kms: Any) -> str | None:
-    """The ARN of the key that a run made which ended before naming it."""
+    """Return the ARN of a key from a run that ended before naming it; None without one."""
     for page in kms.get_paginator("list_keys").paginate():
         for key in page["Keys"]:
             found = kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"]
@@ -259,8 +259,8 @@ def _key_without_alias(kms: Any) -> str | None:
     return None
 
 
-def _asked(ask: Callable[..., Any], **arguments: Any) -> dict[str, Any]:
-    """What AWS answers; nothing when there is no such thing."""
+def _answer_or_empty(ask: Callable[..., Any], **arguments: Any) -> dict[str, Any]:
+    """Return what AWS answers; an empty answer when there is no such thing."""
     try:
         return dict(ask(**arguments))
     except ClientError as error:

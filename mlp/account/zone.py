@@ -22,7 +22,7 @@ class Zone:
 
 
 def ensure_zone(route53: Any, name: str, change: Change) -> Zone:
-    """The public zone of `name`; an existing one is kept. Raises PlatformError when there are several."""
+    """Ensure the public zone of `name`; an existing one is kept. Raise PlatformError when there are several."""
     listed = route53.list_hosted_zones_by_name(DNSName=name)["HostedZones"]
     found = [one for one in listed if one["Name"] == f"{name}." and not one["Config"]["PrivateZone"]]
     if len(found) > 1:

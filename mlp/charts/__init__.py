@@ -1,1 +1,1 @@
-"""What the releases and custom resources of a plan are checked against: the charts themselves."""
+"""Checks of a plan's releases and custom resources against the charts themselves."""

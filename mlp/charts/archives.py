@@ -1,4 +1,4 @@
-"""What of a chart's archive is kept as data beside it."""
+"""Extraction of the files of a chart's archive that are kept as data beside it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _DEFINITION_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
 
 class ArchiveError(Exception):
-    """Why an archive is not the chart it should be."""
+    """Reason for which an archive is not the chart it should be."""
 
 
 def data_of(archive: bytes, *, name: str, version: str) -> dict[str, bytes]:
-    """The files to keep, by their path in the chart's folder. Raises ArchiveError."""
+    """Return the files to keep, by their path in the chart's folder. Raise ArchiveError."""
     files = _unpacked(archive, name)
     kept = {path: content for path, content in files.items() if _DESCRIBES.fullmatch(path)}
     try:
@@ -42,7 +42,7 @@ def data_of(archive: bytes, *, name: str, version: str) -> dict[str, bytes]:
 
 
 def _unpacked(archive: bytes, name: str) -> dict[str, bytes]:
-    """The archive's regular files, in memory, by their path below the chart's folder."""
+    """Return the archive's regular files, in memory, by their path below the chart's folder."""
     files: dict[str, bytes] = {}
     size = 0
     try:

@@ -1,4 +1,4 @@
-"""The releases and custom resources of a plan against the charts' own data."""
+"""Checks of a plan's releases and custom resources against the charts' own data."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Release:
     values: Mapping[str, Any]
     shown: Mapping[str, Any]
     has_files: bool
-    """Whether it takes values from files too."""
+    """Whether the release takes values from files too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class CustomResource:
 
 @dataclass(kw_only=True)
 class Report:
-    """What was looked at, what is wrong, and what the chart data do not suffice to judge; one line each."""
+    """Result of a check: what was checked, what is wrong, and what the chart data do not cover; one line each."""
 
     releases: int
     custom_resources: int
@@ -52,12 +52,12 @@ class Report:
     unchecked: list[str] = field(default_factory=list)
 
     def add(self, line: str, *, checked: bool = True) -> None:
-        """Note a fault, or what could not be checked."""
+        """Add a fault, or what could not be checked."""
         (self.faults if checked else self.unchecked).append(line)
 
 
 def releases_of(deployments: Iterable[Deployment]) -> list[Release]:
-    """Every Helm release that the programs install."""
+    """Return every Helm release that the programs install."""
     return [_release(one.wanted.inputs) for deployment in deployments for one in deployment.of_type(RELEASE)]
 
 
@@ -70,29 +70,29 @@ def _release(inputs: Mapping[str, Any]) -> Release:
         version=str(opened.get("version")),
         repository=str((opened.get("repositoryOpts") or {}).get("repo") or ""),
         values=opened.get("values") or {},
-        shown=veiled(inputs.get("values") or {}),
+        shown=redacted(inputs.get("values") or {}),
         has_files=bool(opened.get("valueYamlFiles")),
     )
 
 
 def custom_resources_of(deployments: Iterable[Deployment]) -> list[CustomResource]:
-    """Every custom resource that the programs make, and every one that they hand out among their outputs."""
-    return [found for deployment in deployments for found in (*_made(deployment), *_handed_out(deployment))]
+    """Return every custom resource that the programs create, and every one among their outputs."""
+    return [found for deployment in deployments for found in (*_registered(deployment), *_in_outputs(deployment))]
 
 
-def _made(deployment: Deployment) -> Iterator[CustomResource]:
+def _registered(deployment: Deployment) -> Iterator[CustomResource]:
     for one in deployment.resources.values():
         wanted = one.wanted
         if wanted.custom and wanted.type.startswith("kubernetes:") and wanted.type != RELEASE:
             thing = revealed(wanted.inputs)
             if is_custom(str(thing.get("apiVersion", ""))):
                 origin = f"{thing.get('kind')} {wanted.name}"
-                yield CustomResource(origin=origin, thing=thing, shown=veiled(wanted.inputs))
+                yield CustomResource(origin=origin, thing=thing, shown=redacted(wanted.inputs))
 
 
-def _handed_out(deployment: Deployment) -> Iterator[CustomResource]:
+def _in_outputs(deployment: Deployment) -> Iterator[CustomResource]:
     for name, output in deployment.outputs.items():
-        for thing, without_secrets in _objects(revealed(output), veiled(output)):
+        for thing, without_secrets in _objects(revealed(output), redacted(output)):
             yield CustomResource(origin=f"output {name}: {thing['kind']}", thing=thing, shown=without_secrets)
 
 
@@ -108,17 +108,17 @@ def _objects(value: Any, without_secrets: Any) -> Iterator[tuple[Mapping[str, An
                 yield from _objects(item, other)
 
 
-def veiled(value: Any, *, secret: bool = False) -> Any:
-    """The value in its own form, every text within a secret replaced; a template can be rendered from it."""
+def redacted(value: Any, *, secret: bool = False) -> Any:
+    """Return the value in its own form, every text within a secret replaced; a template can be rendered from it."""
     match value:
         case Secret():
-            return veiled(value.value, secret=True)
+            return redacted(value.value, secret=True)
         case ResourceReference():
             return value.id or value.urn
         case Mapping():
-            return {key: veiled(item, secret=secret) for key, item in value.items()}
+            return {key: redacted(item, secret=secret) for key, item in value.items()}
         case list() | tuple():
-            return [veiled(item, secret=secret) for item in value]
+            return [redacted(item, secret=secret) for item in value]
         case str() if secret:
             return SECRET_SHOWN
         case _:
@@ -126,7 +126,7 @@ def veiled(value: Any, *, secret: bool = False) -> Any:
 
 
 def check(deployments: Sequence[Deployment], store: ChartStore, pinned: Iterable[Chart]) -> Report:
-    """Look at every release and every custom resource. Raises PlatformError where there are no chart data at all."""
+    """Check every release and every custom resource. Raise PlatformError where there are no chart data at all."""
     if not store.names():
         raise PlatformError(f"there is no chart data in {store.folder}; {HOW_TO_GET}")
     releases, resources = releases_of(deployments), custom_resources_of(deployments)

@@ -1,4 +1,4 @@
-"""Custom resources against their definitions, unknown fields forbidden.
+"""Checks of custom resources against their definitions, unknown fields forbidden.
 
 The rules that definitions write in Kubernetes' expression language are the API server's alone to judge.
 """
@@ -57,7 +57,7 @@ _GO_FLAGS = re.compile(r"\^\(\?([a-z]+)\)")
 
 
 def is_custom(api_version: str) -> bool:
-    """Whether objects of this group are made known by a definition, and not by Kubernetes itself."""
+    """Return whether objects of this group are defined by a custom resource definition, not by Kubernetes itself."""
     group, slash, _ = api_version.partition("/")
     return bool(slash) and "." in group and group not in _BUILT_IN_GROUPS
 
@@ -85,12 +85,12 @@ class CustomResources:
                     self._schemas.setdefault(key, version["schema"]["openAPIV3Schema"])
 
     def api_versions(self) -> list[str]:
-        """What a cluster with these definitions offers, in both forms that charts ask for."""
+        """Return the API versions of a cluster with these definitions, in both forms that charts ask for."""
         both = {one for version, kind in self._schemas for one in (version, f"{version}/{kind}")}
         return sorted(both)
 
     def findings(self, thing: Mapping[str, Any], *, shown: Any = None) -> list[CustomResourceFinding]:
-        """What is wrong with an object; `shown` is what may be printed of it."""
+        """Return the faults of an object; `shown` is the object as it may be printed."""
         version, kind = str(thing.get("apiVersion")), str(thing.get("kind"))
         key = (version, kind)
         if key not in self._schemas:
@@ -111,7 +111,7 @@ class CustomResources:
 
 
 def strict(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A definition's schema as a JSON schema that takes no field which it does not name."""
+    """Return a definition's schema as a JSON schema that takes no field which it does not name."""
     closed = _closed(schema)
     closed["properties"] = {
         **closed.get("properties", {}),
@@ -146,7 +146,7 @@ def _closed(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _pattern(pattern: str) -> dict[str, str]:
-    """Go's expression for Python, which wants flags first; one that only Go knows holds for everything."""
+    """Return Go's expression for Python, which wants flags first; one that only Go knows holds for everything."""
     found = _GO_FLAGS.match(pattern)
     moved = f"(?{found[1]})^{pattern[found.end() :]}" if found else pattern
     try:

@@ -1,4 +1,4 @@
-"""Which maps of a chart's values take keys that its defaults cannot tell, and why.
+"""Maps of a chart's values that take keys which its defaults cannot tell, and why.
 
 A path is written as Helm's users write it, a key with dots in quotes: `grafana."grafana.ini"`; `*` stands for any part
 of a key.
@@ -23,21 +23,21 @@ class FreeMap:
     keys: tuple[str, ...] = ()
 
     def covers(self, path: Sequence[str]) -> bool:
-        """Whether it is the map at `path`."""
-        return _alike(path, parts(self.path))
+        """Return whether it is the map at `path`."""
+        return _matches(path, parts(self.path))
 
     def ends(self, path: Sequence[str]) -> bool:
-        """Whether `path` ends in it."""
+        """Return whether `path` ends in it."""
         ending = parts(self.path)
-        return len(path) >= len(ending) and _alike(path[-len(ending) :], ending)
+        return len(path) >= len(ending) and _matches(path[-len(ending) :], ending)
 
 
 def parts(path: str) -> list[str]:
-    """The keys of a written path."""
+    """Return the keys of a written path."""
     return [quoted or plain for quoted, plain in _PART.findall(path)]
 
 
-def _alike(path: Sequence[str], pattern: Sequence[str]) -> bool:
+def _matches(path: Sequence[str], pattern: Sequence[str]) -> bool:
     return len(path) == len(pattern) and all(map(fnmatchcase, path, pattern))
 
 
@@ -97,7 +97,7 @@ BY_NAME: tuple[FreeMap, ...] = (
     FreeMap("env", "variables of the program"),
     FreeMap("extraEnv*", "variables of the program"),
 )
-"""Maps that are called alike in all charts; each is free where the chart's own defaults have it."""
+"""Maps with the same name in all charts; each is free where the chart's own defaults have it."""
 
 BY_CHART: Mapping[str, tuple[FreeMap, ...]] = {
     "airflow": (
@@ -135,4 +135,4 @@ BY_CHART: Mapping[str, tuple[FreeMap, ...]] = {
     "kuberay-operator": (FreeMap("watchNamespace", _COMMENTED),),
     "nvidia-device-plugin": (FreeMap("config.map", "the plugin's configurations by name"),),
 }
-"""Maps of one chart; here a path is good even if the defaults only speak of it in a comment."""
+"""Maps of one chart; here a path is good even if the defaults only mention it in a comment."""

@@ -1,4 +1,4 @@
-"""Filling the chart store from the charts' repositories."""
+"""Download of charts from their repositories into the chart store."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from mlp.shared.progress import Progress, during
 
 
 def pins() -> list[Chart]:
-    """Every chart that infra/facts/charts.py pins, by name."""
+    """Return every chart that infra/facts/charts.py pins, by name."""
     return sorted((one for one in vars(charts).values() if isinstance(one, Chart)), key=lambda one: one.name)
 
 
 def chosen(names: Sequence[str], among: Iterable[Chart]) -> list[Chart]:
-    """The pins of these names, all for none. Raises PlatformError for a name that is not pinned."""
+    """Return the pins of these names, all without names. Raise PlatformError for a name that is not pinned."""
     known = {one.name: one for one in among}
     unknown = sorted(set(names) - set(known))
     if unknown:
@@ -33,8 +33,8 @@ def chosen(names: Sequence[str], among: Iterable[Chart]) -> list[Chart]:
     return [known[name] for name in dict.fromkeys(names)] if names else list(known.values())
 
 
-def pull(wanted: Iterable[Chart], store: ChartStore, repositories: Repositories, told: Progress) -> None:
-    """Put the charts into the store; one that is there in its version, with its archive, is not fetched again.
+def pull(wanted: Iterable[Chart], store: ChartStore, repositories: Repositories, progress: Progress) -> None:
+    """Download the charts into the store, except those that it has in their version, with their archive.
 
     Each is put there whole or not at all. Raises PlatformError with the address and the reason for those that could
     not be had, when all others are there.
@@ -42,10 +42,10 @@ def pull(wanted: Iterable[Chart], store: ChartStore, repositories: Repositories,
     faults: dict[str, str] = {}
     for chart in wanted:
         if _is_there(chart, store):
-            told.say(f"{chart.name} {chart.version} is there")
+            progress.say(f"{chart.name} {chart.version} is there")
             continue
         try:
-            with during(told, f"fetching {chart.name} {chart.version} from {chart.repository}"):
+            with during(progress, f"fetching {chart.name} {chart.version} from {chart.repository}"):
                 archive = repositories.archive(chart)
                 files = data_of(archive, name=chart.name, version=chart.version)
         except DownloadError as error:
@@ -54,7 +54,7 @@ def pull(wanted: Iterable[Chart], store: ChartStore, repositories: Repositories,
             faults[chart.name] = f"{chart.repository}: {error}"
         else:
             put(store.folder, chart.name, {**files, archive_name(chart.name, chart.version): archive})
-            told.say(f"{chart.name} {chart.version}: pulled")
+            progress.say(f"{chart.name} {chart.version}: pulled")
     if faults:
         lines = "\n".join(f"  {name}: {reason}" for name, reason in faults.items())
         raise PlatformError(
@@ -73,17 +73,17 @@ def _is_there(chart: Chart, store: ChartStore) -> bool:
 
 
 def put(folder: Path, name: str, files: Mapping[str, bytes]) -> None:
-    """Replace the chart's folder: written beside, then renamed. Raises PlatformError where that cannot be done."""
+    """Replace the chart's folder: write beside it, then rename. Raise PlatformError where that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder) as beside:
-            arriving = Path(beside) / "arriving"
+        with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder) as temporary:
+            arriving = Path(temporary) / "arriving"
             for path, content in files.items():
                 target = arriving / path
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(content)
             with suppress(FileNotFoundError):
-                (folder / name).rename(Path(beside) / "replaced")
+                (folder / name).rename(Path(temporary) / "replaced")
             arriving.rename(folder / name)
     except OSError as error:
         raise PlatformError(

@@ -1,4 +1,4 @@
-"""Releases rendered offline from the charts' archives, and what Kubernetes would say of the result."""
+"""Releases rendered offline from the charts' archives, and validated as Kubernetes would."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ TIMEOUT_S = 120
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """What templates may ask of the cluster."""
+    """Properties of the cluster that templates may query."""
 
     kubernetes_version: str
     api_versions: tuple[str, ...] = ()
-    """Beyond Kubernetes' own."""
+    """API versions beyond Kubernetes' own."""
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,15 @@ class Manifest:
 
 
 class Renderer(Protocol):
-    """Renders a chart's archive."""
+    """Function that renders a chart's archive."""
 
     def __call__(self, archive: Path, release: Release, cluster: Cluster) -> list[Manifest]:
-        """The manifests, by their templates' paths; secrets are veiled. Raises PlatformError."""
+        """Return the manifests, by their templates' paths; secrets are redacted. Raise PlatformError."""
 
 
 @dataclass(kw_only=True)
 class Rendered:
-    """A release's manifests as text, what Kubernetes would refuse of them, and what could not be told."""
+    """A release's manifests as text, what Kubernetes would refuse of them, and what could not be checked."""
 
     text: str
     faults: list[str] = field(default_factory=list)
@@ -71,7 +71,7 @@ class Rendered:
 def render_release(
     name: str, deployments: Sequence[Deployment], store: ChartStore, renderer: Renderer | None = None
 ) -> Rendered:
-    """Render the release `name` of a plan and look at every manifest.
+    """Render the release `name` of a plan and validate every manifest.
 
     Secret values are `[secret]` in it. Raises PlatformError for a release that the plan has not, a chart without an
     archive, a chart that does not render, and where there is nothing to render with.
@@ -101,7 +101,7 @@ def _release(name: str, releases: Sequence[Release]) -> Release:
 
 
 def kubernetes_version(deployments: Iterable[Deployment]) -> str:
-    """The version of the plan's cluster, such as 1.34; the newest that the platform runs on where it has none."""
+    """Return the version of the plan's cluster, such as 1.34; the newest of the platform where it has none."""
     for deployment in deployments:
         for one in deployment.of_type("aws:eks/cluster:Cluster"):
             if version := one.wanted.inputs.get("version"):
@@ -110,7 +110,7 @@ def kubernetes_version(deployments: Iterable[Deployment]) -> str:
 
 
 def find_renderer() -> Renderer:
-    """Helm's library for Python if installed, else the `helm` command. Raises PlatformError where neither is there."""
+    """Return a renderer by Helm's library for Python if installed, else by the `helm` command; raise PlatformError."""
     if importlib.util.find_spec(SDK):
         return render_by_sdk
     if found := shutil.which("helm"):
@@ -139,7 +139,7 @@ def render_by_sdk(archive: Path, release: Release, cluster: Cluster) -> list[Man
 
 
 def render_by_command(program: str) -> Renderer:
-    """A renderer that runs `program`, the `helm` command."""
+    """Return a renderer that runs `program`, the `helm` command."""
 
     def render(archive: Path, release: Release, cluster: Cluster) -> list[Manifest]:
         with tempfile.TemporaryDirectory() as folder:
@@ -179,7 +179,7 @@ def _manifests(rendered: Mapping[str, str]) -> list[Manifest]:
 
 
 def split(text: str) -> list[str]:
-    """What Helm sends to the cluster one by one, without what is comment only.
+    """Return what Helm sends to the cluster one by one, without documents of comments only.
 
     Helm splits before it reads YAML, and takes `---apiVersion: v1`, which templates easily make, for a separator too.
     """
@@ -188,7 +188,7 @@ def split(text: str) -> list[str]:
 
 
 def validate(manifests: Iterable[Manifest], known: CustomResources, version: str, rendered: Rendered) -> None:
-    """Look at every manifest: custom resources by their definitions, the rest by Kubernetes' own schemas."""
+    """Validate every manifest: custom resources by their definitions, the rest by Kubernetes' own schemas."""
     built_in = _find_validator()
     if built_in is None:
         rendered.unchecked.append(

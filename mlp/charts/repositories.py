@@ -22,14 +22,14 @@ OCI = "oci://"
 TIMEOUT_S = 30
 MAX_ARCHIVE_BYTES = 64 * 1024**2
 MAX_INDEX_BYTES = 256 * 1024**2
-"""Indexes keep every version that there ever was; the largest known has some 20 MiB."""
+"""Largest index, in bytes. Indexes keep every version that there ever was; the largest known has some 20 MiB."""
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _CHART_LAYER = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class DownloadError(Exception):
-    """What could not be had, from where, and why."""
+    """Failure of a download: its address, and the reason."""
 
     def __init__(self, url: str, reason: object) -> None:
         super().__init__(f"{url}: {reason}")
@@ -42,20 +42,20 @@ class _Answer:
 
 
 class Repositories:
-    """Fetches archives of charts; an index is read once."""
+    """Client of chart repositories; an index is read once."""
 
     def __init__(self) -> None:
         self._indexes: dict[str, Mapping[str, Any] | DownloadError] = {}
 
     def archive(self, chart: Chart) -> bytes:
-        """The chart's archive, as its repository's digest says it must be. Raises DownloadError."""
+        """Return the chart's archive, verified against its repository's digest. Raise DownloadError."""
         if chart.repository.startswith(OCI):
             return _from_registry(chart)
         index_url = f"{chart.repository.rstrip('/')}/index.yaml"
         entry = _entry(self._index(index_url), chart, index_url)
         url = urljoin(index_url, entry["urls"][0])
         body = _get(url, limit=MAX_ARCHIVE_BYTES).body
-        _must_match(body, str(entry["digest"]), url)
+        _verify_digest(body, str(entry["digest"]), url)
         return body
 
     def _index(self, url: str) -> Mapping[str, Any]:
@@ -93,7 +93,10 @@ def _entry(index: Mapping[str, Any], chart: Chart, url: str) -> Mapping[str, Any
 
 
 def _from_registry(chart: Chart) -> bytes:
-    """https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pull, as an anonymous user."""
+    """Download a chart from an OCI registry, as an anonymous user.
+
+    https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pull
+    """
     place = urlsplit(chart.repository)
     path = place.path.strip("/")
     repository = path if path.rpartition("/")[2] == chart.name else f"{path}/{chart.name}".lstrip("/")
@@ -108,7 +111,7 @@ def _from_registry(chart: Chart) -> bytes:
         raise DownloadError(url, "it is not a chart") from None
     blob = f"{base}/blobs/{digest}"
     body = _get(blob, token=token, limit=MAX_ARCHIVE_BYTES).body
-    _must_match(body, digest, blob)
+    _verify_digest(body, digest, blob)
     return body
 
 
@@ -153,7 +156,7 @@ def _get(url: str, *, limit: int, headers: Mapping[str, str] | None = None, toke
         raise DownloadError(url, getattr(error, "reason", None) or error) from error
 
 
-def _must_match(body: bytes, digest: str, url: str) -> None:
+def _verify_digest(body: bytes, digest: str, url: str) -> None:
     wanted, found = digest.removeprefix("sha256:"), hashlib.sha256(body).hexdigest()
     if found != wanted:
         raise DownloadError(url, f"its sha256 is {found}, and the repository says {wanted}")

@@ -1,4 +1,4 @@
-"""JSON schemas: what breaks one, told without showing secrets, and which keys one knows."""
+"""Violations of JSON schemas, reported without secrets, and the keys that a schema knows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LONGEST_SHOWN = 80
 def faults_of_values(
     values: Mapping[str, Any], schema: Mapping[str, Any], shown: Mapping[str, Any]
 ) -> Iterator[tuple[Path, str]]:
-    """Where `values` break a chart's schema, and how; `shown` is what may be printed of them."""
+    """Yield where `values` break a chart's schema, and how; `shown` are the values as they may be printed."""
     kind = validator_for(schema, default=Draft7Validator)
     try:
         yield from faults(kind(schema, registry=Registry()), values, shown)  # a registry that fetches nothing
@@ -31,12 +31,12 @@ def faults_of_values(
 
 
 def faults(validator: Validator, value: Any, shown: Any) -> Iterator[tuple[Path, str]]:
-    """Every fault of `value` with its path; `shown` is what may be printed of it."""
+    """Yield every fault of `value` with its path; `shown` is the value as it may be printed."""
     for error in sorted(validator.iter_errors(value), key=lambda one: [str(key) for key in one.absolute_path]):
-        yield from _told(error, shown)
+        yield from _described(error, shown)
 
 
-def _told(error: ValidationError, shown: Any) -> Iterator[tuple[Path, str]]:
+def _described(error: ValidationError, shown: Any) -> Iterator[tuple[Path, str]]:
     path = tuple(str(key) for key in error.absolute_path)
     schema: Any = error.schema
     wanted: Any = error.validator_value
@@ -54,9 +54,9 @@ def _told(error: ValidationError, shown: Any) -> Iterator[tuple[Path, str]]:
             yield path, f"{', '.join(missing)} must be given"
         case "anyOf" | "oneOf":
             ways = " or ".join(dict.fromkeys(_must(one) for one in error.context or ()))
-            yield path, f"{ways or 'must be one of several forms'} ({_got(shown, error.absolute_path)})"
+            yield path, f"{ways or 'must be one of several forms'} ({_value_suffix(shown, error.absolute_path)})"
         case _:
-            yield path, f"{_must(error)} ({_got(shown, error.absolute_path)})"
+            yield path, f"{_must(error)} ({_value_suffix(shown, error.absolute_path)})"
 
 
 def _must(error: ValidationError) -> str:
@@ -74,8 +74,8 @@ def _must(error: ValidationError) -> str:
             return f"must hold {error.validator} {_short(wanted)}"
 
 
-def _got(shown: Any, path: Iterable[str | int]) -> str:
-    """What is at the path, unless it is a default."""
+def _value_suffix(shown: Any, path: Iterable[str | int]) -> str:
+    """Return what is at the path, unless it is a default."""
     for key in path:
         try:
             shown = shown[key]
@@ -90,20 +90,20 @@ def _short(value: Any) -> str:
 
 
 def written(path: Sequence[str]) -> str:
-    """A path as people write it; a key with dots stands in quotes."""
+    """Return a path as people write it; a key with dots stands in quotes."""
     return ".".join(f'"{key}"' if "." in key else key for key in path) or "the values"
 
 
 @dataclass(frozen=True)
 class SchemaNode:
-    """The schemas that hold at one place: none, one, or all that its alternatives name."""
+    """The schemas that apply to one location: none, one, or all alternatives."""
 
     root_schema: Mapping[str, Any]
     schemas: tuple[Mapping[str, Any], ...]
 
     @classmethod
     def root(cls, schema: Mapping[str, Any] | None) -> SchemaNode:
-        """The place of the whole document; of none at all where there is no schema."""
+        """Return the node of the whole document; one without schemas where there is no schema."""
         return cls._of(schema or {}, [schema] if schema else [])
 
     @classmethod
@@ -112,22 +112,22 @@ class SchemaNode:
 
     @property
     def exists(self) -> bool:
-        """Whether a schema speaks of this place."""
+        """Return whether a schema applies here."""
         return bool(self.schemas)
 
     @property
     def takes_any_key(self) -> bool:
-        """Whether a schema says outright that further keys are good; saying nothing is not enough."""
+        """Return whether a schema explicitly permits further keys; saying nothing is not enough."""
         return any(
             one.get("additionalProperties") not in (None, False) or "patternProperties" in one for one in self.schemas
         )
 
     def names(self) -> list[str]:
-        """The keys that the schemas name."""
+        """Return the keys that the schemas name."""
         return list(dict.fromkeys(key for one in self.schemas for key in one.get("properties") or ()))
 
     def property(self, key: str) -> SchemaNode:
-        """The place below `key`."""
+        """Return the node below `key`."""
         below = [one["properties"][key] for one in self.schemas if key in (one.get("properties") or ())]
         return SchemaNode._of(self.root_schema, below)
 

@@ -31,12 +31,12 @@ class Dependency:
     name: str
     key: str
     conditions: tuple[tuple[str, ...], ...]
-    """Paths of the parent's values; the first that is there decides whether the sub-chart is installed."""
+    """Paths of the parent's values; the first that exists decides whether the sub-chart is installed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChartData:
-    """What a chart says of its values."""
+    """Contents of a chart that bear on its values."""
 
     name: str
     version: str
@@ -44,7 +44,7 @@ class ChartData:
     schema: Mapping[str, Any] | None
     dependencies: tuple[Dependency, ...]
     subcharts: Mapping[str, ChartData]
-    """By name; one that the data lacks is not in it."""
+    """Sub-charts by name, without those that the data lack."""
 
 
 class ChartStore:
@@ -54,20 +54,20 @@ class ChartStore:
         self.folder = folder
 
     def names(self) -> list[str]:
-        """The charts that there are data of."""
+        """Return the names of the charts with data."""
         return sorted(path.parent.name for path in self.folder.glob(f"[!.]*/{DESCRIPTION}"))
 
     def chart(self, name: str) -> ChartData | None:
-        """The data of a chart, None where there are none. Raises PlatformError where they cannot be read."""
+        """Return the data of a chart, None where there are none. Raise PlatformError where they cannot be read."""
         return _read_chart(self.folder / name) if name in self.names() else None
 
     def archive(self, name: str, version: str) -> Path | None:
-        """The chart as its repository serves it."""
+        """Return the path of the chart's archive, as its repository serves it; None where there is none."""
         path = self.folder / name / archive_name(name, version)
         return path if path.is_file() else None
 
     def definitions(self) -> Iterator[Mapping[str, Any]]:
-        """Every CustomResourceDefinition of every chart. Raises PlatformError for a file that cannot be read."""
+        """Yield every CustomResourceDefinition of every chart. Raise PlatformError for a file that cannot be read."""
         for name in self.names():
             for path in sorted((self.folder / name / "crds").glob("*.yaml")):
                 for document in _read(path, yaml_text.documents):
@@ -76,13 +76,13 @@ class ChartStore:
 
 
 def find_store(environ: Mapping[str, str] = os.environ) -> ChartStore:
-    """The folder that the environment names, else that of the platform's home."""
+    """Return the store in the folder that the environment names, else in the platform's home."""
     given = environ.get(FOLDER_VARIABLE)
     return ChartStore(Path(given).expanduser().resolve() if given else home_folder(environ) / "charts")
 
 
 def archive_name(name: str, version: str) -> str:
-    """The file name of a chart's archive."""
+    """Return the file name of a chart's archive."""
     return f"{name}-{version}.tgz"
 
 

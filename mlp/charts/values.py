@@ -1,4 +1,4 @@
-"""Whether a chart knows the values that a release gives it."""
+"""Checks of a release's values against what the chart knows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Path = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Finding:
-    """Something about one value. `checked` is False where the data do not suffice to tell right from wrong."""
+    """A remark on one value. `checked` is False where the data do not suffice to tell right from wrong."""
 
     path: Path
     message: str
@@ -28,14 +28,14 @@ class Finding:
 
 
 def findings(values: Mapping[str, Any], chart: ChartData, *, shown: Mapping[str, Any] | None = None) -> list[Finding]:
-    """What is wrong with a release's values: by the chart's schema, if any, and by the keys that it knows.
+    """Return the faults of a release's values: by the chart's schema, if any, and by the keys that it knows.
 
     Helm refuses what breaks a schema; a key that the chart does not know it passes over in silence. `shown` are the
     values as they may be printed.
     """
     shown = values if shown is None else shown
     found = [Finding(path, message) for path, message in _against_schemas(values, chart, shown, path=())]
-    told = {one.path for one in found}
+    already_found = {one.path for one in found}
     unknown = unknown_keys(
         values,
         known_keys(chart),
@@ -43,7 +43,7 @@ def findings(values: Mapping[str, Any], chart: ChartData, *, shown: Mapping[str,
         schema=chart.schema,
         partial={(one.key,) for one in chart.dependencies if one.name not in chart.subcharts},
     )
-    return found + [one for one in unknown if one.path not in told]
+    return found + [one for one in unknown if one.path not in already_found]
 
 
 def unknown_keys(
@@ -54,7 +54,7 @@ def unknown_keys(
     schema: Mapping[str, Any] | None = None,
     partial: Iterable[Path] = (),
 ) -> list[Finding]:
-    """Every key of `values` that neither `defaults` nor `schema` has, with the nearest that is known.
+    """Return every key of `values` that neither `defaults` nor `schema` has, with the nearest known one.
 
     The keys of a map that is empty or null by default cannot be known: only those in `free` and those that bear one of
     Kubernetes' own names may be given. Of the maps at `partial` not all defaults are at hand.
@@ -135,7 +135,7 @@ def _first_level(value: Any, free: FreeMap, path: Path, known: Sequence[str] = (
 
 
 def _wrong_kind(value: Any, default: Any) -> str | None:
-    """What Helm lets through and templates take in another way than it was meant."""
+    """Return how a value of another kind than its default's is misread by templates; None where it is not."""
     if value is None or default is None:
         return None
     if isinstance(default, Mapping):
@@ -159,26 +159,26 @@ def _paths(values: Mapping[str, Any], above: Path) -> Iterator[Path]:
 
 
 def known_keys(chart: ChartData) -> dict[str, Any]:
-    """The chart's defaults with those of its sub-charts in their places, and what Helm itself looks at."""
+    """Return the chart's defaults with those of its sub-charts in their places, and what Helm itself reads."""
     known = dict(chart.values)
     for one in chart.dependencies:
         own = known.get(one.key)
         known[one.key] = own if isinstance(own, Mapping) else {}
         if one.name in chart.subcharts:
-            known[one.key] = _both(known[one.key], known_keys(chart.subcharts[one.name]))
+            known[one.key] = _merged_keys(known[one.key], known_keys(chart.subcharts[one.name]))
     for path in (path for one in chart.dependencies for path in one.conditions):
-        known = _both(known, _at(path))
+        known = _merged_keys(known, _at(path))
     if chart.dependencies:
         known.setdefault("global", {})
     return known
 
 
-def _both(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of both, those that are null too; where both have one, `first` tells what it holds."""
+def _merged_keys(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys of both, those that are null too; where both have one, with the value of `first`."""
     result = {**second, **first}
     for key in first.keys() & second.keys():
         if isinstance(first[key], Mapping) and isinstance(second[key], Mapping):
-            result[key] = _both(first[key], second[key])
+            result[key] = _merged_keys(first[key], second[key])
     return result
 
 
@@ -190,7 +190,7 @@ def _at(path: Path) -> dict[str, Any]:
 
 
 def merged(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """`defaults` with `values` over them, as Helm does it: maps are merged, lists replaced, null removes."""
+    """Merge `values` over `defaults` as Helm does: maps are merged, lists replaced, null removes."""
     result = dict(defaults)
     for key, value in values.items():
         default = result.get(key)

@@ -19,12 +19,12 @@ class _Loader(_Base):  # type: ignore[misc]  # which of the two it is depends on
 
 
 def documents(text: str) -> list[Any]:
-    """The documents in `text` that are not empty. Raises yaml.YAMLError."""
+    """Return the documents in `text` that are not empty. Raise yaml.YAMLError."""
     return [one for one in yaml.load_all(text, Loader=_Loader) if one is not None]
 
 
 def mapping(text: str) -> dict[str, Any]:
-    """The one mapping in `text`, empty where there is nothing. Raises yaml.YAMLError, ValueError."""
+    """Return the one mapping in `text`, empty where there is nothing. Raise yaml.YAMLError, ValueError."""
     found = documents(text)
     if not found:
         return {}

@@ -1,1 +1,1 @@
-"""What a user types: arguments and options, one file a group of commands."""
+"""The commands' arguments and options, one file a group of commands."""

@@ -1,4 +1,4 @@
-"""`mlp bootstrap`: what an AWS account needs once, before any stack."""
+"""`mlp bootstrap`: set up an AWS account once, before any stack."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def capacity(stack: Stack, json_file: JsonFile = None) -> None:
 def timeline(stack: Stack, json_file: JsonFile = None) -> None:
     """Tell how long bring-up takes.
 
-    Also what decides it, and how much slack the rest has.
+    Lists the steps that decide it, and how much slack the others have.
     """
     from mlp.review.timeline import critical_path
 

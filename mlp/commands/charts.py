@@ -1,4 +1,4 @@
-"""`mlp charts`: the data of the pinned charts, and what the plan is checked against with them."""
+"""`mlp charts`: the data of the pinned charts, and checks of the plan against them."""
 
 from __future__ import annotations
 

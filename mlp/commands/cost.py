@@ -1,4 +1,4 @@
-"""`mlp cost`: what an environment costs, without an account; and the prices anew, with one."""
+"""`mlp cost`: an environment's cost, without an account; and new prices, with one."""
 
 from __future__ import annotations
 

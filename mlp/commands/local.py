@@ -122,11 +122,11 @@ def quickstart() -> None:
     from mlp.local.quickstart import Quickstart, WorkloadSteps
     from mlp.shared.progress import progress
 
-    home, told = find_home(), progress()
+    home, reporter = find_home(), progress()
     with _terminated_as_interrupted():
-        statuses = operations.up(home, [], told)
+        statuses = operations.up(home, [], reporter)
         steps = WorkloadSteps(environment(home, operations.REQUIRED_NAMES))
-        summary = Quickstart(steps, told).run()
+        summary = Quickstart(steps, reporter).run()
     show(report.summary_table(summary, statuses, home))
 
 

@@ -1,4 +1,4 @@
-"""`mlp plan`, `mlp snapshot` and `mlp settings`: what an environment would be, without an account."""
+"""`mlp plan`, `mlp snapshot` and `mlp settings`: an environment's plan and settings, without an account."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ def plan(
     earlier = _earlier(stack, against)
     deployments = planning.plan(stack)
     warn(message for one in deployments for message in one.warnings)
-    judged = review(deployments, earlier, today=date.today())  # noqa: DTZ011  the day of whoever asks
-    title, summary = judged.headline()
-    sections = judged.sections()
+    reviewed = review(deployments, earlier, today=date.today())  # noqa: DTZ011  the day of whoever asks
+    title, summary = reviewed.headline()
+    sections = reviewed.sections()
     if json_file is not None:
-        write_json(json_file, planning.as_data(deployments, judged.as_data()))
+        write_json(json_file, planning.as_data(deployments, reviewed.as_data()))
     if markdown_file is not None:
         write_text(markdown_file, report.markdown(title, summary, sections))
     if json_file is None and markdown_file is None:
@@ -91,7 +91,7 @@ def snapshot(
 
 
 def _earlier(stack: str, against: str | None) -> tuple[str, list[ProgramPlan]]:
-    """What to compare with, by name and as plans."""
+    """Return the plans to compare with, and their name."""
     if against is not None:
         from mlp.plan.revisions import plans_of
 

@@ -1,4 +1,4 @@
-"""`mlp policy` and `mlp policies`: whether an environment holds the platform's rules, and which those are."""
+"""`mlp policy` and `mlp policies`: an environment checked against the platform's rules, and the rules themselves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What commands share that print a table and, with `--update`, write it into a document."""
+"""Printing of a table by commands that also write it into a document, with `--update`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Document = Annotated[
 
 
 def print_or_write(table: str, marks: documents.Marks, *, update: bool, document: Path | None, committed: Path) -> None:
-    """Print `table`, or with `update` write it into `document`, by default `committed`, and tell on stderr.
+    """Print `table`, or with `update` write it into `document`, by default `committed`, and report that on stderr.
 
     Raises PlatformError for a document without `update`, and for one that cannot be updated.
     """

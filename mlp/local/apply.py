@@ -1,4 +1,4 @@
-"""Applies the platform's `local` stack to an AWS emulator on this machine."""
+"""Apply the platform's `local` stack to an AWS emulator on this machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _RESET_DONE = b'{"status": "ok"}'
 
 
 def apply_platform(endpoint_url: str) -> dict[str, Any]:
-    """The outputs of the platform's `local` stack, applied to the moto server at `endpoint_url`; secrets are opened.
+    """Apply the platform's `local` stack to the moto server at `endpoint_url`; return its outputs, secrets included.
 
     The emulator is emptied first, so that applying again is safe: it holds nothing that a user made. The server must
     have been started with `emulated.EMULATOR_ENVIRONMENT`. Raises PlatformError for an endpoint that is not on this
@@ -45,6 +45,6 @@ def _reset(endpoint_url: str) -> None:
         connection.close()
     if answer != _RESET_DONE:
         raise PlatformError(
-            f"what answers at {endpoint_url} is not the AWS emulator (moto): told to reset it said {response.status} "
+            f"what answers at {endpoint_url} is not the AWS emulator (moto): on reset it said {response.status} "
             f"{answer[:80]!r}; end it, then run `mlp up --with aws` again"
         )

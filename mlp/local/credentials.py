@@ -31,7 +31,7 @@ class Credentials:
 
 
 def load_credentials(home: Home) -> Credentials:
-    """The credentials of a platform that was started before; PlatformError where they are missing or damaged."""
+    """Return the credentials of a platform that was started before; raise PlatformError if missing or damaged."""
     path = home.credentials_file
     try:
         values = read_json(path)
@@ -46,7 +46,7 @@ def load_credentials(home: Home) -> Credentials:
 
 
 def ensure_credentials(home: Home) -> Credentials:
-    """The credentials of this home, generated on first use; the file of Ray's token is written with them."""
+    """Return the credentials of this home, generated on first use; write the file of Ray's token with them."""
     if not home.credentials_file.exists():
         if home.postgres_data.exists():
             raise PlatformError(

@@ -13,11 +13,11 @@ from mlp.local.service import HOST, Service, ask, require_package
 from mlp.shared.files import write_private
 
 Apply = Callable[[str], dict[str, Any]]
-"""From the emulator's URL to the stack's outputs."""
+"""Function from the emulator's URL to the stack's outputs."""
 
 
 class Emulator(Service):
-    """Keeps all in memory, so the stack is applied after each start; it holds no user data."""
+    """The emulator, which keeps all in memory: the stack is applied after each start, and no user data are lost."""
 
     name = "emulator"
     port_names = ("emulator",)
@@ -29,11 +29,11 @@ class Emulator(Service):
         self._environment = environment
 
     def prepare(self) -> None:
-        """Check that moto is there."""
+        """Check that moto is installed."""
         require_package("moto")
 
     def launch(self, ports: Mapping[str, int]) -> Launch:
-        """Moto's own server, on loopback."""
+        """Return how to start moto's own server, on loopback."""
         return Launch(
             command=[sys.executable, "-m", "moto.server", "-H", HOST, "-p", str(ports["emulator"])],
             folder=self._home.path,
@@ -41,28 +41,28 @@ class Emulator(Service):
         )
 
     def check(self, ports: Mapping[str, int]) -> None:
-        """Moto's page answers."""
+        """Check that moto's page answers."""
         ask(ports["emulator"], "/moto-api/")
 
-    def settle(self, ports: Mapping[str, int]) -> None:
-        """Apply the stack and keep what it put out."""
+    def initialize(self, ports: Mapping[str, int]) -> None:
+        """Apply the stack and keep its outputs."""
         outputs = self._apply(self.url(ports))
         write_private(self._home.outputs_file, json.dumps(outputs, indent=2, sort_keys=True) + "\n")
 
     def url(self, ports: Mapping[str, int]) -> str:
-        """The endpoint for AWS clients."""
+        """Return the endpoint for AWS clients."""
         return f"http://{HOST}:{ports['emulator']}"
 
 
 def apply_local_stack(endpoint_url: str) -> dict[str, Any]:
-    """Apply the platform's `local` stack; its outputs."""
+    """Apply the platform's `local` stack and return its outputs."""
     from mlp.local.apply import apply_platform  # slow to import: it brings pulumi and boto3
 
     return apply_platform(endpoint_url)
 
 
 def emulator_environment() -> Mapping[str, str]:
-    """The variables that the emulator must be started with."""
+    """Return the variables that the emulator must be started with."""
     from mlp.engine.clouds.emulated import EMULATOR_ENVIRONMENT  # slow to import: it brings boto3
 
     return EMULATOR_ENVIRONMENT

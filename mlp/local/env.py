@@ -1,4 +1,4 @@
-"""What a shell, or a workload, must know of the platform on this machine."""
+"""Environment variables by which a shell, or a workload, finds the platform on this machine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY
 
 
 def environment(home: Home, service_names: list[str], environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The variables of the running platform, with those of the AWS emulator where that runs.
+    """Return the variables of the running platform, with those of the AWS emulator where that runs.
 
     Raises PlatformError, with what to run, unless all of `service_names` run.
     """
@@ -41,12 +41,12 @@ def environment(home: Home, service_names: list[str], environ: Mapping[str, str]
         **ray_head.client_environment(home),
         **(_emulator(home, state) if _runs(state, "emulator") else {}),
         "MLP_DATABASE_URL": database_url(credentials, state.ports),
-        **_past_proxies(environ),
+        **_no_proxy(environ),
     }
 
 
 def exports(variables: Mapping[str, str]) -> str:
-    """Lines for a shell's `eval`."""
+    """Return lines for a shell's `eval`."""
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
 
 
@@ -87,7 +87,7 @@ def _region(home: Home) -> str:
 
 
 def code_version(folder: Path | None = None) -> str | None:
-    """The commit of the checkout, if there is one and git knows it."""
+    """Return the commit of the checkout, None where there is none or git does not know it."""
     root = folder or find_checkout()
     if root is None:
         return None
@@ -99,8 +99,8 @@ def code_version(folder: Path | None = None) -> str | None:
     return answer.stdout.strip() or None
 
 
-def _past_proxies(environ: Mapping[str, str]) -> dict[str, str]:
-    """Where a proxy is set, the setting that keeps requests to this machine away from it."""
+def _no_proxy(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the setting that keeps requests to this machine away from a proxy; nothing where no proxy is set."""
     if not any(environ.get(name) for name in _PROXIES):
         return {}
     hosts = [host for host in environ.get("no_proxy", environ.get("NO_PROXY", "")).split(",") if host]

@@ -1,4 +1,4 @@
-"""The folder that holds a platform on this machine: where it is, what lies where in it, who may read it."""
+"""The folder that holds a platform on this machine: its path, its layout and its permissions."""
 
 from __future__ import annotations
 
@@ -26,71 +26,71 @@ class Home:
 
     @property
     def state_file(self) -> Path:
-        """What was started, and on which ports."""
+        """Return the path of the record of what was started, and on which ports."""
         return self.path / "state.json"
 
     @property
     def lock_file(self) -> Path:
-        """Held while `mlp up` or `mlp down` is at work."""
+        """Return the path of the lock that `mlp up` and `mlp down` hold while they work."""
         return self.path / "lock"
 
     @property
     def credentials_file(self) -> Path:
-        """The generated passwords."""
+        """Return the path of the generated passwords."""
         return self.path / "credentials.json"
 
     @property
     def outputs_file(self) -> Path:
-        """What the `local` stack put out when it was applied to the emulator."""
+        """Return the path of the outputs of the `local` stack, as applied to the emulator."""
         return self.path / "outputs.json"
 
     @property
     def ray_token_file(self) -> Path:
-        """The token that Ray's clients must show."""
+        """Return the path of the token that Ray's clients must send."""
         return self.path / "ray_token"
 
     @property
     def mlflow_auth_file(self) -> Path:
-        """The settings of MLflow's login, with the password of its database."""
+        """Return the path of the settings of MLflow's login, with the password of its database."""
         return self.path / "mlflow_auth.ini"
 
     @property
     def postgres_data(self) -> Path:
-        """PostgreSQL's data folder, or a link to it."""
+        """Return the path of PostgreSQL's data folder, or of a link to it."""
         return self.path / "postgres"
 
     @property
     def artifacts(self) -> Path:
-        """What MLflow keeps for its clients."""
+        """Return the folder of MLflow's artifacts."""
         return self.path / "store" / "artifacts"
 
     @property
     def data(self) -> Path:
-        """Data sets, one subfolder each."""
+        """Return the folder of data sets, one subfolder each."""
         return self.path / "store" / "data"
 
     @property
     def checkpoints(self) -> Path:
-        """Training runs, one subfolder each."""
+        """Return the folder of training runs, one subfolder each."""
         return self.path / "store" / "checkpoints"
 
     @property
     def registry(self) -> Path:
-        """Who gave which model version which alias."""
+        """Return the folder of the model registry's moves: which version got which alias, and from whom."""
         return self.path / "store" / "registry"
 
     def log(self, service: str) -> Path:
-        """The log file of a service."""
+        """Return the path of a service's log."""
         return self.path / "logs" / f"{service}.log"
 
 
 def find_home(environ: Mapping[str, str] = os.environ, folder: Path | None = None) -> Home:
-    """Return the home in `home_folder`; raises PlatformError where there is none."""
+    """Return the home in `home_folder`; raise PlatformError where there is none."""
     return Home(home_folder(environ, folder))
 
 
 def prepare(home: Home) -> None:
-    """Make the folders, readable by this user only.
+    """Create the folders, readable by this user only.
 
     Raises PlatformError where the path is a file, or a folder with other things in it.
     """
@@ -112,7 +112,7 @@ def prepare(home: Home) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file; ValueError when it holds anything else."""
+    """Return the JSON object in a file; raise ValueError when it holds anything else."""
     value = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(value, dict):
         raise ValueError(f"holds a {type(value).__name__}, not an object")  # noqa: TRY004  as for broken JSON
@@ -121,13 +121,13 @@ def read_json(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def locked(home: Home, *, wait_s: float, on_wait: Callable[[str], None]) -> Iterator[None]:
-    """Keep other `mlp up` and `mlp down` of this home out; `on_wait` is told once when one is at work.
+    """Keep other `mlp up` and `mlp down` of this home out; call `on_wait` once when one is at work.
 
     Raises PlatformError when it is still at work after `wait_s`. A lock ends with its process, however that ends.
     """
     with home.lock_file.open("a+", encoding="utf-8") as file:
         deadline = time.monotonic() + wait_s
-        told = False
+        has_reported = False
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -140,9 +140,9 @@ def locked(home: Home, *, wait_s: float, on_wait: Callable[[str], None]) -> Iter
                     f"another mlp (process {holder}) has been at work on {home.path} for over {wait_s:.0f} s; "
                     "wait for it, or end it, and run the command again"
                 )
-            if not told:
+            if not has_reported:
                 on_wait(f"waiting for another mlp (process {holder}) at work on {home.path}")
-                told = True
+                has_reported = True
             time.sleep(_LOCK_POLL_S)
         file.truncate(0)
         with suppress(OSError):  # a full disk: the number is for messages only

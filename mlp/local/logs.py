@@ -1,4 +1,4 @@
-"""Reading the services' logs."""
+"""Reading of the services' logs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _FOLLOW_POLL_S = 0.3
 
 
 def size(log: Path) -> int:
-    """The length of a log in bytes; 0 where there is no file."""
+    """Return the length of a log in bytes; 0 where there is no file."""
     return log.stat().st_size if log.exists() else 0
 
 
 def last_lines(log: Path, count: int, *, start: int = 0, end: int | None = None) -> list[str]:
-    """The last `count` lines of a log, from byte `start` to byte `end` (default: all); none where there is no file."""
+    """Return the last `count` lines of a log, from byte `start` to byte `end` (default: all); none without a file."""
     if not log.exists():
         return []
     with log.open("rb") as file:
@@ -28,7 +28,7 @@ def last_lines(log: Path, count: int, *, start: int = 0, end: int | None = None)
 
 
 def lines_from(log: Path, start: int) -> Iterator[str]:
-    """Whole lines of a log from byte `start` on, as they come, without end; a log that is replaced is read anew."""
+    """Yield whole lines of a log from byte `start` on, as they come, without end; reread a log that is replaced."""
     position, inode, pending = start, None, b""
     while True:
         if log.exists():

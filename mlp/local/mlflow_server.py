@@ -24,7 +24,7 @@ auth_cache_ttl_seconds = 60
 
 
 class MlflowServer(Service):
-    """One worker: the cache of checked logins is a process's own. Secrets go by environment and file, never argv."""
+    """A server of one worker, as each process caches checked logins. Secrets go by environment and file, never argv."""
 
     name = "mlflow"
     port_names = ("mlflow",)
@@ -35,11 +35,11 @@ class MlflowServer(Service):
         self._credentials = credentials
 
     def prepare(self) -> None:
-        """Check that MLflow is there."""
+        """Check that MLflow is installed."""
         require_package("mlflow")
 
     def launch(self, ports: Mapping[str, int]) -> Launch:
-        """The server with its login, on loopback."""
+        """Return how to start the server with its login, on loopback."""
         command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(ports["mlflow"])]
         command += ["--workers", "1", "--app-name", "basic-auth", "--uvicorn-opts", "--no-access-log"]
         command += ["--artifacts-destination", self._home.artifacts.as_uri()]
@@ -64,7 +64,7 @@ class MlflowServer(Service):
         )
 
     def check(self, ports: Mapping[str, int]) -> None:
-        """It answers, and a request with the login reaches the database."""
+        """Check that the server answers, and that a request with the login reaches the database."""
         ask(ports["mlflow"], "/health")
         login = f"{self._credentials.mlflow_username}:{self._credentials.mlflow_password}"
         ask(
@@ -79,7 +79,7 @@ class MlflowServer(Service):
         )
 
     def url(self, ports: Mapping[str, int]) -> str:
-        """The tracking URI, and the page for people."""
+        """Return the tracking URI, which is also the page for people."""
         return f"http://{HOST}:{ports['mlflow']}"
 
 

@@ -1,4 +1,4 @@
-"""What of a platform runs at this moment: the processes and their answers decide, the record helps to find them."""
+"""Observation of a platform: the processes and their answers decide, the record helps to find them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 import psutil
 
 from mlp.local.home import Home
-from mlp.local.processes import leader_of, marked, recorded
+from mlp.local.processes import marked, recorded, session_leader
 from mlp.local.service import Service, UnhealthyError
 from mlp.local.state import PlatformState, ServiceRecord
 
@@ -38,14 +38,14 @@ class ServiceStatus:
 
 
 def find(home: Home, services: Sequence[Service], state: PlatformState) -> dict[str, Found]:
-    """The living processes of each service."""
+    """Return the living processes of each service."""
     by_mark = marked({str(home.path), state.home})
     found: dict[str, Found] = {}
     for service in services:
         processes = [*by_mark.get(service.name, []), *service.unmarked_processes()]
         record = state.services.get(service.name)
         leader = recorded(record.pid, record.created) if record and record.phase != "stopped" else None
-        leader = leader or leader_of(processes)
+        leader = leader or session_leader(processes)
         if leader is not None:
             processes.insert(0, leader)
         distinct = {process.pid: process for process in processes}
@@ -54,7 +54,7 @@ def find(home: Home, services: Sequence[Service], state: PlatformState) -> dict[
 
 
 def statuses(services: Sequence[Service], state: PlatformState, found: dict[str, Found]) -> list[ServiceStatus]:
-    """How each service is; those that live are asked, all at once."""
+    """Return the status of each service; those that live are checked, all at once."""
     with ThreadPoolExecutor(max_workers=len(services)) as pool:
         return list(pool.map(lambda one: _status(one, state, found[one.name]), services))
 

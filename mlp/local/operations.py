@@ -1,4 +1,4 @@
-"""What the commands do, without a command line: the platform of a home brought up, down, and looked at."""
+"""The operations behind the commands: start, stop and inspect the platform of a home."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from mlp.shared.progress import Progress
 SERVICES: tuple[type[Service], ...] = (Emulator, Postgres, MlflowServer, RayHead)
 SERVICE_NAMES = [service.name for service in SERVICES]
 REQUIRED_NAMES = [service.name for service in SERVICES if not service.optional]
-"""The services without which the platform does not run."""
+"""Names of the services without which the platform does not run."""
 EXTRAS = {"aws": Emulator.name}
-"""The service that each value of `mlp up --with` starts."""
+"""Name of the service that each value of `mlp up --with` starts."""
 PORT_NAMES = [name for service in SERVICES for name in service.port_names]
 
 
@@ -33,7 +33,7 @@ def up(
     extras: Collection[str] = (),
     apply: Apply = apply_local_stack,
 ) -> list[ServiceStatus]:
-    """Bring the platform up; how its services are.
+    """Start the platform; return the status of its services.
 
     `port_options` are `SERVICE=N`; one for an optional service asks for that too. `extras` are keys of `EXTRAS`.
     Raises PlatformError for an option that cannot be and for a service that does not start.
@@ -49,12 +49,12 @@ def up(
 
 
 def down(home: Home, progress: Progress) -> list[str]:
-    """Stop the platform and keep its data; the names of the services that ran."""
+    """Stop the platform and keep its data; return the names of the services that ran."""
     return _supervisor(home, _credentials_if_any(home), progress).down()
 
 
 def status(home: Home, progress: Progress) -> list[ServiceStatus]:
-    """How each service is; it takes nothing but the processes' word."""
+    """Return the status of each service, as its processes answer."""
     return _supervisor(home, _credentials_if_any(home), progress).status()
 
 
@@ -71,7 +71,7 @@ def _supervisor(
 
 
 def _credentials_if_any(home: Home) -> Credentials:
-    """Those of the home; new ones, which open nothing, where there are none: looking and stopping work without."""
+    """Return the credentials of the home; without any, new ones, which suffice to inspect and to stop."""
     try:
         return load_credentials(home)
     except PlatformError:

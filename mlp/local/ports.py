@@ -1,4 +1,4 @@
-"""Which TCP ports of this machine a platform uses."""
+"""TCP ports of this machine that a platform uses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FIRST, _COUNT = 20000, 12000
 
 
 def parse_fixed(options: Collection[str], names: Collection[str]) -> dict[str, int]:
-    """The ports that `--port NAME=N` options fix; PlatformError for a name, number or pair that cannot be."""
+    """Return the ports that `--port NAME=N` options fix; raise PlatformError for a malformed name, number or pair."""
     fixed: dict[str, int] = {}
     for option in options:
         name, _, number = option.partition("=")
@@ -35,7 +35,7 @@ def parse_fixed(options: Collection[str], names: Collection[str]) -> dict[str, i
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on `port`, on any address of this machine."""
+    """Return whether a server could listen on `port`, on any address of this machine."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -49,7 +49,7 @@ def is_free(port: int) -> bool:
 
 
 def holder(port: int) -> str:
-    """Who listens on `port`, as far as this user may know: `by process 123 (nginx)` or `by another program`."""
+    """Return who listens on `port`, as far as this user may know: `by process 123 (nginx)` or `by another program`."""
     import psutil
 
     try:
@@ -70,7 +70,7 @@ def choose_ports(
     remembered: Mapping[str, int],
     say: Callable[[str], None],
 ) -> dict[str, int]:
-    """A port for each name: `kept` as it is (its server runs), else the fixed one, the remembered one, a free one.
+    """Return a port for each name: `kept` as it is (its server runs), else the fixed, the remembered or a free one.
 
     First choices follow from the path of the home, so that a platform keeps its addresses and two rarely meet. `say`
     is told of a remembered port that is lost. Raises PlatformError for a fixed port that is taken.

@@ -25,7 +25,7 @@ MLFLOW_AUTH_DATABASE = "mlflow_auth"
 
 
 class Postgres(Service):
-    """Listens on loopback alone, and asks everyone for a password (SCRAM)."""
+    """The server, which listens on loopback alone, and asks everyone for a password (SCRAM)."""
 
     name = "postgres"
     port_names = ("postgres",)
@@ -44,7 +44,7 @@ class Postgres(Service):
         _forget_stale_lock(self._files.data)
 
     def launch(self, ports: Mapping[str, int]) -> Launch:
-        """The server itself, in the foreground, without a socket in the file system."""
+        """Return how to start the server itself, in the foreground, without a socket in the file system."""
         command = [str(self._files.binaries / "postgres"), "-D", str(self._files.data)]
         for setting in (
             f"listen_addresses={HOST}",
@@ -61,7 +61,7 @@ class Postgres(Service):
         )
 
     def check(self, ports: Mapping[str, int]) -> None:
-        """The superuser can log in and ask."""
+        """Check that the superuser can log in and query."""
         import psycopg
 
         try:
@@ -70,7 +70,7 @@ class Postgres(Service):
         except psycopg.OperationalError as error:
             raise UnhealthyError(str(error).strip().splitlines()[-1]) from None
 
-    def settle(self, ports: Mapping[str, int]) -> None:
+    def initialize(self, ports: Mapping[str, int]) -> None:
         """Create MLflow's databases with an owner each, and set the owners' passwords."""
         with self._connect(ports) as connection:
             for database, password in (
@@ -80,11 +80,11 @@ class Postgres(Service):
                 _ensure_database(connection, database, password)
 
     def url(self, ports: Mapping[str, int]) -> str:
-        """Address and database; `mlp env` has the one with the login."""
+        """Return the address and the database; `mlp env` has the URL with the login."""
         return f"postgresql://{HOST}:{ports['postgres']}/{MLFLOW_DATABASE}"
 
     def unmarked_processes(self) -> list[psutil.Process]:
-        """The server on our data folder, and its children, which overwrite their environment."""
+        """Return the server on our data folder, and its children, which overwrite their environment."""
         data = str(self._files.data)
         pid = _postmaster_pid(self._files.data)
         found = []
@@ -112,7 +112,7 @@ class Postgres(Service):
 
 
 def database_url(credentials: Credentials, ports: Mapping[str, int]) -> str:
-    """A connection string, with its password, for the database of MLflow's runs."""
+    """Return a connection string, with its password, for the database of MLflow's runs."""
     login = f"{MLFLOW_DATABASE}:{credentials.mlflow_database_password}"
     return f"postgresql://{login}@{HOST}:{ports['postgres']}/{MLFLOW_DATABASE}"
 

@@ -1,4 +1,4 @@
-"""Where PostgreSQL's data and programs lie, so that the user it runs as can reach them.
+"""The paths of PostgreSQL's data and programs, so that the user it runs as can reach them.
 
 PostgreSQL refuses to run as root. For root it runs as a user of its own, who may be kept out of the checkout (one
 below /root, for example). Then its data, and if need be a copy of its programs, lie in a folder outside, and a link in
@@ -45,7 +45,7 @@ class PostgresFiles:
 
     @property
     def base(self) -> Path:
-        """The folder that the data folder is in, or will be."""
+        """Return the folder that the data folder is in, or will be."""
         link = self._home.postgres_data
         if link.is_symlink():
             return link.resolve().parent
@@ -55,17 +55,17 @@ class PostgresFiles:
 
     @property
     def data(self) -> Path:
-        """The data folder itself."""
+        """Return the data folder itself."""
         return self._home.postgres_data.resolve()
 
     @property
     def binaries(self) -> Path:
-        """The folder with `postgres` and `initdb`: the wheel's, or a copy that the server's user can reach."""
+        """Return the folder with `postgres` and `initdb`: the wheel's, or a copy that the server's user can reach."""
         copied = _binaries_below(self._copy)
         return copied if copied.is_dir() else _binaries_below(self._site_packages)
 
     def ensure(self, superuser: str, password: str) -> None:
-        """Create what is missing; PlatformError where that cannot be, with what PostgreSQL said."""
+        """Create what is missing; raise PlatformError where that fails, with PostgreSQL's message."""
         if self.user is not None:
             self._ensure_user(self.user)
         if not self._home.postgres_data.exists():
@@ -107,7 +107,7 @@ class PostgresFiles:
             ) from error
 
     def _create(self, superuser: str, password: str) -> None:
-        """Run initdb beside and rename, so that one that was killed leaves nothing that looks like a data folder."""
+        """Run initdb in a temporary folder and rename it, so that no incomplete data folder is ever left."""
         base = self.base
         base.mkdir(mode=0o711, exist_ok=True)
         for unfinished in base.glob(f"{_NEW}*"):
@@ -149,13 +149,13 @@ class PostgresFiles:
         try:
             self._run([str(self.binaries / "postgres"), "--version"], folder=Path("/"), environment={}, timeout_s=60)
         except (OSError, subprocess.SubprocessError):
-            beside = Path(tempfile.mkdtemp(dir=self.base, prefix=_NEW))
+            temporary = Path(tempfile.mkdtemp(dir=self.base, prefix=_NEW))
             try:
-                _copy_programs(self._site_packages, beside)
+                _copy_programs(self._site_packages, temporary)
                 shutil.rmtree(self._copy, ignore_errors=True)
-                beside.rename(self._copy)
+                temporary.rename(self._copy)
             except OSError as error:
-                shutil.rmtree(beside, ignore_errors=True)
+                shutil.rmtree(temporary, ignore_errors=True)
                 raise PlatformError(
                     f"user {user} cannot run the programs in {_binaries_below(self._site_packages)}, "
                     f"and they could not be copied to {self._copy}: {error}"
@@ -204,5 +204,5 @@ def _copy_programs(source: Path, target: Path) -> None:
 
 
 def _others_may_pass(folder: Path) -> bool:
-    """Whether a user with no rights of their own can reach what lies in `folder`."""
+    """Return whether a user with no rights of their own can reach what lies in `folder`."""
     return all(above.stat().st_mode & stat.S_IXOTH for above in (folder, *folder.parents))

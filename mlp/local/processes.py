@@ -1,4 +1,4 @@
-"""The child processes of a platform: starting them, finding them again, ending them, and nobody else's.
+"""The child processes of a platform: start them, find them again and end them, and no others.
 
 Each child carries the home and its service's name in its environment, which its own children inherit. So those of a
 `mlp up` that was killed before it could record them are found again.
@@ -26,7 +26,7 @@ from mlp.shared.files import write_private
 
 SERVICE_VARIABLE = "MLP_SERVICE"
 GONE = (psutil.NoSuchProcess, FileNotFoundError)
-"""How psutil says that a process has ended: the second while the kernel is still taking it out of /proc."""
+"""Exceptions of psutil for a process that has ended: the second while the kernel still removes it from /proc."""
 # What a shell may hold for other platforms, accounts and measurements is not for the services.
 _NOT_INHERITED = ("AWS_", "COV_CORE_", "COVERAGE_", "MLFLOW_", "MLP_", "MOTO_", "PG", "RAY_")
 _START_TIME_TOLERANCE_S = 2.0  # the clock that start times are counted from may be set; a number is not reused so soon
@@ -36,14 +36,14 @@ _GONE_AFTER_KILL_S = 5.0
 
 
 class _Child(subprocess.Popen[bytes]):
-    """A child that is meant to outlive this process, which is therefore no fault to warn about."""
+    """A child that is meant to outlive this process, so that its survival is no reason for a warning."""
 
     def __del__(self) -> None:
-        """Let go of it."""
+        """Do nothing, in place of `Popen`'s warning."""
 
 
 _children: dict[int, _Child] = {}
-"""What this process started: a dead child stays in the process table until its parent asks for it."""
+"""Children that this process started: a dead one stays in the process table until its parent waits for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,19 +61,19 @@ class Launch:
 
     @property
     def fingerprint(self) -> str:
-        """A digest that changes with anything that a running service would have to be started anew for."""
+        """Return a digest that changes with anything for which a running service would have to be restarted."""
         files = sorted((str(path), text) for path, text in self.files.items())
         parts = [self.command, str(self.folder), sorted(self.environment.items()), self.user, files]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def inherited_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The part of this process's environment that a service gets."""
+    """Return the part of this process's environment that a service inherits."""
     return {name: value for name, value in environ.items() if not name.startswith(_NOT_INHERITED)}
 
 
 def start(launch: Launch, *, service: str, home: Path, log: Path) -> psutil.Process:
-    """Start a service in a session of its own, its output appended to `log`; PlatformError where that fails."""
+    """Start a service in a session of its own, its output appended to `log`; raise PlatformError where that fails."""
     if log.exists() and log.stat().st_size > _MAX_LOG_BYTES:
         log.replace(log.with_name(f"{log.name}.1"))
     for path, text in launch.files.items():
@@ -101,7 +101,7 @@ def start(launch: Launch, *, service: str, home: Path, log: Path) -> psutil.Proc
 
 
 def alive(process: psutil.Process) -> bool:
-    """Whether `process` still runs; a dead one that nobody has asked for does not."""
+    """Return whether `process` still runs; a zombie does not."""
     child = _children.get(process.pid)
     if child is not None and child.poll() is not None:
         return False
@@ -111,8 +111,8 @@ def alive(process: psutil.Process) -> bool:
         return False
 
 
-def how_it_ended(process: psutil.Process) -> str:
-    """`ended with exit code 1`, `was ended by SIGKILL`; as exact as can be known of a process not started here."""
+def exit_description(process: psutil.Process) -> str:
+    """Return how a process ended, such as `ended with exit code 1`; as exact as known of one not started here."""
     child = _children.get(process.pid)
     code = child.poll() if child is not None else None
     if code is None:
@@ -123,7 +123,7 @@ def how_it_ended(process: psutil.Process) -> str:
 
 
 def recorded(pid: int, created: float) -> psutil.Process | None:
-    """The living process of that number, if it is the one that started at `created` (seconds since the epoch)."""
+    """Return the living process `pid` if it started at `created` (seconds since the epoch), else None."""
     try:
         process = psutil.Process(pid)
         if abs(process.create_time() - created) <= _START_TIME_TOLERANCE_S and alive(process):
@@ -134,7 +134,7 @@ def recorded(pid: int, created: float) -> psutil.Process | None:
 
 
 def marked(homes: Collection[str]) -> dict[str, list[psutil.Process]]:
-    """The living processes that carry the mark of one of `homes`, by service, oldest first."""
+    """Return the living processes that carry the mark of one of `homes`, by service, oldest first."""
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     found: dict[str, list[psutil.Process]] = {}
     for process in psutil.process_iter():
@@ -150,8 +150,8 @@ def marked(homes: Collection[str]) -> dict[str, list[psutil.Process]]:
     return found
 
 
-def leader_of(processes: Iterable[psutil.Process]) -> psutil.Process | None:
-    """The first process that leads its session, as `start` makes them."""
+def session_leader(processes: Iterable[psutil.Process]) -> psutil.Process | None:
+    """Return the first process that leads its session, as `start` makes them."""
     for process in processes:
         with suppress(ProcessLookupError):
             if os.getsid(process.pid) == process.pid:
@@ -159,8 +159,8 @@ def leader_of(processes: Iterable[psutil.Process]) -> psutil.Process | None:
     return None
 
 
-def family(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
-    """`processes`, all that descends from them and all in their sessions: some programs overwrite their own marks."""
+def process_tree(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    """Return `processes`, their descendants and all in their sessions: some programs overwrite their own marks."""
     members = {process.pid: process for process in processes}
     sessions = {_session(pid) for pid in members} - {None, os.getsid(0)}
     for process in list(members.values()):
@@ -178,12 +178,12 @@ def end(
     grace_s: float,
     kill_grace_s: float = 5.0,
 ) -> list[psutil.Process]:
-    """End `processes` with their families; what survives is returned.
+    """End `processes` with their families; return those that survive.
 
     The leader is asked first, by `stop_signal`, and has `grace_s` to end its children in order; the rest gets SIGTERM
     and, after `kill_grace_s`, SIGKILL.
     """
-    members = family(processes)
+    members = process_tree(processes)
     if leader is not None and alive(leader):
         _signal([leader], stop_signal)
         _wait([leader], grace_s)

@@ -1,4 +1,4 @@
-"""The main job on a platform that runs: train, search, judge, register and ask a model, on real data."""
+"""The main job on a running platform: train, search, evaluate, register and query a model, on real data."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _STOP_GRACE_S = 30
 
 
 class Steps(Protocol):
-    """Runs the workloads' commands."""
+    """Runner of the workloads' commands."""
 
     def run(self, *arguments: str) -> Mapping[str, Any]:
-        """The JSON that a command answers; PlatformError when it fails."""
+        """Return the JSON that a command prints; raise PlatformError when it fails."""
 
     def why_not(self, *arguments: str) -> str | None:
-        """Why a command fails; None when it does not."""
+        """Return why a command fails; None when it does not."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What the main job came to. `train_seconds` is that of the run whose model was promoted."""
+    """Results of the main job. `train_seconds` is that of the run whose model was promoted."""
 
     dataset: str
     test_accuracy: float
@@ -79,14 +79,14 @@ class Quickstart:
 
         model, version = str(_value(trained, "model_name")), int(_value(trained, "model_version"))
         self._tell(f"evaluating {model} version {version} on the test images")
-        judged = self._steps.run("evaluate", "--model", model, "--version", str(version), "--json")
+        evaluated = self._steps.run("evaluate", "--model", model, "--version", str(version), "--json")
         self._tell(f"promoting {model} version {version} to production")
         holder = self._promote(model, version)
         self._tell("asking the registered model about one test image")
         answer = self._steps.run("predict", "--model", model, "--alias", "production", "--json")
         return Summary(
             dataset=config if reason is None else f"{config} (fallback)",
-            test_accuracy=float(_value(judged, "test_accuracy")),
+            test_accuracy=float(_value(evaluated, "test_accuracy")),
             train_seconds=float(_value(trained, "seconds")),
             model_name=model,
             version=version,
@@ -103,7 +103,7 @@ class Quickstart:
         return self._steps.run("train", config, *settings, "--ranks", str(_RANKS), "--no-test", "--json")
 
     def _promote(self, model: str, version: int) -> int:
-        """The version that is in production then: with a model of an earlier run there, the gate may say no."""
+        """Promote the version; return the one then in production: the gate may refuse and keep an earlier run's."""
         answer = self._steps.run(
             "registry", "promote", model, str(version), "--to", "production", "--or-keep", "--json"
         )
@@ -122,7 +122,7 @@ class Quickstart:
 
 
 class WorkloadSteps:
-    """Runs `python -m workloads` with the platform's variables; what it says on stderr goes straight through."""
+    """Runner of `python -m workloads` with the platform's variables; the commands' stderr goes straight through."""
 
     def __init__(
         self, variables: Mapping[str, str], program: Sequence[str] = (sys.executable, "-m", "workloads")
@@ -131,13 +131,13 @@ class WorkloadSteps:
         self._program = list(program)
 
     def run(self, *arguments: str) -> Mapping[str, Any]:
-        """The JSON object on the last line of the command's output."""
+        """Return the JSON object on the last line of the command's output."""
         command = " ".join(("workloads", *arguments))
         code, output = self._call(arguments)
         if code != 0:
             raise PlatformError(
                 f"`{command}` failed (exit code {code}); its own message is above. "
-                "The platform keeps running: mend that and run `mlp quickstart` again, or `mlp down` stops it"
+                "The platform keeps running: fix that and run `mlp quickstart` again, or `mlp down` stops it"
             )
         lines = output.strip().splitlines()
         try:
@@ -149,7 +149,7 @@ class WorkloadSteps:
         return answer
 
     def why_not(self, *arguments: str) -> str | None:
-        """What the command says on stderr when it fails."""
+        """Return what the command writes to stderr when it fails."""
         done = subprocess.run(
             [*self._program, *arguments], env=self._environment, capture_output=True, text=True, check=False
         )

@@ -1,4 +1,4 @@
-"""A Ray head with a dashboard; its clients must show a token, since Ray listens on all addresses of the machine."""
+"""A Ray head with a dashboard; its clients must send a token, since Ray listens on all addresses of the machine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LONGEST_TEMP = 40  # Ray adds up to 62 characters for its sockets, whose paths 
 
 
 class RayHead(Service):
-    """All of Ray's processes end with the `ray start --block` that this starts."""
+    """The head, whose processes all end with the `ray start --block` that this starts."""
 
     name = "ray"
     port_names = ("ray", "ray-dashboard", "ray-client")
@@ -33,7 +33,7 @@ class RayHead(Service):
 
     @property
     def folder(self) -> Path:
-        """Where Ray keeps its sockets and logs: short, and this user's own."""
+        """Return the folder of Ray's sockets and logs: a short path, and this user's own."""
         temp = tempfile.gettempdir()
         base = Path(temp if len(temp) <= _LONGEST_TEMP - 20 else "/tmp")  # noqa: S108  the owner is checked in prepare
         return base / f"mlp-ray-{hashlib.sha256(str(self._home.path).encode()).hexdigest()[:10]}"
@@ -41,14 +41,14 @@ class RayHead(Service):
     def prepare(self) -> None:
         """Make an empty folder that no other user can have put things into."""
         require_package("ray")
-        self.tidy()
+        self.clean_up()
         try:
             self.folder.mkdir(mode=0o700)
         except FileExistsError:
             raise PlatformError(f"it needs the folder {self.folder}, which is another user's; remove it") from None
 
     def launch(self, ports: Mapping[str, int]) -> Launch:
-        """The head with all CPUs that this process may use; what is not named takes any free port."""
+        """Return how to start the head with all CPUs of this process; ports that are not named may be any free ones."""
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"]
         command += ["--node-ip-address", HOST, "--port", str(ports["ray"])]
         command += ["--dashboard-host", HOST, "--dashboard-port", str(ports["ray-dashboard"])]
@@ -64,7 +64,7 @@ class RayHead(Service):
         return Launch(command=command, folder=self._home.path, environment=environment)
 
     def check(self, ports: Mapping[str, int]) -> None:
-        """The control service is well, and it has a living node."""
+        """Check that the control service is healthy and has a living node."""
         ask(ports["ray-dashboard"], "/api/gcs_healthz")
         bearer = {"Authorization": f"Bearer {self._credentials.ray_token}"}
         answer = json.loads(ask(ports["ray-dashboard"], "/nodes?view=summary", headers=bearer))
@@ -73,22 +73,22 @@ class RayHead(Service):
             raise UnhealthyError("no node is alive")
 
     def url(self, ports: Mapping[str, int]) -> str:
-        """The dashboard."""
+        """Return the URL of the dashboard."""
         return f"http://{HOST}:{ports['ray-dashboard']}"
 
-    def tidy(self) -> None:
+    def clean_up(self) -> None:
         """Remove sockets and logs of sessions that are over."""
         if self.folder.is_dir() and not self.folder.is_symlink() and self.folder.stat().st_uid == os.geteuid():
             shutil.rmtree(self.folder)
 
 
 def client_environment(home: Home) -> dict[str, str]:
-    """The variables by which Ray finds the token, in server and clients."""
+    """Return the variables by which Ray finds the token, in server and clients."""
     return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(home.ray_token_file)}
 
 
 def address(ports: Mapping[str, int]) -> str:
-    """What `ray.init` connects to."""
+    """Return the address that `ray.init` connects to."""
     return f"{HOST}:{ports['ray']}"
 
 

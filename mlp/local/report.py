@@ -1,4 +1,4 @@
-"""How the platform is shown to people and to programs."""
+"""The platform's status as tables for people and data for programs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def as_data(home: Home, statuses: Sequence[ServiceStatus]) -> dict[str, Any]:
-    """The platform as plain values; no secrets, but the file that has them."""
+    """Return the platform as plain values, with no secrets but the path of their file."""
     return {
         "home": str(home.path),
         "services": [_renamed(asdict(status)) for status in statuses],
@@ -26,7 +26,7 @@ def as_data(home: Home, statuses: Sequence[ServiceStatus]) -> dict[str, Any]:
 
 
 def table(statuses: Sequence[ServiceStatus]) -> Table:
-    """One row a service."""
+    """Return a table with one row a service."""
     from rich.table import Table
 
     shown = Table("service", "state", "url", "pid", box=None, pad_edge=False)
@@ -40,7 +40,7 @@ def table(statuses: Sequence[ServiceStatus]) -> Table:
 
 
 def summary_table(summary: Summary, statuses: Sequence[ServiceStatus], home: Home) -> Table:
-    """What the main job came to, and where to look at it."""
+    """Return a table of the main job's results, and where to look at them."""
     from rich.table import Table
 
     urls = {status.service: status.url or "" for status in statuses}
@@ -61,7 +61,7 @@ def summary_table(summary: Summary, statuses: Sequence[ServiceStatus], home: Hom
 
 
 def how_to_log_in(home: Home) -> str:
-    """Two lines that say what a person needs next."""
+    """Return two lines that tell how to log in."""
     return (
         f"MLflow login: {MLFLOW_USERNAME}, password: mlflow_password in {home.credentials_file}\n"
         'In a shell: eval "$(mlp env)"   Stop: mlp down'

@@ -1,4 +1,4 @@
-"""What the orchestration asks of a service of the platform."""
+"""The interface of a service of the platform."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CHECK_TIMEOUT_S = 5.0
 
 
 class UnhealthyError(Exception):
-    """Why a service does not do its work yet, or any more."""
+    """Reason for which a service does not do its work yet, or any more."""
 
 
 class Service(ABC):
@@ -32,7 +32,7 @@ class Service(ABC):
     name: str
     port_names: tuple[str, ...]
     needs: tuple[str, ...] = ()
-    """Services that must be ready before this one starts and may stop only after it."""
+    """Names of services that must be ready before this one starts and may stop only after it."""
     optional: bool = False
     """Whether it runs only on request; once it runs, it is kept running until the platform is stopped."""
     stop_signal: signal.Signals = signal.SIGTERM
@@ -41,34 +41,34 @@ class Service(ABC):
 
     @abstractmethod
     def launch(self, ports: Mapping[str, int]) -> Launch:
-        """How to start it."""
+        """Return how to start the service."""
 
     @abstractmethod
     def check(self, ports: Mapping[str, int]) -> None:
-        """Return when it does its work; raises `UnhealthyError` with the reason otherwise."""
+        """Return when the service does its work; raise `UnhealthyError` with the reason otherwise."""
 
     @abstractmethod
     def url(self, ports: Mapping[str, int]) -> str:
-        """Where it is, for people; no secrets."""
+        """Return the service's URL, for people, without secrets."""
 
     def prepare(self) -> None:  # noqa: B027  most need nothing
-        """Put in place what it needs before it is started; safe to repeat."""
+        """Prepare what the service needs before it is started; safe to repeat."""
 
-    def settle(self, ports: Mapping[str, int]) -> None:  # noqa: B027  most need nothing
-        """Put in place what others need of it once its check has passed; safe to repeat."""
+    def initialize(self, ports: Mapping[str, int]) -> None:  # noqa: B027  most need nothing
+        """Prepare what others need of the service once its check has passed; safe to repeat."""
 
-    def tidy(self) -> None:  # noqa: B027  most need nothing
-        """Remove what is of no use after it was stopped."""
+    def clean_up(self) -> None:  # noqa: B027  most need nothing
+        """Remove what is of no use after the service was stopped."""
 
     def unmarked_processes(self) -> list[psutil.Process]:
-        """Living processes that are certainly its own though they carry no mark."""
+        """Return living processes that are certainly the service's own though they carry no mark."""
         return []
 
 
 def ask(
     port: int, path: str, *, method: str = "GET", body: str = "", headers: Mapping[str, str] | None = None
 ) -> bytes:
-    """The body of a server's answer; `UnhealthyError` unless it is one with status 200. No proxy is asked."""
+    """Return the body of a server's answer; raise `UnhealthyError` unless its status is 200. No proxy is used."""
     connection = http.client.HTTPConnection(HOST, port, timeout=CHECK_TIMEOUT_S)
     try:
         connection.request(method, path, body=body or None, headers=dict(headers or {}))

@@ -42,14 +42,14 @@ class PlatformState:
 
 @dataclass(frozen=True)
 class Loaded:
-    """The state of a home, and what is wrong with its file, if anything."""
+    """The state of a home, and the damage of its file, if any."""
 
     state: PlatformState
     damage: str | None = None
 
 
 def load_state(home: Home) -> Loaded:
-    """What the file says; an empty state where there is none or where it is damaged (then `damage` says how).
+    """Return the recorded state; an empty one where there is no file or a damaged one (then `damage` says how).
 
     A home that was moved keeps its records; a copy of a home that still exists has none: the processes are the
     other's. Raises PlatformError for a file that a newer `mlp` wrote.
@@ -76,7 +76,7 @@ def load_state(home: Home) -> Loaded:
 
 
 def save_state(home: Home, state: PlatformState) -> None:
-    """Write the record, whole or not at all."""
+    """Write the record, atomically."""
     write_private(home.state_file, json.dumps({"format": FORMAT, **asdict(state)}, indent=2) + "\n")
 
 

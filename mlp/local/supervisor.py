@@ -1,4 +1,4 @@
-"""Bringing the services of a platform up and down together, whatever state they are found in."""
+"""Starting and stopping of a platform's services together, whatever state they are found in."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mlp.local.home import Home, locked
 from mlp.local.logs import last_lines, size
 from mlp.local.observe import Found, ServiceStatus, find, statuses
 from mlp.local.ports import choose_ports
-from mlp.local.processes import alive, end, how_it_ended, marked, start
+from mlp.local.processes import alive, end, exit_description, marked, start
 from mlp.local.service import Service, UnhealthyError
 from mlp.local.state import PlatformState, ServiceRecord, load_state, save_state
 from mlp.shared.errors import PlatformError
@@ -32,34 +32,32 @@ _DOWN_ROUNDS = 3  # a process that is born while its parent is ended is found in
 
 
 class _CancelledError(Exception):
-    """Another service failed, or the user gave up: what is still starting need not go on."""
+    """Cancellation of what is still starting, after another service failed or the user interrupted."""
 
 
 class Supervisor:
     """The services of one home. `services` come in an order in which each follows what it needs."""
 
-    def __init__(
-        self, home: Home, services: Sequence[Service], progress: Progress, *, second_thought_s: float = 5.0
-    ) -> None:
-        """`second_thought_s` is how long a service that runs may fail its check before it is started anew."""
+    def __init__(self, home: Home, services: Sequence[Service], progress: Progress, *, recheck_s: float = 5.0) -> None:
+        """Take the services; one that runs may fail its check for `recheck_s` before it is restarted."""
         self._home = home
         self._services = services
         self._progress = progress
-        self._second_thought_s = second_thought_s
+        self._recheck_s = recheck_s
         self._saving = threading.Lock()
         self._cancelled = threading.Event()
         self._started: list[tuple[Service, psutil.Process]] = []
 
     def status(self) -> list[ServiceStatus]:
-        """How each service is, as its processes and answers tell; changes nothing."""
+        """Return the status of each service, as its processes and answers tell; change nothing."""
         loaded = load_state(self._home)
         if loaded.damage:
             self._progress.say(f"{loaded.damage}; what runs is found by its marks")
         found = find(self._home, self._services, loaded.state)
-        return statuses(_asked_for(self._services, loaded.state, found), loaded.state, found)
+        return statuses(_selected(self._services, loaded.state, found), loaded.state, found)
 
     def up(self, fixed_ports: Mapping[str, int], wanted: Collection[str] = ()) -> list[ServiceStatus]:
-        """Start what does not run well and leave the rest alone; how each service is afterwards.
+        """Start what is not healthy and leave the rest alone; return the status of each service afterwards.
 
         Optional services are started when `wanted` names them; those that were started before are kept running.
 
@@ -71,7 +69,7 @@ class Supervisor:
                 self._progress.say(f"{loaded.damage}; starting from what runs")
             state = replace(loaded.state, home=str(self._home.path))
             found = find(self._home, self._services, loaded.state)
-            services = _asked_for(self._services, loaded.state, found, wanted)
+            services = _selected(self._services, loaded.state, found, wanted)
             self._started.clear()
             self._cancelled.clear()
             try:
@@ -80,12 +78,12 @@ class Supervisor:
                 self._ensure_all(services, state, found)
             except BaseException:
                 self._cancelled.set()
-                self._take_back(state)
+                self._roll_back(state)
                 raise
             return statuses(services, state, find(self._home, services, state))
 
     def down(self) -> list[str]:
-        """End all processes of the platform and keep its data; the names of the services that ran.
+        """End all processes of the platform and keep its data; return the names of the services that ran.
 
         Raises PlatformError when something could not be ended.
         """
@@ -110,7 +108,7 @@ class Supervisor:
                 self._save(state)
             return [name for name, one in found.items() if one.processes]
 
-    def _take_back(self, state: PlatformState) -> None:
+    def _roll_back(self, state: PlatformState) -> None:
         """End what this call started, the last first."""
         found = find(self._home, self._services, state)
         for service, leader in reversed(self._started):
@@ -121,7 +119,7 @@ class Supervisor:
             self._save(state)
 
     def _stop_all(self, found: Mapping[str, Found]) -> None:
-        """End every service, those that others need last; `tidy` runs for each, also where nothing was found."""
+        """End every service, those that others need last; `clean_up` runs for each, also where nothing was found."""
         needed = {name for service in self._services for name in service.needs}
         for level in (
             [service for service in self._services if service.name not in needed],
@@ -169,7 +167,7 @@ class Supervisor:
         )
 
     def _ensure_all(self, services: Sequence[Service], state: PlatformState, found: Mapping[str, Found]) -> None:
-        """Bring each service up as soon as what it needs is ready; the first fault ends the others' waiting."""
+        """Start each service as soon as those it needs are ready; the first failure cancels the others."""
         ready = {service.name: threading.Event() for service in services}
 
         def ensure(service: Service) -> None:
@@ -209,7 +207,7 @@ class Supervisor:
             self._stop_if_cancelled()
             leader = self._start(service, state, log)
             self._await_check(service, leader, state.ports)
-            service.settle(state.ports)
+            service.initialize(state.ports)
         except UnhealthyError as error:
             raise self._failure(service, str(error), log, log_from) from error
         except PlatformError as error:
@@ -217,11 +215,11 @@ class Supervisor:
         except OSError as error:
             place = error.filename or self._home.path
             raise PlatformError(
-                f"{service.name}: {error.strerror or error} ({place}); mend that and run it again"
+                f"{service.name}: {error.strerror or error} ({place}); fix that and run it again"
             ) from error
 
     def _is_well(self, service: Service, leader: psutil.Process, ports: Mapping[str, int]) -> bool:
-        deadline = time.monotonic() + self._second_thought_s
+        deadline = time.monotonic() + self._recheck_s
         while alive(leader):
             try:
                 service.check(ports)
@@ -254,7 +252,7 @@ class Supervisor:
         while True:
             self._stop_if_cancelled()
             if not alive(leader):
-                raise UnhealthyError(how_it_ended(leader))
+                raise UnhealthyError(exit_description(leader))
             try:
                 service.check(ports)
             except UnhealthyError as error:
@@ -272,7 +270,7 @@ class Supervisor:
         if found.processes:
             with during(self._progress, f"{service.name}: stopping"):
                 self._end(service, found.leader, found.processes)
-        service.tidy()
+        service.clean_up()
 
     def _end(self, service: Service, leader: psutil.Process | None, processes: list[psutil.Process]) -> None:
         left = end(processes, leader=leader, stop_signal=service.stop_signal, grace_s=service.stop_grace_s)
@@ -299,10 +297,10 @@ class Supervisor:
             save_state(self._home, state)
 
 
-def _asked_for(
+def _selected(
     services: Sequence[Service], state: PlatformState, found: Mapping[str, Found], wanted: Collection[str] = ()
 ) -> list[Service]:
-    """Those of `services` that are to run: all but optional ones that nobody asked for since the last stop."""
+    """Return those of `services` that are to run: all but optional ones that nobody asked for since the last stop."""
 
     def kept(service: Service) -> bool:
         record = state.services.get(service.name)
@@ -313,8 +311,8 @@ def _asked_for(
 
 def _raise_first(futures: Sequence[Future[None]]) -> None:
     faults = [error for future in futures if (error := future.exception()) is not None]
-    told = [error for error in faults if not isinstance(error, _CancelledError)]
-    if told:
-        raise told[0]
+    failures = [error for error in faults if not isinstance(error, _CancelledError)]
+    if failures:
+        raise failures[0]
     if faults:
         raise PlatformError("the start was interrupted")

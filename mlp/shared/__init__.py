@@ -1,1 +1,1 @@
-"""What all of `mlp` shares: errors, the checkout, files, the console, progress, a session with AWS."""
+"""Modules that all of `mlp` shares: errors, the checkout, files, the console, progress, a session with AWS."""

@@ -1,4 +1,4 @@
-"""AWS with the user's own credentials, and what its refusals mean to a person."""
+"""Sessions with AWS by the user's own credentials, and clear messages of its refusals."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ class Clients(Protocol):
     """The boto3 clients of one account."""
 
     def __call__(self, service: str) -> Any:
-        """The client of `service`, by boto3's name of it."""
+        """Return the client of `service`, by boto3's name of it."""
 
 
 Change = Callable[..., Any]
-"""Calls a client's method that changes the account, with its arguments, and answers what AWS answers."""
+"""Function that calls a client's method which changes the account, with its arguments, and returns AWS's answer."""
 
 
 def change(call: Callable[..., Any], **arguments: Any) -> Any:
-    """Do it."""
+    """Make the change."""
     return call(**arguments)
 
 
-def only_look(call: Callable[..., Any], **arguments: Any) -> Any:  # noqa: ARG001  a `Change` that changes nothing
-    """Leave it: there is no answer."""
+def skip_change(call: Callable[..., Any], **arguments: Any) -> Any:  # noqa: ARG001  a `Change` that changes nothing
+    """Omit the change, so that there is no answer."""
     return {}
 
 
@@ -61,16 +61,16 @@ class UserClients:
         try:
             self._session = boto3.session.Session(botocore_session=session, region_name=region)
         except BotoCoreError as error:
-            raise PlatformError(f"nothing was done: {told_clearly(error)}") from error
+            raise PlatformError(f"nothing was done: {explain_refusal(error)}") from error
 
     def __call__(self, service: str) -> Any:
-        """The client of `service`; a client waits 5 s for a connection and tries 4 times."""
+        """Return the client of `service`; a client waits 5 s for a connection and tries 4 times."""
         config = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 4})
         return self._session.client(service, config=config)  # type: ignore[call-overload]  # typed for literals alone
 
 
-def told_clearly(error: BotoCoreError | ClientError, service: str = "sts") -> str:
-    """What AWS or the way to it refuses, and the next step."""
+def explain_refusal(error: BotoCoreError | ClientError, service: str = "sts") -> str:
+    """Return what AWS or the connection to it refuses, and the next step."""
     if isinstance(error, ClientError):
         return _answer(error, service)
     if isinstance(error, NoCredentialsError | PartialCredentialsError):

@@ -1,4 +1,4 @@
-"""The checkout that a command is about: the one its user stands in."""
+"""The checkout that a command works on: the one its user stands in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mlp.shared.errors import PlatformError
 
 HOME_VARIABLE = "MLP_HOME"
 REPOSITORY = Path(__file__).resolve().parents[2]
-"""The folder that this code lies in: a checkout, where the package is installed as an editable one."""
+"""Folder of this code: a checkout, where the package is installed as an editable one."""
 _HOME = ".mlp"
 
 

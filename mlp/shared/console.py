@@ -1,4 +1,4 @@
-"""How commands show what they found: tables for people, JSON for programs."""
+"""Output of commands: tables for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 STDOUT = "-"
 _WIDTH_WITHOUT_TERMINAL = 240
-"""In characters: where nobody looks, lines are not to be broken."""
+"""Width without a terminal, in characters: where nobody looks, lines are not to be broken."""
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return what draws on stdout or stderr, as wide as the terminal there."""
+    """Return a console that draws on stdout or stderr, as wide as the terminal there."""
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
@@ -34,7 +34,7 @@ def show(what: RenderableType) -> None:
 
 
 def write_text(target: str, text: str) -> None:
-    """Write to stdout for `-`, else to a file, whole or not at all."""
+    """Write to stdout for `-`, else to a file, atomically."""
     if target == STDOUT:
         typer.echo(text, nl=False)
     else:
@@ -42,11 +42,11 @@ def write_text(target: str, text: str) -> None:
 
 
 def write_json(target: str, data: Any) -> None:
-    """Write the data as JSON, likewise."""
+    """Write the data as JSON to stdout for `-`, else to a file, atomically."""
     write_text(target, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
 
 
 def warn(messages: Iterable[str]) -> None:
-    """Tell each message once, on stderr."""
+    """Print each message once, on stderr."""
     for message in dict.fromkeys(messages):
         typer.echo(f"mlp: warning: {message}", err=True)

@@ -18,12 +18,12 @@ class Marks:
 
     @property
     def begin(self) -> str:
-        """The line before the part."""
+        """Return the line before the part."""
         return f"<!-- {self.what}: written by `{self.command}` -->"
 
     @property
     def end(self) -> str:
-        """The line after it."""
+        """Return the line after the part."""
         return f"<!-- end of {self.what} -->"
 
     def around(self, content: str) -> str:

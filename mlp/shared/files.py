@@ -1,4 +1,4 @@
-"""Files that other programs read."""
+"""Writing of files that other programs read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PRIVATE = 0o600
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Put `text` at `path` whole or not at all, so that a reader never sees half a file.
+    """Write `text` to `path` atomically, so that a reader never sees half a file.
 
     What is there and is no file (a pipe, /dev/null) is written to as it is: a rename would put a file in its place.
     Raises PlatformError where it cannot be written.
@@ -28,7 +28,7 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Put `text` at `path` whole or not at all, readable by this user only.
+    """Write `text` to `path` atomically, readable by this user only.
 
     Raises PlatformError where it cannot be written.
     """
@@ -37,17 +37,17 @@ def write_private(path: Path, text: str) -> None:
 
 def _replace(path: Path, text: str, *, mode: int) -> None:
     """Write beside `path` and rename; `mode` holds from the file's creation, less what the umask takes."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")  # of two writers each has its own
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")  # of two writers each has its own
     try:
-        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
-            beside.replace(path)
+            temporary.replace(path)
         finally:
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise _unwritten(path, error) from error
 

@@ -1,4 +1,4 @@
-"""Telling people what goes on: a spinner at a terminal, plain lines elsewhere; always on stderr."""
+"""Progress of a command: a spinner at a terminal, plain lines elsewhere; always on stderr."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
 
 class Progress(Protocol):
-    """Where a long command tells what it does. It is called from several threads."""
+    """Interface by which a long command reports its progress. It is called from several threads."""
 
     def say(self, line: str) -> None:
-        """Something happened."""
+        """Report that something happened."""
 
     def begin(self, what: str) -> None:
-        """Something takes a while from now."""
+        """Report that something begins which takes a while."""
 
     def end(self, what: str) -> None:
-        """It is over."""
+        """Report the end of what began."""
 
 
 class PlainLines:
-    """One line for each thing that happened or began."""
+    """Progress as one line for each thing that happened or began."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -40,15 +40,15 @@ class PlainLines:
             sys.stderr.flush()
 
     def begin(self, what: str) -> None:
-        """Write what began."""
+        """Write a line for what began."""
         self.say(what)
 
     def end(self, what: str) -> None:
-        """Nothing: what it came to is said."""
+        """Write nothing: the result is reported by `say`."""
 
 
 class Spinner:
-    """A spinner that names all that is going on, with the lines above it."""
+    """Progress as a spinner that names all that is going on, with the lines above it."""
 
     def __init__(self, on: Console | None = None) -> None:
         self._console = on or console(stderr=True)
@@ -62,13 +62,13 @@ class Spinner:
             self._console.print(line, markup=False)
 
     def begin(self, what: str) -> None:
-        """Add to what is going on."""
+        """Add `what` to the spinner."""
         with self._lock:
             self._going_on.append(what)
             self._show()
 
     def end(self, what: str) -> None:
-        """Take from what is going on."""
+        """Remove `what` from the spinner."""
         with self._lock:
             self._going_on.remove(what)
             self._show()
@@ -84,15 +84,15 @@ class Spinner:
 
 
 def progress() -> Progress:
-    """The one that suits stderr."""
+    """Return the kind of progress that suits stderr."""
     return Spinner() if sys.stderr.isatty() else PlainLines()
 
 
 @contextmanager
-def during(told: Progress, what: str) -> Iterator[None]:
-    """Have `what` shown while the block runs."""
-    told.begin(what)
+def during(progress: Progress, what: str) -> Iterator[None]:
+    """Show `what` as going on while the block runs."""
+    progress.begin(what)
     try:
         yield
     finally:
-        told.end(what)
+        progress.end(what)

@@ -79,7 +79,7 @@ nodes = NodePools(
         cluster_name=cluster.name,
         kubernetes_version=settings.cluster.kubernetes_version,
         subnet_ids=network.private_subnet_ids,
-        ways_out=network.ways_out,
+        egress=network.egress,
         pools=settings.node_pools,
     ),
     on_aws,

@@ -64,7 +64,7 @@ def answers(uri):
 
 @pytest.fixture
 def accounts(server, tmp_path):
-    def bring_to(**wanted):
+    def reconcile(**wanted):
         """What the script says when it is run as its Job runs it."""
         for name in wanted:
             (tmp_path / name).write_text(f"password-of-{name}\n")
@@ -83,7 +83,7 @@ def accounts(server, tmp_path):
         assert result.returncode == 0, result.stderr
         return result.stdout.splitlines()
 
-    return bring_to
+    return reconcile
 
 
 def may(server, name, path, **body: Any):

@@ -4,7 +4,7 @@ from ipaddress import IPv4Network
 
 import pytest
 
-from infra.cluster.namespaces import Admission, Namespace, NamespaceArgs, Peer, network_policies
+from infra.cluster.namespaces import IngressRule, Namespace, NamespaceArgs, Peer, network_policies
 from infra.controllers.controllers import Controllers, ControllersArgs, expander_priorities
 from infra.settings.settings import NodePoolSettings
 from tests.builders import deploy, inputs_of
@@ -115,14 +115,14 @@ def test_classes_of_pods_are_ordered_and_none_is_the_default():
     assert not any(one["globalDefault"] for one in classes.values())
 
 
-def test_a_namespace_is_closed_but_for_its_doors():
-    door = Admission(
+def test_a_namespace_is_closed_but_for_its_ingress_rules():
+    rule = IngressRule(
         name="clients",
         peers=(Peer(namespace="training"), Peer(cidr=IPv4Network("10.0.192.0/20"))),
         ports=(5000,),
         pods={"app": "server"},
     )
-    closed, opened = network_policies([door])
+    closed, opened = network_policies([rule])
     assert closed["spec"]["ingress"] == [{"from": [{"podSelector": {}}]}]
     assert opened == {
         "name": "admit-clients",
@@ -142,8 +142,8 @@ def test_a_namespace_is_closed_but_for_its_doors():
     }
 
 
-def test_a_door_without_peers_is_no_door_to_all():
-    assert [one["name"] for one in network_policies([Admission(name="people", peers=(), ports=(80,))])] == [
+def test_an_ingress_rule_without_peers_admits_nobody():
+    assert [one["name"] for one in network_policies([IngressRule(name="people", peers=(), ports=(80,))])] == [
         "within-the-namespace"
     ]
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from infra.facts.instance_types import INSTANCE_TYPES
 from mlp.review.cost.prices import Price, Prices, unit_of
-from mlp.shared.aws_session import AwsError, told_clearly
+from mlp.shared.aws_session import AwsError, explain_refusal
 from mlp.shared.errors import PlatformError
 
 REGION_OF_THE_LIST = "us-east-1"
@@ -116,7 +116,7 @@ def refreshed(prices: Prices, *, region: str, pricing: Any, ec2: Any, today: dat
                 table[item] = _price(item, usd, today, f"AWS Price List, {query.service}", _SOURCE)
         spot = _spot_prices(ec2, today)
     except AwsError as error:
-        raise PlatformError(f"the prices stay as they were: {told_clearly(error, 'pricing or ec2')}") from error
+        raise PlatformError(f"the prices stay as they were: {explain_refusal(error, 'pricing or ec2')}") from error
     for type_ in INSTANCE_TYPES:
         item = f"ec2-spot/{type_}"
         if zones := spot.get(type_):

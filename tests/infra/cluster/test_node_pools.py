@@ -28,7 +28,7 @@ def pools_args(**pools):
         cluster_name="c",
         kubernetes_version="1.35",
         subnet_ids={zone: f"subnet-{zone}" for zone in ZONES},
-        ways_out=[],
+        egress=[],
         pools=pools,
     )
 
@@ -182,7 +182,7 @@ def test_nodes_wait_for_their_roles_policies_and_their_way_out():
             cluster_name="c",
             kubernetes_version="1.35",
             subnet_ids=network.private_subnet_ids,
-            ways_out=network.ways_out,
+            egress=network.egress,
             pools={"core": CORE},
         )
         NodePools("nodes", args)

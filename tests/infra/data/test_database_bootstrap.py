@@ -28,7 +28,7 @@ OWNERS = ("mlflow", "airflow")
 class EmptyPostgres(Postgres):
     """A server without any database of ours."""
 
-    def settle(self, ports):
+    def initialize(self, ports):
         pass
 
 

@@ -1,4 +1,4 @@
-"""The way in: one load balancer, TLS, and a name for each service."""
+"""The entrance: one load balancer, TLS, and a name for each service."""
 
 import json
 

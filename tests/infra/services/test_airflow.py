@@ -278,7 +278,7 @@ def policies(deployment):
     return inputs_of(deployment, "kubernetes:networking.k8s.io/v1:NetworkPolicy").values()
 
 
-def doors(deployment):
+def ingress_rules(deployment):
     return {
         one["metadata"]["name"]: [rule for ingress in one["spec"]["ingress"] for rule in ingress["from"]]
         for one in policies(deployment)
@@ -286,8 +286,8 @@ def doors(deployment):
 
 
 def test_people_come_through_the_load_balancer_alone_and_nobody_where_there_is_none():
-    assert doors(deploy_airflow())["admit-people"] == [LOAD_BALANCER.as_rule()]
-    assert set(doors(deploy_airflow(load_balancer=()))) == {"within-the-namespace", "admit-metrics"}
+    assert ingress_rules(deploy_airflow())["admit-people"] == [LOAD_BALANCER.as_rule()]
+    assert set(ingress_rules(deploy_airflow(load_balancer=()))) == {"within-the-namespace", "admit-metrics"}
 
 
 EXPORTER_PORT = 9102

@@ -198,9 +198,9 @@ def test_without_a_domain_grafana_is_reached_inside_the_cluster():
 def test_the_load_balancer_reaches_grafana_and_nothing_else():
     outside = Peer(cidr=IPv4Network("10.0.0.0/24"))
     policies = policies_of(deploy_monitoring(domain="ml.example.com", load_balancer=(outside,)))
-    door = policies["monitoring", "admit-grafana"]
-    assert door["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "grafana"}
-    assert door["ingress"] == [{"from": [outside.as_rule()], "ports": [{"protocol": "TCP", "port": 3000}]}]
+    policy = policies["monitoring", "admit-grafana"]
+    assert policy["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "grafana"}
+    assert policy["ingress"] == [{"from": [outside.as_rule()], "ports": [{"protocol": "TCP", "port": 3000}]}]
     assert {name for namespace, name in policies if namespace == "monitoring"} == {
         "within-the-namespace",
         "admit-grafana",
@@ -220,8 +220,8 @@ def test_only_what_looks_at_nodes_runs_where_that_is_allowed():
     }
     assert levels == {"monitoring": "restricted", "node-monitoring": "privileged"}
     assert stack_of(deployment)["values"]["prometheus-node-exporter"]["namespaceOverride"] == "node-monitoring"
-    door = policies_of(deployment)["node-monitoring", "admit-prometheus"]
-    assert door["ingress"][0]["from"] == [Peer(namespace="monitoring").as_rule()]
+    policy = policies_of(deployment)["node-monitoring", "admit-prometheus"]
+    assert policy["ingress"][0]["from"] == [Peer(namespace="monitoring").as_rule()]
 
 
 def test_the_gpu_exporter_goes_where_gpus_are_without_more_rights_than_it_needs():

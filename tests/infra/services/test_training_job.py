@@ -41,14 +41,14 @@ def test_a_job_of_the_program_shows_its_metrics_there_and_prometheus_may_ask():
     [_, worker] = containers(workloads.outputs["training_job"])
     variables = {one["name"]: one.get("value") for one in worker["env"]}
     assert variables[METRICS_PORT_VARIABLE] == str(METRICS_PORT)
-    doors = [
+    rules = [
         one.inputs["spec"]["ingress"][0]
         for one in wanted(platform, POLICY).values()
         if one.inputs["metadata"]["namespace"] == "training" and one.inputs["metadata"]["name"] == "admit-metrics"
     ]
-    [door] = doors
-    assert {"protocol": "TCP", "port": METRICS_PORT} in door["ports"]
-    [peer] = door["from"]
+    [rule] = rules
+    assert {"protocol": "TCP", "port": METRICS_PORT} in rule["ports"]
+    [peer] = rule["from"]
     assert peer["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "monitoring"}
 
 

@@ -3,7 +3,7 @@ import pulumi_kubernetes as kubernetes
 import pytest
 
 from infra.facts.charts import Chart
-from mlp.charts.check import check, veiled
+from mlp.charts.check import check, redacted
 from mlp.charts.store import ChartStore
 from mlp.engine.types import TYPES
 from mlp.engine.values import ResourceReference, Secret
@@ -108,7 +108,7 @@ def test_a_secret_value_is_checked_and_not_shown(tmp_path):
 
 def test_what_is_secret_keeps_its_form():
     value = {"a": Secret({"b": ["text", 1]}), "c": "shown", "d": ResourceReference("urn", "id")}
-    assert veiled(value) == {"a": {"b": ["[secret]", 1]}, "c": "shown", "d": "id"}
+    assert redacted(value) == {"a": {"b": ["[secret]", 1]}, "c": "shown", "d": "id"}
 
 
 @pytest.mark.usefixtures("kinds")

@@ -64,9 +64,9 @@ class Web(Service):
 
     def check(self, ports: Mapping[str, int]) -> None:
         if ask(ports[self.name], "/") != b"well":
-            raise UnhealthyError("a stranger answers")
+            raise UnhealthyError("another program answers")
 
-    def settle(self, ports: Mapping[str, int]) -> None:
+    def initialize(self, ports: Mapping[str, int]) -> None:
         self.settled += 1
         if self.settle_fault is not None:
             raise self.settle_fault

@@ -18,7 +18,7 @@ def home(tmp_path: Path) -> Iterator[Home]:
     prepare(made)
     yield made
     left = [process for found in processes.marked({str(made.path)}).values() for process in found]
-    for process in processes.family(left):
+    for process in processes.process_tree(left):
         process.kill()
         process.wait()
 

@@ -13,7 +13,7 @@ def mlp(home, *arguments, **variables):
 
 
 def refused(result):
-    """The one message of a command that ended as a fault that the user can mend."""
+    """The one message of a command that ended as a fault that the user can fix."""
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr.startswith("mlp: ")
     assert "Traceback" not in result.stderr

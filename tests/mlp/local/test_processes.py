@@ -46,7 +46,7 @@ def test_a_child_leads_its_own_session_and_is_found_by_its_marks(home):
     assert os.getsid(process.pid) == process.pid
     assert processes.marked({str(home.path)}) == {"web": [process]}
     assert processes.marked({f"{home.path}-other"}) == {}
-    assert processes.leader_of([process]) == process
+    assert processes.session_leader([process]) == process
 
 
 def test_the_output_goes_to_a_log_that_this_user_alone_can_read(home):
@@ -112,7 +112,7 @@ def test_a_process_is_known_by_number_and_start_time_together(home):
 def test_how_a_child_ended_is_told(home, script, said):
     process = processes.start(launch(home, script), service="web", home=home.path, log=home.log("web"))
     wait_until(lambda: not processes.alive(process))
-    assert processes.how_it_ended(process) == said
+    assert processes.exit_description(process) == said
 
 
 def test_a_dead_child_that_nobody_asked_for_does_not_count_as_alive():
@@ -120,7 +120,7 @@ def test_a_dead_child_that_nobody_asked_for_does_not_count_as_alive():
         process = psutil.Process(child.pid)
         wait_until(lambda: process.status() == psutil.STATUS_ZOMBIE)
         assert not processes.alive(process)
-        assert processes.how_it_ended(process) == "ended"
+        assert processes.exit_description(process) == "ended"
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_process_that_vanishes_while_it_is_looked_at_is_not_alive(fault):
 def test_ending_takes_children_that_hide_with_it(home):
     process = started(home, HIDING)
     [hidden] = process.children()
-    assert processes.family([process]) == [process, hidden]
+    assert processes.process_tree([process]) == [process, hidden]
     assert end(process, leader=process) == []
     assert not processes.alive(hidden)
 
@@ -145,13 +145,13 @@ def test_ending_takes_children_that_hide_with_it(home):
 def test_what_will_not_end_is_killed(home):
     process = started(home, STUBBORN)
     assert end(process, leader=process) == []
-    assert processes.how_it_ended(process) == "was ended by SIGKILL"
+    assert processes.exit_description(process) == "was ended by SIGKILL"
 
 
 def test_a_leader_is_asked_in_its_own_way(home):
     process = started(home, "import signal; signal.signal(signal.SIGINT, lambda *_: exit(7))\n" + SLEEP)
     assert end(process, leader=process, stop_signal=signal.SIGINT) == []
-    assert processes.how_it_ended(process) == "ended with exit code 7"
+    assert processes.exit_description(process) == "ended with exit code 7"
 
 
 def test_others_in_the_session_of_a_dead_leader_are_family(home):
@@ -161,7 +161,7 @@ def test_others_in_the_session_of_a_dead_leader_are_family(home):
     leader.kill()
     wait_until(lambda: not processes.alive(leader))
     assert processes.marked({str(home.path)}) == {"web": [other]}
-    assert processes.leader_of([other]) is None
+    assert processes.session_leader([other]) is None
     assert end(other) == []
 
 

@@ -19,7 +19,7 @@ from tests.mlp.local.builders import DEAF, FAILING, LEAVING_A_CHILD, WITH_CHILD,
 
 
 def supervisor(home, *services, told=None):
-    return Supervisor(home, services, told or Told(), second_thought_s=0.5)
+    return Supervisor(home, services, told or Told(), recheck_s=0.5)
 
 
 def conditions(statuses: list[ServiceStatus]) -> dict[str, str]:
@@ -153,7 +153,7 @@ def test_a_service_that_never_answers_is_given_up(home):
     ("fault", "said"),
     [
         (PlatformError("no such policy"), "web: no such policy"),
-        (OSError(28, "No space left on device", "/x"), r"web: No space left on device \(/x\); mend that"),
+        (OSError(28, "No space left on device", "/x"), r"web: No space left on device \(/x\); fix that"),
     ],
     ids=["refused", "full disk"],
 )
@@ -213,24 +213,24 @@ def test_a_home_that_was_moved_takes_its_services_along(home, tmp_path):
 
 
 @pytest.fixture
-def stranger():
+def foreign_process():
     """A process that has nothing to do with any platform."""
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as process:
         yield process
         process.kill()
 
 
-def test_a_number_that_another_program_got_is_not_ended(home, stranger):
+def test_a_number_that_another_program_got_is_not_ended(home, foreign_process):
     platform = supervisor(home, Web("web"))
     kill(pids(platform.up({}))["web"])
     state = load_state(home).state
     record = state.services["web"]
     # Numbers come round again after a long time only.
-    state.services["web"] = replace(record, pid=stranger.pid, created=record.created - 3600)
+    state.services["web"] = replace(record, pid=foreign_process.pid, created=record.created - 3600)
     save_state(home, state)
     assert conditions(platform.status()) == {"web": "dead"}
     assert platform.down() == []
-    assert stranger.poll() is None
+    assert foreign_process.poll() is None
 
 
 def test_a_fixed_port_moves_a_service_that_runs(home):
