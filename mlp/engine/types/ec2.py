@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Mapping
 from typing import Any
@@ -42,10 +43,12 @@ def _record_elastic_ip(wanted: Registration, inputs: Inputs, place: Place) -> Cr
     return Created(id=created.id, outputs={"allocationId": created.id, "publicIp": f"203.0.113.{number}"})
 
 
-def _record_launch_template(wanted: Registration, _inputs: Inputs, place: Place) -> Created:
+def _record_launch_template(wanted: Registration, inputs: Inputs, place: Place) -> Created:
+    """Record a template whose latest version follows its inputs, since each change of them makes a new one."""
+    version = 1 + int(hex_digits(json.dumps(inputs, sort_keys=True, default=str), 8), 16) % 9999
     id_ = f"lt-{hex_digits(wanted.urn, 17)}"
     arn = place.arn("ec2", f"launch-template/{id_}")
-    return Created(id=id_, outputs={"name": physical_name(wanted), "arn": arn, "latestVersion": 1})
+    return Created(id=id_, outputs={"name": physical_name(wanted), "arn": arn, "latestVersion": version})
 
 
 def _record_default_security_group(wanted: Registration, inputs: Inputs, place: Place) -> Created:

@@ -124,6 +124,7 @@ def _found(program: ProgramChanges) -> Found:
     for change in program.resources:
         yield from _lost(change)
         yield from _sent_sizes(change)
+        yield from _rolled_nodes(change)
         yield from _removed_protections(change)
         earlier = change.old or moved.get(change.entry.urn)
         # What only refers to other names of the same things is no wider.
@@ -167,6 +168,21 @@ def _sent_sizes(change: ResourceChange) -> Found:
         "minimum is above what runs), then `pulumi refresh`"
     )
     yield "nodes", one, message
+
+
+def _rolled_nodes(change: ResourceChange) -> Found:
+    """Yield the danger of a new version of a node group's launch template or of Kubernetes: every node is replaced."""
+    one, changed = change.entry, {field.fields for field in change.fields}
+    causes = {
+        ("launchTemplate", "version"): "its launch template changes",
+        ("version",): "its Kubernetes version changes",
+    }
+    why = [text for fields, text in causes.items() if fields in changed]
+    if change.kind == "changed" and one.type == NODE_GROUP and why:
+        share = (one.inputs.get("updateConfig") or {}).get("maxUnavailablePercentage")
+        pace = f", {share} % of them at a time" if share else ""
+        message = f"{' and '.join(why)}: EKS replaces every node of the pool{pace}, and what runs there has to move"
+        yield "nodes", one, message
 
 
 def _removed_protections(change: ResourceChange) -> Found:

@@ -19,6 +19,9 @@ from mlp.engine.eks_component import TYPE, VERSION
 from mlp.engine.programs import PLATFORM, WORKLOADS, Program
 from mlp.engine.values import Secret, revealed
 from mlp.plan import planning
+from mlp.plan.planned import program_plan
+from mlp.review.changes.dangers import dangers
+from mlp.review.changes.differences import compare
 from mlp.review.policy.verdict import context_of, verdict
 from mlp.shared.checkout import REPOSITORY
 from mlp.shared.errors import PlatformError
@@ -356,6 +359,15 @@ def test_a_gpu_pool_that_costs_while_idle_breaks_a_rule_in_the_whole_program(cha
     changed = [changed_dev(node_pools={"core": core, "gpu": gpu})]
     broken = verdict(changed, context_of(changed, today=TABLE_DATE)).judgement.violations
     assert {violation.rule for violation in broken} == {"gpu-pools-free-when-idle", "gpu-pools-on-spot"}
+
+
+def test_another_disk_of_a_pool_is_another_template_and_rolls_its_nodes(changed_dev, dev):
+    settings = json.loads(PLATFORM.config("dev").values["ml-platform:settings"])
+    pools = settings["node_pools"] | {"gpu": settings["node_pools"]["gpu"] | {"disk_gib": 300}}
+    changes = compare([program_plan(dev[0])], [program_plan(changed_dev(node_pools=pools))])
+    changed = {one.entry.name: {field.path for field in one.fields} for one in changes[0].resources}
+    assert changed["nodes-gpu"] >= {"launchTemplate.version"}
+    assert any("EKS replaces every node of the pool, 33 % of them" in one.message for one in dangers(changes))
 
 
 def test_workloads_on_a_platform_without_services_say_what_to_do(changed_dev):
