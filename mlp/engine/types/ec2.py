@@ -44,8 +44,8 @@ def _record_elastic_ip(wanted: Registration, inputs: Inputs, place: Place) -> Cr
 
 
 def _record_launch_template(wanted: Registration, inputs: Inputs, place: Place) -> Created:
-    """Record a template whose latest version follows its inputs, since each change of them makes a new one."""
-    version = 1 + int(hex_digits(json.dumps(inputs, sort_keys=True, default=str), 8), 16) % 9999
+    """Record a template whose latest version stands for its inputs: each change of them makes another one."""
+    version = f"version-{hex_digits(json.dumps(inputs, sort_keys=True, default=str), 8)}"
     id_ = f"lt-{hex_digits(wanted.urn, 17)}"
     arn = place.arn("ec2", f"launch-template/{id_}")
     return Created(id=id_, outputs={"name": physical_name(wanted), "arn": arn, "latestVersion": version})
