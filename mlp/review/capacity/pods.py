@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any
 
 from mlp.review.capacity.quantities import amount
+from mlp.review.ray_jobs import CLUSTER, JOB, ray_manifest
 
 Amounts = Mapping[str, int]
 """Amount by resource, in the scheduler's units: millicores, bytes, counts."""
@@ -234,33 +235,23 @@ _SUBMITTER = {
 }
 
 
-def _ray_job(manifest: Mapping[str, Any]) -> Iterator[Workload]:
-    spec = manifest["spec"]
-    yield from _ray_pods(manifest, spec.get("rayClusterSpec") or {})
-    if spec.get("submissionMode", "K8sJobMode") == "K8sJobMode":
-        yield _workload(manifest, spec.get("submitterPodTemplate") or _SUBMITTER, part="submitter")
-
-
-def _ray_cluster(manifest: Mapping[str, Any]) -> Iterator[Workload]:
-    yield from _ray_pods(manifest, manifest["spec"])
-
-
-def _ray_pods(manifest: Mapping[str, Any], cluster: Mapping[str, Any]) -> Iterator[Workload]:
-    yield _workload(manifest, cluster["headGroupSpec"]["template"], part="head")
-    for group in cluster.get("workerGroupSpecs") or ():
-        replicas = int(group.get("replicas", 1)) * int(group.get("numOfHosts", 1))
+def _ray_pods(manifest: Mapping[str, Any]) -> Iterator[Workload]:
+    ray = ray_manifest(manifest)
+    yield _workload(manifest, ray.head, part="head")
+    for group in ray.workers:
         yield _workload(
             manifest,
-            group["template"],
-            part=f"worker {group['groupName']}",
-            replicas=replicas,
+            group.template,
+            part=f"worker {group.name}",
+            replicas=group.replicas,
             more_init=(_WAITS_FOR_HEAD,),
         )
+    if ray.submits:
+        yield _workload(manifest, ray.submitter or _SUBMITTER, part="submitter")
 
 
 _MAKERS = {
     **dict.fromkeys(("Deployment", "StatefulSet", "ReplicaSet", "DaemonSet", "Job", "CronJob", "Pod"), _plain),
-    "RayJob": _ray_job,
-    "RayCluster": _ray_cluster,
+    **dict.fromkeys((JOB, CLUSTER), _ray_pods),
 }
 """Readers of pods by kind of object, whether an object, a chart, an add-on or an output starts them."""

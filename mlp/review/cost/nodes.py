@@ -8,10 +8,10 @@ from typing import Any
 
 from infra.facts.instance_types import INSTANCE_TYPES
 from mlp.plan.planned import ProgramPlan
-from mlp.review.capacity.quantities import GPU
 from mlp.review.cost.prices import Price, Prices
 from mlp.review.cost.rules import HOURS, Found, Landscape, Need, Unpriced
 from mlp.review.node_groups import node_groups
+from mlp.review.ray_jobs import JOB, ray_manifest
 
 _FREE_IOPS, _FREE_MIBPS = 3000, 125
 """IOPS and MiB/s of a gp3 volume without extra cost
@@ -149,20 +149,13 @@ def job_prices(plans: Sequence[ProgramPlan], nodes: Sequence[NodePrice]) -> Iter
     """Yield the price of each RayJob among the plans' outputs; none without a GPU pool whose price is known."""
     per_gpu = max((node.usd_per_gpu for node in nodes if node.usd_per_gpu is not None), default=None)
     for job in (output for plan in plans for output in plan.outputs.values()):
-        if per_gpu is None or not isinstance(job, Mapping) or job.get("kind") != "RayJob":
+        if per_gpu is None or not isinstance(job, Mapping) or job.get("kind") != JOB:
             continue
-        gpus = sum(_gpus(group) for group in job["spec"]["rayClusterSpec"].get("workerGroupSpecs", []))
-        deadline = job["spec"].get("activeDeadlineSeconds")
-        metadata = job.get("metadata", {})
+        ray = ray_manifest(job)
+        gpus = sum(group.gpus for group in ray.workers)
         yield JobPrice(
-            name=str(metadata.get("name") or metadata.get("generateName", "")).rstrip("-"),
+            name=ray.name,
             gpus=gpus,
             usd_per_hour=gpus * per_gpu,
-            deadline_hours=deadline / _SECONDS_AN_HOUR if deadline else None,
+            deadline_hours=ray.deadline_s / _SECONDS_AN_HOUR if ray.deadline_s else None,
         )
-
-
-def _gpus(group: Mapping[str, Any]) -> int:
-    containers = group["template"]["spec"]["containers"]
-    limits = (container.get("resources", {}).get("limits", {}) for container in containers)
-    return int(group.get("replicas", 1)) * sum(int(one.get(GPU, 0)) for one in limits)

@@ -167,15 +167,19 @@ def test_a_node_with_several_gpus_shares_its_price_among_them():
     assert "ec2-spot/g6.12xlarge in us-east-1" in priced.unpriced[0].reason
 
 
-def test_a_training_job_costs_its_gpus_on_the_dearest_type_until_its_deadline():
-    worker = {"resources": {"limits": {"nvidia.com/gpu": "2"}}}
+@pytest.mark.parametrize("hosts", [(3, 1), (1, 3)], ids=["three workers", "one of three hosts"])
+def test_a_training_job_costs_its_gpus_on_the_dearest_type_until_its_deadline(hosts):
+    pods = {"spec": {"containers": [{"resources": {"limits": {"nvidia.com/gpu": "2"}}}]}}
     job = {
         "kind": "RayJob",
         "metadata": {"generateName": "mnist-"},
         "spec": {
             "activeDeadlineSeconds": 7200,
             "rayClusterSpec": {
-                "workerGroupSpecs": [{"replicas": 3, "template": {"spec": {"containers": [worker]}}}],
+                "headGroupSpec": {"template": {"spec": {"containers": [{}]}}},
+                "workerGroupSpecs": [
+                    {"groupName": "gpu", "replicas": hosts[0], "numOfHosts": hosts[1], "template": pods},
+                ],
             },
         },
     }
