@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.mlp.engine.moto.applied import Applied
+from tests.mlp.engine.clouds.applied import Applied
 
 OWNERS = {"mlflow", "mlflow_auth", "airflow"}
 

@@ -10,8 +10,8 @@ import pytest
 
 from mlp.engine.cloud import ACCOUNT
 from tests.iam_evaluator import allows
-from tests.mlp.engine.moto.applied import REGION, Applied, tags
-from tests.mlp.engine.moto.applied_stack.roles import MANAGED_POLICIES, SERVICE_ACCOUNTS, grants_of
+from tests.mlp.engine.clouds.applied import REGION, Applied, tags
+from tests.mlp.engine.clouds.applied_stack.roles import MANAGED_POLICIES, SERVICE_ACCOUNTS, grants_of
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.mlp.engine.moto.applied import Applied, applied_stack
+from tests.mlp.engine.clouds.applied import Applied, applied_stack
 
 
 @pytest.fixture(scope="package")

@@ -11,7 +11,7 @@ from moto.budgets.models import budgets_backends
 from mlp.engine.cloud import ACCOUNT
 from mlp.engine.values import Secret, shown
 from tests.iam_evaluator import allows
-from tests.mlp.engine.moto.applied import Applied, tags
+from tests.mlp.engine.clouds.applied import Applied, tags
 
 
 def entrance_of(applied: Applied) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Network
 from typing import Any
 
-from tests.mlp.engine.moto.applied import ZONES, Applied, tags
+from tests.mlp.engine.clouds.applied import ZONES, Applied, tags
 
 KINDS = ("public", "private", "isolated")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.mlp.engine.moto.applied import Applied
+from tests.mlp.engine.clouds.applied import Applied
 
 SERVICE_ACCOUNTS = {
     "mlflow-identity": "mlflow:mlflow",

@@ -19,7 +19,7 @@ from mlp.engine.programs import PLATFORM
 from mlp.engine.types import TYPES, UnknownTypeError
 from mlp.engine.types.facts import AwsType
 from mlp.shared.errors import PlatformError
-from tests.mlp.engine.moto.applied import make_zone
+from tests.mlp.engine.clouds.applied import make_zone
 
 PLACE = Place(region="us-east-1")
 NOBODY = "http://127.0.0.1:9"

@@ -8,8 +8,8 @@ import pytest
 
 from mlp.engine.cloud import ACCOUNT
 from tests.iam_evaluator import trusts
-from tests.mlp.engine.moto.applied import Applied
-from tests.mlp.engine.moto.applied_stack.roles import MANAGED_POLICIES, SERVICE_ACCOUNTS, grants_of, role_name
+from tests.mlp.engine.clouds.applied import Applied
+from tests.mlp.engine.clouds.applied_stack.roles import MANAGED_POLICIES, SERVICE_ACCOUNTS, grants_of, role_name
 
 SERVICES = {
     "cluster-control-plane": "eks.amazonaws.com",

@@ -11,7 +11,7 @@ import pytest
 from mlp.engine.deployment import Deployment
 from mlp.engine.values import revealed
 from tests import builders
-from tests.mlp.engine.moto.applied import Applied
+from tests.mlp.engine.clouds.applied import Applied
 
 
 @pytest.fixture(scope="module", params=["prod", pytest.param("dev", marks=pytest.mark.slow), "local"])

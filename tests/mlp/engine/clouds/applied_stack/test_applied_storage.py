@@ -10,7 +10,7 @@ from moto.s3.models import s3_backends
 
 from mlp.engine.cloud import ACCOUNT
 from tests.iam_evaluator import allows, denies
-from tests.mlp.engine.moto.applied import Applied
+from tests.mlp.engine.clouds.applied import Applied
 
 BUCKETS = ("artifact_bucket", "dataset_bucket", "log_bucket")
 

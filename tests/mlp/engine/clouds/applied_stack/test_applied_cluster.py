@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.mlp.engine.moto.applied import Applied, tags
+from tests.mlp.engine.clouds.applied import Applied, tags
 
 POOLS = ("core", "gpu")
 NODE_TEMPLATE = "k8s.io/cluster-autoscaler/node-template"

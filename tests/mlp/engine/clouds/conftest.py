@@ -10,7 +10,7 @@ from moto import mock_aws
 from moto.server import ThreadedMotoServer
 
 from mlp.engine.clouds.emulated import EmulatedCloud
-from tests.mlp.engine.moto.applied import emulator_settings
+from tests.mlp.engine.clouds.applied import emulator_settings
 
 
 @pytest.fixture
