@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from mlp.engine.cloud import Created, Place, Registration, hex_digits, physical_name
 from mlp.engine.types.facts import Duration, Inputs, KubernetesType, Pods, PriceRule, forced_by
@@ -52,6 +53,17 @@ def _release_duration(inputs: Inputs) -> Duration:
     return _BY_CHART.get(str(inputs.get("chart")), Duration(60))
 
 
+_CHANGED_IN_PLACE = KubernetesType(
+    replaced_by=_IN_PLACE,
+    recorder=_record_object,
+    takes=_AT_ONCE,
+    precious=None,
+    price=_ON_NODES,
+    pods=Pods.NONE,
+)
+"""An object without pods that is there at once, and of which all but its place can be changed."""
+_BINDING = replace(_CHANGED_IN_PLACE, replaced_by=forced_by(_DIFF, f"{_IMMUTABLE} roleRef"))
+
 TYPES: Mapping[str, KubernetesType] = {
     "kubernetes:apps/v1:DeploymentPatch": KubernetesType(
         replaced_by=_IN_PLACE,
@@ -94,14 +106,7 @@ TYPES: Mapping[str, KubernetesType] = {
         price=_ON_NODES,
         pods=Pods.NONE,
     ),
-    "kubernetes:core/v1:ServiceAccount": KubernetesType(
-        replaced_by=_IN_PLACE,
-        recorder=_record_object,
-        takes=_AT_ONCE,
-        precious=None,
-        price=_ON_NODES,
-        pods=Pods.NONE,
-    ),
+    "kubernetes:core/v1:ServiceAccount": _CHANGED_IN_PLACE,
     "kubernetes:external-secrets.io/v1:ClusterSecretStore": KubernetesType(
         replaced_by=_IN_PLACE,
         recorder=_record_object,
@@ -126,30 +131,9 @@ TYPES: Mapping[str, KubernetesType] = {
         price=_ON_NODES,
         pods=Pods.CHART,
     ),
-    "kubernetes:monitoring.coreos.com/v1:PodMonitor": KubernetesType(
-        replaced_by=_IN_PLACE,
-        recorder=_record_object,
-        takes=_AT_ONCE,
-        precious=None,
-        price=_ON_NODES,
-        pods=Pods.NONE,
-    ),
-    "kubernetes:monitoring.coreos.com/v1:PrometheusRule": KubernetesType(
-        replaced_by=_IN_PLACE,
-        recorder=_record_object,
-        takes=_AT_ONCE,
-        precious=None,
-        price=_ON_NODES,
-        pods=Pods.NONE,
-    ),
-    "kubernetes:monitoring.coreos.com/v1:ServiceMonitor": KubernetesType(
-        replaced_by=_IN_PLACE,
-        recorder=_record_object,
-        takes=_AT_ONCE,
-        precious=None,
-        price=_ON_NODES,
-        pods=Pods.NONE,
-    ),
+    "kubernetes:monitoring.coreos.com/v1:PodMonitor": _CHANGED_IN_PLACE,
+    "kubernetes:monitoring.coreos.com/v1:PrometheusRule": _CHANGED_IN_PLACE,
+    "kubernetes:monitoring.coreos.com/v1:ServiceMonitor": _CHANGED_IN_PLACE,
     "kubernetes:networking.k8s.io/v1:Ingress": KubernetesType(
         replaced_by=_IN_PLACE,
         recorder=_record_ingress,
@@ -158,54 +142,12 @@ TYPES: Mapping[str, KubernetesType] = {
         price=PriceRule.INGRESS,
         pods=Pods.NONE,
     ),
-    "kubernetes:networking.k8s.io/v1:NetworkPolicy": KubernetesType(
-        replaced_by=_IN_PLACE,
-        recorder=_record_object,
-        takes=_AT_ONCE,
-        precious=None,
-        price=_ON_NODES,
-        pods=Pods.NONE,
-    ),
-    "kubernetes:policy/v1:PodDisruptionBudget": KubernetesType(
-        replaced_by=_IN_PLACE,
-        recorder=_record_object,
-        takes=_AT_ONCE,
-        precious=None,
-        price=_ON_NODES,
-        pods=Pods.NONE,
-    ),
-    "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole": KubernetesType(
-        replaced_by=_IN_PLACE,
-        recorder=_record_object,
-        takes=_AT_ONCE,
-        precious=None,
-        price=_ON_NODES,
-        pods=Pods.NONE,
-    ),
-    "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding": KubernetesType(
-        replaced_by=forced_by(_DIFF, f"{_IMMUTABLE} roleRef"),
-        recorder=_record_object,
-        takes=_AT_ONCE,
-        precious=None,
-        price=_ON_NODES,
-        pods=Pods.NONE,
-    ),
-    "kubernetes:rbac.authorization.k8s.io/v1:Role": KubernetesType(
-        replaced_by=_IN_PLACE,
-        recorder=_record_object,
-        takes=_AT_ONCE,
-        precious=None,
-        price=_ON_NODES,
-        pods=Pods.NONE,
-    ),
-    "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding": KubernetesType(
-        replaced_by=forced_by(_DIFF, f"{_IMMUTABLE} roleRef"),
-        recorder=_record_object,
-        takes=_AT_ONCE,
-        precious=None,
-        price=_ON_NODES,
-        pods=Pods.NONE,
-    ),
+    "kubernetes:networking.k8s.io/v1:NetworkPolicy": _CHANGED_IN_PLACE,
+    "kubernetes:policy/v1:PodDisruptionBudget": _CHANGED_IN_PLACE,
+    "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole": _CHANGED_IN_PLACE,
+    "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding": _BINDING,
+    "kubernetes:rbac.authorization.k8s.io/v1:Role": _CHANGED_IN_PLACE,
+    "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding": _BINDING,
     "kubernetes:scheduling.k8s.io/v1:PriorityClass": KubernetesType(
         replaced_by=forced_by(
             "https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/priority-class-v1/", _IMMUTABLE
