@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+IMAGE_USERS: Mapping[str, int] = {"airflow": 50000, "mlflow": 1001, "training": 1000}
+"""User id of each image of ours, the number that `USER` names in its Dockerfile."""
+NOBODY = 65534
+"""User id for programs of others that own no files."""
 
 NOT_ROOT: dict[str, Any] = {"runAsNonRoot": True}
 """Security context of a pod or container whose image is refused when its user is root."""
@@ -19,6 +25,11 @@ HARDENED: dict[str, Any] = {**RESTRICTED, **READ_ONLY}
 """Security context of a container with every restriction of this module."""
 
 
-def running_as(user: int) -> dict[str, Any]:
-    """Return the context of a pod whose containers run as `user`, a user id other than 0."""
-    return {"runAsUser": user, **NOT_ROOT, **SECCOMP}
+def running_as(user: int, *, group: int | None = None) -> dict[str, Any]:
+    """Return the context of a pod whose containers run as `user` and `group`, and may write its volumes.
+
+    The group has the user's number unless it is named. `user` is not 0. The kubelet refuses `runAsNonRoot` without a
+    number here or in the image: it cannot tell that a user's name is not root's.
+    """
+    owner = user if group is None else group
+    return {"runAsUser": user, "runAsGroup": owner, "fsGroup": owner, **NOT_ROOT, **SECCOMP}

@@ -13,7 +13,7 @@ from pulumi_kubernetes.apiextensions import CustomResource
 from infra import helm
 from infra.cluster.namespaces import IngressRule, Namespace, NamespaceArgs, Peer
 from infra.cluster.node_pools import GPU_TAINT
-from infra.cluster.pod_security import HARDENED, NOT_ROOT
+from infra.cluster.pod_security import HARDENED, NOBODY, running_as
 from infra.data.external_secret import API_VERSION, STORE
 from infra.environment import Environment
 from infra.facts import charts
@@ -183,6 +183,7 @@ def _load_balancer_values(args: ControllersArgs) -> dict[str, Any]:
         "enableWaf": False,
         "enableWafv2": True,
         "defaultTargetType": "ip",
+        "podSecurityContext": running_as(NOBODY),
         "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}},
         "serviceMonitor": {"enabled": True},
     }
@@ -209,7 +210,7 @@ def _autoscaler_values(args: ControllersArgs) -> dict[str, Any]:
         },
         "expanderPriorities": expander_priorities(args.pools),
         "containerSecurityContext": HARDENED,
-        "securityContext": {**NOT_ROOT, "runAsUser": 65534, "fsGroup": 65534},
+        "securityContext": running_as(NOBODY),
         "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}},
         "serviceMonitor": {"enabled": True, "namespace": SYSTEM_NAMESPACE, "selector": {}},
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 import pulumi
 
-from infra.cluster.pod_security import HARDENED, running_as
+from infra.cluster.pod_security import HARDENED, IMAGE_USERS, NOBODY, running_as
 from infra.data.image import Image
 from infra.settings.service_settings import AirflowSettings
 
@@ -21,7 +21,7 @@ WORKLOADS = "workloads"
 WORKLOADS_FOLDER = "/opt/airflow/workloads"
 TASKS_PER_SCHEDULER = 16
 # The image's files belong to group 0, and it runs as no other.
-AIRFLOW_USER: Any = {**running_as(50000), "runAsGroup": 0, "fsGroup": 0}
+AIRFLOW_USER: Any = running_as(IMAGE_USERS["airflow"], group=0)
 TMP = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108  inside the pod; all else but logs is read-only
 
 
@@ -153,7 +153,7 @@ def airflow_values(
             "resources": sized("10m", "32Mi", "128Mi"),
             "serviceAccount": {"automountServiceAccountToken": False},
             "securityContexts": {
-                "pod": running_as(65534),
+                "pod": running_as(NOBODY),
                 "container": HARDENED,
             },
             **_SERVICE,

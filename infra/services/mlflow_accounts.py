@@ -10,13 +10,11 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from infra.cluster.pod_security import CONFINED, READ_ONLY, running_as
+from infra.cluster.pod_security import CONFINED, IMAGE_USERS, READ_ONLY, running_as
 from infra.data.external_secret import ExternalSecret
 from infra.data.image import Image
 
 _FOLDER = "/accounts"
-_USER = 1001
-"""User id of the image's own user."""
 
 
 def accounts_job(
@@ -45,7 +43,7 @@ def accounts_job(
                 "restart_policy": "OnFailure",
                 "automount_service_account_token": False,
                 "priority_class_name": "platform-service",
-                "security_context": {**running_as(_USER), "fsGroup": _USER},
+                "security_context": running_as(IMAGE_USERS["mlflow"]),
                 "containers": [
                     {
                         "name": "accounts",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pulumi
 
-from infra.cluster.pod_security import SECCOMP
+from infra.cluster.pod_security import IMAGE_USERS, running_as
 from infra.data.database import POSTGRES_PORT
 from infra.data.image import Image
 from infra.settings.service_settings import MlflowSettings
@@ -94,7 +94,7 @@ def mlflow_values(
         },
         # RDS refuses a connection without TLS.
         "extraEnvVars": {"PGSSLMODE": "require", "AWS_DEFAULT_REGION": region},
-        "podSecurityContext": {"fsGroup": 1001, **SECCOMP},
+        "podSecurityContext": running_as(IMAGE_USERS["mlflow"]),
         "priorityClassName": "platform-service",
         "affinity": _spread_over_zones(labels),
         "resources": {"requests": {"cpu": "250m", "memory": "768Mi"}, "limits": {"memory": "2Gi"}},

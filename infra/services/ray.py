@@ -9,6 +9,7 @@ import pulumi_kubernetes as kubernetes
 
 from infra import helm
 from infra.cluster.namespaces import IngressRule, Namespace, NamespaceArgs, Peer
+from infra.cluster.pod_security import NOBODY, running_as
 from infra.cluster.ready import ClusterReady
 from infra.facts import charts
 
@@ -77,6 +78,7 @@ class RayOperator(pulumi.ComponentResource):
                 "serviceAccount": {"name": _ACCOUNT},
                 "rbacEnable": False,
                 "priorityClassName": "platform-system",
+                "podSecurityContext": running_as(NOBODY),
                 # The chart's limits, 512 MiB and a tenth of a CPU, stay unless named: too little for many workers.
                 "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"cpu": "2", "memory": "1Gi"}},
                 "metrics": {"enabled": True, "serviceMonitor": {"enabled": True}},

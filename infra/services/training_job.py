@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from infra.cluster.node_pools import GPU_TAINT
-from infra.cluster.pod_security import RESTRICTED
+from infra.cluster.pod_security import IMAGE_USERS, RESTRICTED, running_as
 from infra.services.metrics import TRAINING_PORT_NAME
 from infra.settings.workload_settings import TrainingJobSettings
 
@@ -65,7 +65,11 @@ def training_job(
         # Loader workers pass batches through shared memory, and a container has only 64 MB of it by default.
         "volumeMounts": [{"name": "shared-memory", "mountPath": "/dev/shm"}],  # noqa: S108  the kernel's own path
     }
-    pod = {"serviceAccountName": service_account, "priorityClassName": "training"}
+    pod = {
+        "serviceAccountName": service_account,
+        "priorityClassName": "training",
+        "securityContext": running_as(IMAGE_USERS["training"]),
+    }
     worker_pod = {
         **pod,
         "restartPolicy": "Never",

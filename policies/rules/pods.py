@@ -134,16 +134,27 @@ def _privilege(pod: Any, container: Any) -> str | None:
         return None
     if at(container, "privileged") is True:
         return "privileged true; it must be false"
-    user = next((found for one in (container, pod) if (found := at(one, "runAsUser")) is not None), None)
+    user, flag = _own_or_of_the_pod("runAsUser", container, pod), _own_or_of_the_pod("runAsNonRoot", container, pod)
     if user == 0:
         return "runAsUser 0, which is root; name another"
-    flag = next((found for one in (container, pod) if (found := at(one, "runAsNonRoot")) is not None), None)
-    return None if flag in (True, UNKNOWN) else f"runAsNonRoot {flag!r}; it must be true, for it or for its pod"
+    if flag is UNKNOWN:
+        return None
+    if flag is not True:
+        return f"runAsNonRoot {flag!r}; it must be true, for it or for its pod"
+    if user is None:
+        return "runAsNonRoot and no runAsUser; name one, since the kubelet refuses an image whose user is a name"
+    return None
+
+
+def _own_or_of_the_pod(key: str, container: Any, pod: Any) -> Any:
+    """Return the container's own entry, else its pod's; an entry that is not known yet is one."""
+    return next((found for one in (container, pod) if (found := at(one, key)) is not None), None)
 
 
 PODS_NOT_ROOT = Rule(
     name="pods-not-root",
-    description="Containers do not run as root, nor with the host's privileges.",
+    description="Containers do not run as root, nor with the host's privileges; their user has a number, by which the "
+    "kubelet can tell.",
     check=_pods_not_root,
 )
 

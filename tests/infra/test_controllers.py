@@ -82,6 +82,15 @@ def test_the_autoscaler_keeps_the_sizes_of_the_pools_and_knows_no_other_groups(v
     assert "autoDiscovery" not in told
 
 
+@pytest.mark.parametrize(
+    ("chart", "key"),
+    [("aws-load-balancer-controller", "podSecurityContext"), ("cluster-autoscaler", "securityContext")],
+)
+def test_the_users_of_controllers_have_numbers(values, chart, key):
+    assert values[chart][key]["runAsNonRoot"]
+    assert values[chart][key]["runAsUser"] == values[chart][key]["fsGroup"] == 65534
+
+
 def test_the_gpu_plugin_runs_where_gpus_are_alone(values):
     told = values["nvidia-device-plugin"]
     assert told["nodeSelector"] == {"nvidia.com/gpu.present": "true"}

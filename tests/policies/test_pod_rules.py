@@ -9,7 +9,7 @@ JOB = "kubernetes:batch/v1:Job"
 RELEASE = "kubernetes:helm.sh/v3:Release"
 OURS = "123456789012.dkr.ecr.us-east-1.amazonaws.com/ml-platform/prod/mlflow"
 SIZED = {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "1Gi"}}
-SAFE = {"runAsNonRoot": True}
+SAFE = {"runAsNonRoot": True, "runAsUser": 1000}
 GOOD = {"name": "main", "image": f"postgres:17{DIGEST}", "resources": SIZED, "securityContext": SAFE}
 RULES = ("images-by-digest", "pods-bounded", "pods-not-root")
 
@@ -30,6 +30,10 @@ def spoken(type_, properties):
         (JOB, pod(GOOD)),
         (JOB, pod({**GOOD, "securityContext": None}, securityContext=SAFE)),
         (JOB, pod({**GOOD, "image": UNKNOWN, "resources": UNKNOWN, "securityContext": UNKNOWN})),
+        (JOB, pod({**GOOD, "securityContext": {"runAsNonRoot": True}}, securityContext={"runAsUser": 1000})),
+        (JOB, pod({**GOOD, "securityContext": {"runAsNonRoot": True, "runAsUser": UNKNOWN}})),
+        (JOB, pod({**GOOD, "securityContext": {"runAsNonRoot": UNKNOWN}})),
+        (JOB, pod({**GOOD, "securityContext": {"runAsNonRoot": True}}, securityContext=UNKNOWN)),
         (JOB, pod({"name": "a selector, not a container"})),
         ("kubernetes:apps/v1:DeploymentPatch", pod({"name": "main", "image": "mlflow"})),
         ("kubernetes:core/v1:ConfigMap", {"data": {"job.json": json.dumps(pod(GOOD)), "text": "{not json"}}),
@@ -76,15 +80,19 @@ def test_a_pod_that_may_run_is_not_spoken_of(type_, properties):
             {"pods-not-root": ["container main of thing has runAsNonRoot False"]},
         ),
         (
-            pod(GOOD, securityContext={"runAsUser": 0}),
+            pod({**GOOD, "securityContext": {"runAsNonRoot": True}}, securityContext={"runAsUser": 0}),
             {"pods-not-root": ["container main of thing has runAsUser 0, which is root"]},
+        ),
+        (
+            pod({**GOOD, "securityContext": {"runAsNonRoot": True}}),
+            {"pods-not-root": ["container main of thing has runAsNonRoot and no runAsUser"]},
         ),
         (
             pod({**GOOD, "securityContext": {**SAFE, "privileged": True}}),
             {"pods-not-root": ["container main of thing has privileged true"]},
         ),
     ],
-    ids=["tag", "latest", "no limit", "no size", "may be root", "is root", "user 0", "privileged"],
+    ids=["tag", "latest", "no limit", "no size", "may be root", "is root", "user 0", "user by name", "privileged"],
 )
 @pytest.mark.parametrize("form", ["resource", "manifest", "output"])
 def test_a_pod_that_may_not_run_is_named_wherever_it_is_written(properties, found, form):

@@ -41,6 +41,14 @@ def violations(pod: Mapping[str, Any], level: str) -> list[str]:
     return faults
 
 
+def users_by_name(pod: Mapping[str, Any]) -> list[str]:
+    """Return the containers of a PodSpec that the kubelet refuses if their image names its user by a word."""
+    of_the_pod = pod.get("securityContext") or {}
+    containers = (*(pod.get("initContainers") or ()), *(pod.get("containers") or ()))
+    contexts = {one["name"]: {**of_the_pod, **(one.get("securityContext") or {})} for one in containers}
+    return [name for name, one in contexts.items() if one.get("runAsNonRoot") and one.get("runAsUser") is None]
+
+
 def _baseline_of_the_pod(pod: Mapping[str, Any]) -> Iterator[str]:
     for flag in ("hostNetwork", "hostPID", "hostIPC"):
         if pod.get(flag):

@@ -10,7 +10,15 @@ from mlp.charts.store import find_store
 from mlp.charts.values import merged
 from mlp.engine.values import revealed
 from tests.builders import planned_with_airflow
-from tests.mlp.charts.pod_security import CHARTS, OF_THE_OPERATOR, manifests_in, pod_specs, pods_of_release, violations
+from tests.mlp.charts.pod_security import (
+    CHARTS,
+    OF_THE_OPERATOR,
+    manifests_in,
+    pod_specs,
+    pods_of_release,
+    users_by_name,
+    violations,
+)
 
 STORE = find_store()
 SAFE = {
@@ -65,6 +73,21 @@ def test_each_level_forbids_what_the_standards_say(spec, baseline, restricted):
     assert violations(spec, "restricted") == baseline + restricted
 
 
+@pytest.mark.parametrize(
+    ("context", "of_the_pod", "named"),
+    [
+        ({"runAsNonRoot": True}, None, ["main"]),
+        ({"runAsNonRoot": True, "runAsUser": 1000}, None, []),
+        ({"runAsNonRoot": True}, {"runAsUser": 1000}, []),
+        ({"runAsNonRoot": False}, {"runAsNonRoot": True}, []),
+        ({}, {"runAsNonRoot": True, "fsGroup": 1000}, ["main"]),
+    ],
+)
+def test_a_container_that_must_not_be_root_has_a_user_id(context, of_the_pod, named):
+    spec = pod(without=["runAsNonRoot"], of_the_pod=of_the_pod, **context)
+    assert users_by_name(spec) == named
+
+
 def levels(deployments):
     """The level that each namespace enforces; those of Kubernetes' own enforce none."""
     found = {"kube-system": "privileged"}
@@ -85,7 +108,8 @@ def faults(manifests, levels_of):
         metadata = manifest["metadata"]
         for spec in pod_specs(manifest):
             looked_at += 1
-            if wrong := violations(spec, levels_of[metadata["namespace"]]):
+            by_name = [f"{one}: runAsNonRoot without runAsUser" for one in users_by_name(spec)]
+            if wrong := violations(spec, levels_of[metadata["namespace"]]) + by_name:
                 found[f"{metadata['namespace']}/{metadata.get('name') or metadata['generateName']}"] = wrong
     return found or looked_at
 
