@@ -23,6 +23,7 @@ from infra.environment import Environment
 from infra.facts import charts
 from infra.identity.identity import ServiceAccount
 from infra.network.ingress import Backend
+from infra.servers import airflow as server
 from infra.services.airflow_setup import setup_job
 from infra.services.airflow_values import airflow_values
 from infra.settings.service_settings import AirflowSettings
@@ -98,15 +99,16 @@ class Airflow(pulumi.ComponentResource):
         login = self._stored("login", {"username": "admin", "password": password})
         database = dict.fromkeys(("username", "password", "host", "port", "dbname"), args.database_secret_arn)
         keys = dict.fromkeys(("fernet-key", "jwt-secret", "api-secret-key"), self._stored("keys", self._keys()))
-        server = "{{ .username }}:{{ .password }}@{{ .host }}:{{ .port }}/{{ .dbname }}"
         secret = self._secret(
             "airflow",
             {**database, **keys},
-            # asyncpg takes psycopg's `sslmode` for an error, and Airflow would hand it on.
-            template={
-                "connection": f"postgresql://{server}?sslmode=require",
-                "connection-async": f"postgresql+asyncpg://{server}?ssl=require",
-            },
+            template=server.connections(
+                user="{{ .username }}",
+                password="{{ .password }}",  # noqa: S106  a template's placeholder
+                host="{{ .host }}",
+                port="{{ .port }}",
+                database="{{ .dbname }}",
+            ),
             generation=args.password_generation,
         )
         account = {"login": "{{ .username }}", "password": "{{ .password }}"}

@@ -11,7 +11,8 @@ import pulumi_kubernetes as kubernetes
 
 from infra.cluster.pod_security import HARDENED
 from infra.data.image import Image
-from infra.services.airflow_values import AIRFLOW_USER, FAB, TMP, sized
+from infra.servers.airflow import FAB, RESOURCES
+from infra.services.airflow_values import AIRFLOW_USER, TMP
 
 # The password goes by standard input, and into no list of processes.
 SCRIPT = r"""
@@ -83,7 +84,7 @@ def _container(image: Image, variables: dict[str, tuple[str, str]]) -> Any:
                 for variable, (secret, key) in variables.items()
             ),
         ],
-        "resources": sized("100m", "384Mi", "1Gi"),
+        "resources": RESOURCES["setup"],
         "securityContext": HARDENED,
         "volumeMounts": [TMP],
     }

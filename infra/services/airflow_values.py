@@ -10,24 +10,16 @@ import pulumi
 
 from infra.cluster.pod_security import HARDENED, IMAGE_USERS, NOBODY, running_as
 from infra.data.image import Image
+from infra.servers import airflow as server
 from infra.settings.service_settings import AirflowSettings
 
-VERSION = "3.3.2"
-"""Airflow's version in the image, on which the chart's templates depend."""
-FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
 DAGS_FOLDER = "workloads/dags"
 WORKLOADS = "workloads"
 """Name of the ConfigMap of the workloads stack, whose entries pipelines find as files in `WORKLOADS_FOLDER`."""
 WORKLOADS_FOLDER = "/opt/airflow/workloads"
-TASKS_PER_SCHEDULER = 16
 # The image's files belong to group 0, and it runs as no other.
 AIRFLOW_USER: Any = running_as(IMAGE_USERS["airflow"], group=0)
 TMP = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108  inside the pod; all else but logs is read-only
-
-
-def sized(cpu: str, memory: str, limit: str) -> dict[str, Any]:
-    """Return requests, and a limit on memory alone: idle processor time is free to use."""
-    return {"requests": {"cpu": cpu, "memory": memory}, "limits": {"memory": limit}}
 
 
 def airflow_values(
@@ -58,7 +50,7 @@ def airflow_values(
     slow_answer = {"livenessProbe": {"timeoutSeconds": 30}}
     without_log_groomer = {"logGroomerSidecar": {"enabled": False}}  # logs are deleted once they are in the bucket
     return {
-        "airflowVersion": VERSION,
+        "airflowVersion": server.VERSION,
         "useStandardNaming": True,
         "enableServiceLinks": False,
         "executor": "KubernetesExecutor",
@@ -75,6 +67,8 @@ def airflow_values(
         "postgresql": {"enabled": False},
         "redis": {"enabled": False},
         "data": {"metadataSecretName": secret},
+        # A connection by which tasks would reach Airflow's own records; it knows no URL that names a driver.
+        "enableBuiltInSecretEnvVars": {"AIRFLOW_CONN_AIRFLOW_DB": False},
         "fernetKeySecretName": secret,
         "jwtSecretName": secret,
         "apiSecretKeySecretName": secret,
@@ -95,10 +89,9 @@ def airflow_values(
         "volumeMounts": [TMP, {"name": "workloads", "mountPath": WORKLOADS_FOLDER, "readOnly": True}],
         "apiServer": {
             "replicas": settings.replicas,
-            # Behind a load balancer that ends TLS: without its headers cookies are not secure and redirects lose https.
-            "args": ["bash", "-c", "exec airflow api-server --proxy-headers"],
-            "env": [{"name": "FORWARDED_ALLOW_IPS", "value": "*"}],
-            "resources": sized("100m", "512Mi", "1Gi"),
+            "args": list(server.API_SERVER_ARGUMENTS),
+            "env": [{"name": name, "value": value} for name, value in server.API_SERVER_ENVIRONMENT.items()],
+            "resources": server.RESOURCES["apiServer"],
             "serviceAccount": _account(role_arns["api_server"]),
             **_SERVICE,
             **slow_start,
@@ -107,7 +100,7 @@ def airflow_values(
         },
         "scheduler": {
             "replicas": settings.replicas,
-            "resources": sized("100m", "448Mi", "1Gi"),
+            "resources": server.RESOURCES["scheduler"],
             **_SERVICE,
             **slow_start,
             **slow_answer,
@@ -117,16 +110,16 @@ def airflow_values(
         },
         "dagProcessor": {
             "enabled": True,
-            "resources": sized("100m", "384Mi", "1Gi"),
+            "resources": server.RESOURCES["dagProcessor"],
             "serviceAccount": {"automountServiceAccountToken": False},
             **_SERVICE,
             **slow_answer,
             # What parsing says goes to no bucket.
-            "logGroomerSidecar": {"retentionDays": 1, "resources": sized("5m", "16Mi", "64Mi")},
+            "logGroomerSidecar": {"retentionDays": 1, "resources": server.RESOURCES["logGroomer"]},
             "waitForMigrations": {"enabled": False},
         },
         "triggerer": {
-            "resources": sized("50m", "384Mi", "768Mi"),
+            "resources": server.RESOURCES["triggerer"],
             "serviceAccount": _account(role_arns["triggerer"]),
             **_SERVICE,
             **slow_answer,
@@ -136,7 +129,7 @@ def airflow_values(
         },
         "workers": {
             "kubernetes": {
-                "resources": sized("100m", "384Mi", "1Gi"),
+                "resources": server.RESOURCES["task"],
                 "serviceAccount": {"create": True, "name": "airflow-worker", **_account(role_arns["worker"])},
                 "priorityClassName": "training",
             }
@@ -145,12 +138,12 @@ def airflow_values(
             "enabled": True,
             "retentionDays": 90,
             "skipArchive": True,  # else what is cleaned stays in tables beside
-            "resources": sized("50m", "256Mi", "512Mi"),
+            "resources": server.RESOURCES["databaseCleanup"],
             "serviceAccount": {"automountServiceAccountToken": False},
             **_SERVICE,
         },
         "statsd": {
-            "resources": sized("10m", "32Mi", "128Mi"),
+            "resources": server.RESOURCES["statsd"],
             "serviceAccount": {"automountServiceAccountToken": False},
             "securityContexts": {
                 "pod": running_as(NOBODY),
@@ -174,8 +167,7 @@ def _account(role_arn: pulumi.Input[str]) -> dict[str, Any]:
 def _environment(region: str, variables: Mapping[str, pulumi.Input[str]]) -> dict[str, pulumi.Input[str]]:
     """Return Airflow's connections and variables as environment variables, which nobody has to enter by hand."""
     return {
-        # The program has seen the database; each start would ask it again, which takes seconds of every task.
-        "CONNECTION_CHECK_MAX_COUNT": "0",
+        **server.ENVIRONMENT,
         "AIRFLOW_CONN_AWS_DEFAULT": json.dumps({"conn_type": "aws", "extra": {"region_name": region}}),
         "AIRFLOW_CONN_KUBERNETES_DEFAULT": json.dumps({"conn_type": "kubernetes", "extra": {"in_cluster": True}}),
         "AIRFLOW_VAR_WORKLOADS_FOLDER": WORKLOADS_FOLDER,
@@ -196,26 +188,14 @@ def _git_sync(settings: AirflowSettings) -> dict[str, Any]:
         "recommendedProbeSetting": True,
         "securityContexts": {"container": {"runAsUser": 65533, **HARDENED}},
         "extraVolumeMounts": [TMP],  # git's own settings
-        "resources": sized("10m", "64Mi", "256Mi"),
+        "resources": server.RESOURCES["gitSync"],
     }
 
 
 def _config(domain: str | None, log_folder: pulumi.Input[str]) -> dict[str, dict[str, Any]]:
-    """Return sections of airflow.cfg; every leaf is a string."""
-    return {
-        "core": {"auth_manager": FAB, "load_examples": "False", "parallelism": str(TASKS_PER_SCHEDULER)},
-        "api": {"expose_config": "False", **({"base_url": f"https://airflow.{domain}"} if domain else {})},
-        "logging": {
-            "remote_logging": "True",
-            "remote_base_log_folder": log_folder,
-            "remote_log_conn_id": "aws_default",
-            "encrypt_s3_logs": "False",  # the bucket does
-            "delete_local_logs": "True",
-        },
-        "kubernetes_executor": {
-            # Their logs are in the bucket, and pods that failed would stay for ever.
-            "delete_worker_pods_on_failure": "True",
-            # A full quota is waited for.
-            "task_publish_max_retries": "-1",
-        },
-    }
+    """Return the sections of airflow.cfg, with what depends on the stack."""
+    config: dict[str, dict[str, Any]] = {section: dict(entries) for section, entries in server.CONFIG.items()}
+    config["logging"]["remote_base_log_folder"] = log_folder
+    if domain:
+        config["api"]["base_url"] = f"https://airflow.{domain}"
+    return config

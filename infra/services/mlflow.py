@@ -18,6 +18,7 @@ from infra.environment import Environment
 from infra.facts import charts
 from infra.identity.identity import ServiceAccount
 from infra.network.ingress import Backend
+from infra.servers.mlflow import ADMIN
 from infra.services.mlflow_accounts import accounts_job
 from infra.services.mlflow_values import mlflow_values
 from infra.settings.service_settings import MlflowSettings
@@ -27,7 +28,6 @@ SERVICE_ACCOUNT = ServiceAccount(namespace=NAMESPACE, name="mlflow")
 SERVICE_URL = f"http://mlflow.{NAMESPACE}.svc.cluster.local"
 SERVICE_PORT = 80
 CONTAINER_PORT = 5000
-ADMIN = "admin"
 WORKLOADS = "workloads"
 MONITORING = "monitoring"
 OWN_ACCOUNTS = {WORKLOADS: "EDIT", MONITORING: "READ"}

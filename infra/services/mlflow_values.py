@@ -10,10 +10,9 @@ import pulumi
 from infra.cluster.pod_security import IMAGE_USERS, running_as
 from infra.data.database import POSTGRES_PORT
 from infra.data.image import Image
+from infra.servers import mlflow as server
+from infra.servers.places import settings_in
 from infra.settings.service_settings import MlflowSettings
-
-DRIVER = "psycopg2"
-"""SQLAlchemy's driver of the databases; without a name it takes another one, which the image does not have."""
 
 
 def mlflow_values(
@@ -40,7 +39,8 @@ def mlflow_values(
     with a `domain`, to its public name.
     """
     login = {"usernameKey": "username", "passwordKey": "password"}
-    server = {"enabled": True, "host": host, "port": POSTGRES_PORT, "driver": DRIVER}
+    postgres = {"enabled": True, "host": host, "port": POSTGRES_PORT, "driver": server.DRIVER}
+    arguments = settings_in("cluster", server.ARGUMENTS)
     public = [f"mlflow.{domain}"] if domain else []
     return {
         "image": {"repository": image.repository_url, "digest": image.digest},
@@ -64,7 +64,7 @@ def mlflow_values(
         "backendStore": {
             "databaseMigration": True,
             "databaseConnectionCheck": True,
-            "postgres": {**server, "database": "mlflow"},
+            "postgres": {**postgres, "database": server.DATABASE},
             "existingDatabaseSecret": {"name": database, **login},
         },
         "artifactRoot": {
@@ -73,9 +73,14 @@ def mlflow_values(
         },
         "auth": {
             "enabled": True,
-            "defaultPermission": "READ",
+            "appName": arguments.pop("app-name"),
+            **_login_values(settings_in("cluster", server.LOGIN)),
             "existingAdminSecret": {"name": admin, **login},
-            "postgres": {**server, "database": "mlflow_auth", "existingSecret": {"name": auth, **login}},
+            "postgres": {
+                **postgres,
+                "database": server.AUTH_DATABASE,
+                "existingSecret": {"name": auth, **login},
+            },
         },
         "flaskServerSecretKey": flask_secret,
         # A request's Host header must be one of these; the load balancer's and the kubelet's checks ask /health, which
@@ -87,18 +92,29 @@ def mlflow_values(
             "name": account,
             "annotations": {"eks.amazonaws.com/role-arn": role_arn},
         },
-        "extraArgs": {
-            "workers": "2",
-            # The chart's own switch brings a monitor without a login.
-            "exposePrometheus": "/tmp/metrics",  # noqa: S108  inside the pod
-        },
-        # RDS refuses a connection without TLS.
-        "extraEnvVars": {"PGSSLMODE": "require", "AWS_DEFAULT_REGION": region},
+        # Metrics are among them, since the chart's own switch brings a monitor without a login.
+        "extraArgs": {_camel_case(name): value for name, value in arguments.items()},
+        "extraEnvVars": {**settings_in("cluster", server.ENVIRONMENT), "AWS_DEFAULT_REGION": region},
         "podSecurityContext": running_as(IMAGE_USERS["mlflow"]),
         "priorityClassName": "platform-service",
         "affinity": _spread_over_zones(labels),
-        "resources": {"requests": {"cpu": "250m", "memory": "768Mi"}, "limits": {"memory": "2Gi"}},
+        "resources": server.RESOURCES,
     }
+
+
+def _login_values(entries: dict[str, str]) -> dict[str, str]:
+    """Return the values from which the chart writes the file of logins.
+
+    It has none for more than these two, but writes what it takes for the second to the end of the file.
+    """
+    permission, function = entries.pop("default_permission"), entries.pop("authorization_function")
+    others = "".join(f"\n    {name} = {value}" for name, value in entries.items())
+    return {"defaultPermission": permission, "authorizationFunction": f"{function}{others}"}
+
+
+def _camel_case(option: str) -> str:
+    first, *others = option.split("-")
+    return first + "".join(word.capitalize() for word in others)
 
 
 def _spread_over_zones(labels: Mapping[str, str]) -> dict[str, Any]:

@@ -7,10 +7,11 @@ from typing import Any
 
 from infra.cluster.node_pools import GPU_TAINT
 from infra.cluster.pod_security import IMAGE_USERS, RESTRICTED, running_as
+from infra.servers import ray
+from infra.servers.places import settings_in
 from infra.services.metrics import TRAINING_PORT_NAME
 from infra.settings.workload_settings import TrainingJobSettings
 
-RAY_VERSION = "2.60.0"
 _CLUSTER_LABEL = "metadata.labels['ray.io/cluster']"
 METRICS_PORT = 8090
 """Port of rank 0's metrics; apart from Ray's own ports (8080 among them)."""
@@ -39,7 +40,8 @@ def training_job(
     no GPU, and places its ranks on the workers. A worker that is lost is made anew; when the head is lost the job is
     submitted again, once, with a new cluster, of which `cluster_variable` holds the name, `<job>-<random>`.
     """
-    variables = [{"name": key, "value": value} for key, value in sorted(environment.items())] + [
+    told = {**settings_in("cluster", ray.ENVIRONMENT), **environment}
+    variables = [{"name": key, "value": value} for key, value in sorted(told.items())] + [
         {"name": key, "valueFrom": {"secretKeyRef": {"name": secret, "key": secret_key}}}
         for key, (secret, secret_key) in sorted(secret_environment.items())
     ]
@@ -53,7 +55,7 @@ def training_job(
         "image": image,
         "securityContext": RESTRICTED,
         "env": [*variables, {"name": cluster_variable, "valueFrom": {"fieldRef": {"fieldPath": _CLUSTER_LABEL}}}],
-        "resources": {"requests": {"cpu": "1", "memory": "4Gi"}, "limits": {"memory": "4Gi"}},
+        "resources": ray.RESOURCES,
     }
     worker_container = {
         "name": "ray-worker",
@@ -91,9 +93,9 @@ def training_job(
             "shutdownAfterJobFinishes": True,
             "ttlSecondsAfterFinished": _SECONDS_KEPT,
             "rayClusterSpec": {
-                "rayVersion": RAY_VERSION,
+                "rayVersion": ray.VERSION,
                 "headGroupSpec": {
-                    "rayStartParams": {"num-cpus": "0"},
+                    "rayStartParams": settings_in("cluster", ray.START),
                     "template": {"spec": {**pod, "containers": [head_container]}},
                 },
                 "workerGroupSpecs": [

@@ -6,11 +6,10 @@ import json
 import secrets
 from dataclasses import asdict, dataclass, field, fields
 
+from infra.servers.mlflow import ADMIN
 from mlp.local.home import Home, read_json
 from mlp.shared.errors import PlatformError
 from mlp.shared.files import write_private
-
-MLFLOW_USERNAME = "admin"
 
 
 def _generated() -> str:
@@ -24,7 +23,7 @@ class Credentials:
     postgres_password: str = field(default_factory=_generated, repr=False)
     mlflow_database_password: str = field(default_factory=_generated, repr=False)
     mlflow_auth_database_password: str = field(default_factory=_generated, repr=False)
-    mlflow_username: str = MLFLOW_USERNAME
+    mlflow_username: str = ADMIN
     mlflow_password: str = field(default_factory=_generated, repr=False)
     mlflow_secret_key: str = field(default_factory=_generated, repr=False)
     ray_token: str = field(default_factory=_generated, repr=False)

@@ -7,24 +7,17 @@ import json
 import sys
 from collections.abc import Mapping
 
+from infra.servers import mlflow
+from infra.servers.database_url import database_url
+from infra.servers.places import settings_in
 from mlp.local.credentials import Credentials
 from mlp.local.home import Home
-from mlp.local.postgres import MLFLOW_AUTH_DATABASE, MLFLOW_DATABASE
 from mlp.local.processes import Launch
 from mlp.local.service import HOST, Service, ask, require_package
 
-_AUTH_SETTINGS = """\
-[mlflow]
-default_permission = READ
-database_uri = {database_uri}
-admin_username = {username}
-authorization_function = mlflow.server.auth:authenticate_request_basic_auth
-auth_cache_ttl_seconds = 60
-"""
-
 
 class MlflowServer(Service):
-    """A server of one worker, as each process caches checked logins. Secrets go by environment and file, never argv."""
+    """The server on this machine. Secrets go by environment and file, never argv."""
 
     name = "mlflow"
     port_names = ("mlflow",)
@@ -41,26 +34,31 @@ class MlflowServer(Service):
     def launch(self, ports: Mapping[str, int]) -> Launch:
         """Return how to start the server with its login, on loopback."""
         command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(ports["mlflow"])]
-        command += ["--workers", "1", "--app-name", "basic-auth", "--uvicorn-opts", "--no-access-log"]
+        command += [f"--{name}={value}" for name, value in settings_in("laptop", mlflow.ARGUMENTS).items()]
         command += ["--artifacts-destination", self._home.artifacts.as_uri()]
-        database_uri = _database_uri(MLFLOW_DATABASE, self._credentials.mlflow_database_password, ports["postgres"])
+        records = _database_url(mlflow.DATABASE, self._credentials.mlflow_database_password, ports["postgres"])
         environment = {
-            "MLFLOW_BACKEND_STORE_URI": database_uri,
+            **settings_in("laptop", mlflow.ENVIRONMENT),
+            "MLFLOW_BACKEND_STORE_URI": records,
             "MLFLOW_AUTH_CONFIG_PATH": str(self._home.mlflow_auth_file),
             "MLFLOW_AUTH_ADMIN_USERNAME": self._credentials.mlflow_username,
             "MLFLOW_AUTH_ADMIN_PASSWORD": self._credentials.mlflow_password,
             "MLFLOW_FLASK_SERVER_SECRET_KEY": self._credentials.mlflow_secret_key,
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # jobs of generative AI: five more processes, unused
         }
-        users_uri = _database_uri(
-            MLFLOW_AUTH_DATABASE, self._credentials.mlflow_auth_database_password, ports["postgres"]
+        accounts = _database_url(
+            mlflow.AUTH_DATABASE, self._credentials.mlflow_auth_database_password, ports["postgres"]
         )
-        settings = _AUTH_SETTINGS.format(database_uri=users_uri, username=self._credentials.mlflow_username)
+        login = {
+            **settings_in("laptop", mlflow.LOGIN),
+            "database_uri": accounts,
+            "admin_username": self._credentials.mlflow_username,
+        }
+        settings = "".join(f"{name} = {value}\n" for name, value in login.items())
         return Launch(
             command=command,
             folder=self._home.path,
             environment=environment,
-            files={self._home.mlflow_auth_file: settings},
+            files={self._home.mlflow_auth_file: f"[mlflow]\n{settings}"},
         )
 
     def check(self, ports: Mapping[str, int]) -> None:
@@ -83,6 +81,5 @@ class MlflowServer(Service):
         return f"http://{HOST}:{ports['mlflow']}"
 
 
-def _database_uri(database: str, password: str, port: int) -> str:
-    # The driver is named: for a bare `postgresql:` SQLAlchemy 2.1 takes another one than MLflow is tested with.
-    return f"postgresql+psycopg2://{database}:{password}@{HOST}:{port}/{database}"
+def _database_url(database: str, password: str, port: int) -> str:
+    return database_url(mlflow.DRIVER, user=database, password=password, host=HOST, port=port, database=database)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from infra.servers import database_url as urls
+from infra.servers import mlflow
 from mlp.local.credentials import Credentials
 from mlp.local.home import Home
 from mlp.local.postgres_files import PostgresFiles
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
     import psycopg
 
 SUPERUSER = "postgres"
-MLFLOW_DATABASE = "mlflow"
-MLFLOW_AUTH_DATABASE = "mlflow_auth"
 
 
 class Postgres(Service):
@@ -74,14 +74,14 @@ class Postgres(Service):
         """Create MLflow's databases with an owner each, and set the owners' passwords."""
         with self._connect(ports) as connection:
             for database, password in (
-                (MLFLOW_DATABASE, self._credentials.mlflow_database_password),
-                (MLFLOW_AUTH_DATABASE, self._credentials.mlflow_auth_database_password),
+                (mlflow.DATABASE, self._credentials.mlflow_database_password),
+                (mlflow.AUTH_DATABASE, self._credentials.mlflow_auth_database_password),
             ):
                 _ensure_database(connection, database, password)
 
     def url(self, ports: Mapping[str, int]) -> str:
         """Return the address and the database; `mlp env` has the URL with the login."""
-        return f"postgresql://{HOST}:{ports['postgres']}/{MLFLOW_DATABASE}"
+        return f"postgresql://{HOST}:{ports['postgres']}/{mlflow.DATABASE}"
 
     def unmarked_processes(self) -> list[psutil.Process]:
         """Return the server on our data folder, and its children, which overwrite their environment."""
@@ -112,9 +112,15 @@ class Postgres(Service):
 
 
 def database_url(credentials: Credentials, ports: Mapping[str, int]) -> str:
-    """Return a connection string, with its password, for the database of MLflow's runs."""
-    login = f"{MLFLOW_DATABASE}:{credentials.mlflow_database_password}"
-    return f"postgresql://{login}@{HOST}:{ports['postgres']}/{MLFLOW_DATABASE}"
+    """Return PostgreSQL's own URL, with the password, of the database of MLflow's runs."""
+    return urls.database_url(
+        None,
+        user=mlflow.DATABASE,
+        password=credentials.mlflow_database_password,
+        host=HOST,
+        port=ports["postgres"],
+        database=mlflow.DATABASE,
+    )
 
 
 def _ensure_database(connection: psycopg.Connection, name: str, password: str) -> None:

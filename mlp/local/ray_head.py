@@ -11,13 +11,14 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from infra.servers import ray
+from infra.servers.places import settings_in
 from mlp.local.credentials import Credentials
 from mlp.local.home import Home
 from mlp.local.processes import Launch
 from mlp.local.service import HOST, Service, UnhealthyError, ask, require_package
 from mlp.shared.errors import PlatformError
 
-_OBJECT_STORE_BYTES = 512 * 1024 * 1024  # data sets lie in the workers; this is for parameters and results
 _LONGEST_TEMP = 40  # Ray adds up to 62 characters for its sockets, whose paths end at 107
 
 
@@ -53,9 +54,10 @@ class RayHead(Service):
         command += ["--node-ip-address", HOST, "--port", str(ports["ray"])]
         command += ["--dashboard-host", HOST, "--dashboard-port", str(ports["ray-dashboard"])]
         command += ["--ray-client-server-port", str(ports["ray-client"])]
-        command += ["--num-cpus", str(_num_cpus()), "--object-store-memory", str(_OBJECT_STORE_BYTES)]
-        command += ["--temp-dir", str(self.folder), "--disable-usage-stats", "--log-color", "false"]
+        command += ["--num-cpus", str(_num_cpus()), "--temp-dir", str(self.folder), "--log-color", "false"]
+        command += [f"--{name}={value}" for name, value in settings_in("laptop", ray.START).items()]
         environment = {
+            **settings_in("laptop", ray.ENVIRONMENT),
             **client_environment(self._home),
             # Otherwise two fixed ports, the same for every Ray on a machine.
             "AUTOSCALER_METRIC_PORT": "0",
@@ -84,7 +86,7 @@ class RayHead(Service):
 
 def client_environment(home: Home) -> dict[str, str]:
     """Return the variables by which Ray finds the token, in server and clients."""
-    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(home.ray_token_file)}
+    return {"RAY_AUTH_MODE": ray.AUTH_MODE, "RAY_AUTH_TOKEN_PATH": str(home.ray_token_file)}
 
 
 def address(ports: Mapping[str, int]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from mlp.local.credentials import MLFLOW_USERNAME
+from infra.servers.mlflow import ADMIN
 from mlp.local.home import Home
 from mlp.local.observe import ServiceStatus
 
@@ -21,7 +21,7 @@ def as_data(home: Home, statuses: Sequence[ServiceStatus]) -> dict[str, Any]:
     return {
         "home": str(home.path),
         "services": [_renamed(asdict(status)) for status in statuses],
-        "login": {"username": MLFLOW_USERNAME, "password_file": str(home.credentials_file)},
+        "login": {"username": ADMIN, "password_file": str(home.credentials_file)},
     }
 
 
@@ -46,7 +46,7 @@ def summary_table(summary: Summary, statuses: Sequence[ServiceStatus], home: Hom
     urls = {status.service: status.url or "" for status in statuses}
     shown = Table("", "", show_header=False, box=None, pad_edge=False)
     shown.add_row("MLflow", urls["mlflow"])
-    shown.add_row("login", f"{MLFLOW_USERNAME}, password: mlflow_password in {home.credentials_file}")
+    shown.add_row("login", f"{ADMIN}, password: mlflow_password in {home.credentials_file}")
     shown.add_row("Ray dashboard", urls["ray"])
     shown.add_row("PostgreSQL", urls["postgres"])
     shown.add_row("dataset", summary.dataset)
@@ -63,7 +63,7 @@ def summary_table(summary: Summary, statuses: Sequence[ServiceStatus], home: Hom
 def how_to_log_in(home: Home) -> str:
     """Return two lines that tell how to log in."""
     return (
-        f"MLflow login: {MLFLOW_USERNAME}, password: mlflow_password in {home.credentials_file}\n"
+        f"MLflow login: {ADMIN}, password: mlflow_password in {home.credentials_file}\n"
         'In a shell: eval "$(mlp env)"   Stop: mlp down'
     )
 

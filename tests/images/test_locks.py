@@ -13,7 +13,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from sqlalchemy.engine import make_url
 
-from infra.services.mlflow_values import DRIVER
+from infra.servers import airflow, mlflow
+from infra.servers.database_url import database_url
+from workloads.tuning import storage
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LOCKED = sorted(path.parent.name for path in (REPOSITORY / "images").glob("*/requirements.in"))
@@ -108,14 +110,26 @@ def test_whatever_the_code_of_an_image_imports_is_in_its_lock(image, code):
     assert missing == {}
 
 
-@pytest.mark.parametrize(
-    ("image", "url"),
-    [("training", "postgresql://host/study"), ("mlflow", f"postgresql+{DRIVER}://host/mlflow")],
-)
-def test_the_driver_that_a_database_url_wants_is_in_the_lock(image, url):
-    driver = make_url(url).get_dialect().import_dbapi().__name__
-    distributions = {canonicalize_name(one) for one in packages_distributions()[driver]}
-    assert distributions & locked(image).keys()
+ON_A_HOST = {"user": "user", "password": "", "host": "host", "port": 5432, "database": "records"}
+DATABASE_URLS = {
+    "airflow": list(airflow.connections(**ON_A_HOST).values()),
+    "mlflow": [database_url(mlflow.DRIVER, **ON_A_HOST)],
+    "training": [database_url(storage.DRIVER, **ON_A_HOST)],
+}
+"""URLs of databases that each image is given, or makes of what it is given."""
+OF_THE_BASE = {"airflow": {"psycopg2-binary", "asyncpg"}}
+"""Drivers that come with an image's base, by what apache-airflow-providers-postgres requires."""
+
+
+def test_every_image_has_the_drivers_that_its_database_urls_name():
+    images = {path.parent.name for path in (REPOSITORY / "images").glob("*/Dockerfile")}
+    assert DATABASE_URLS.keys() == images
+    for image, urls in DATABASE_URLS.items():
+        there = OF_THE_BASE.get(image) or locked(image).keys()
+        for url in urls:
+            dialect, _, driver = make_url(url).drivername.partition("+")
+            assert dialect == "postgresql"
+            assert {driver, f"{driver}-binary"} & there, f"{image} has no {driver} for {url}"
 
 
 def test_the_hashes_of_all_platforms_stand_behind_a_package():

@@ -12,7 +12,7 @@ import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 
 from workloads.errors import SearchError
 from workloads.tuning.folder import SearchFolder
@@ -24,6 +24,8 @@ from workloads.tuning.trials import Trial
 logger = logging.getLogger(__name__)
 
 JOURNAL = "study.journal"
+DRIVER = "psycopg"
+"""SQLAlchemy's driver of a study's database, which the training image's lock brings."""
 CONNECT_TIMEOUT_S = 5
 FAULTS = (StorageInternalError, SQLAlchemyError, OSError)
 
@@ -51,6 +53,11 @@ class StoredStudy:
             backend = _open_storage(storage)
             study = optuna.create_study(storage=backend, study_name=name, direction="maximize", load_if_exists=True)
             return cls(study, backend, space)
+        except (ImportError, NoSuchModuleError) as error:
+            raise SearchError(
+                f"Storage {_redacted(storage)} names the driver {_driver(storage)}, which is not installed here; write "
+                f"postgresql://…, which takes {DRIVER}"
+            ) from error
         except FAULTS as error:
             fault = " ".join(str(error).split())[:300]
             raise SearchError(f"Storage {_redacted(storage)} cannot be used: {fault}; leave out --storage") from error
@@ -77,10 +84,18 @@ def _open_storage(storage: str) -> BaseStorage:
     if "://" not in storage:
         Path(storage).parent.mkdir(parents=True, exist_ok=True)
         return JournalStorage(JournalFileBackend(storage))
-    if not urlsplit(storage).scheme.startswith("postgresql"):
+    scheme, _, rest = storage.partition("://")
+    if scheme.partition("+")[0] != "postgresql":
         raise SearchError(f"--storage is {_redacted(storage)}; it must be postgresql://… or the path of a journal file")
     arguments = {"connect_timeout": CONNECT_TIMEOUT_S}
-    return RDBStorage(storage, engine_kwargs={"connect_args": arguments, "pool_pre_ping": True})
+    return RDBStorage(
+        f"postgresql+{_driver(storage)}://{rest}", engine_kwargs={"connect_args": arguments, "pool_pre_ping": True}
+    )
+
+
+def _driver(storage: str) -> str:
+    """Return the driver that the storage's URL names; without one SQLAlchemy's own choice changes with its releases."""
+    return urlsplit(storage).scheme.partition("+")[2] or DRIVER
 
 
 def _redacted(storage: str) -> str:

@@ -117,7 +117,7 @@ def test_every_process_reads_the_same_keys_and_each_driver_its_own_way_to_ask_fo
     secret = external_secrets(deployment)["airflow"]
     login = "{{ .username }}:{{ .password }}@{{ .host }}:{{ .port }}/{{ .dbname }}"
     assert secret["target"]["template"]["data"] == {
-        "connection": f"postgresql://{login}?sslmode=require",
+        "connection": f"postgresql+psycopg2://{login}?sslmode=require",
         "connection-async": f"postgresql+asyncpg://{login}?ssl=require",
     }
     assert {one["secretKey"] for one in secret["data"]} >= {"fernet-key", "jwt-secret", "api-secret-key", "dbname"}

@@ -11,8 +11,8 @@ import pytest
 from infra.cluster.namespaces import Peer
 from infra.data.database import POSTGRES_PORT
 from infra.data.image import Image, ImageArgs
+from infra.servers.mlflow import DRIVER
 from infra.services.mlflow import SERVICE_ACCOUNT, Mlflow, MlflowArgs
-from infra.services.mlflow_values import DRIVER
 from infra.settings.service_settings import MlflowSettings
 from tests.builders import deploy, inputs_of, wanted
 from tests.infra.builders import CLUSTER, environment

@@ -1,0 +1,1 @@
+"""Arguments, environment and sizes of the servers, which cluster and laptop both take from here."""
