@@ -87,8 +87,8 @@ class TrainingNamespace(pulumi.ComponentResource):
     def _operator_rights(name: str, namespace: pulumi.Input[str], child: pulumi.ResourceOptions) -> None:
         """Give Ray's operator its rights here: it makes each cluster's token, and shows it when it asks how a job goes.
 
-        It watches Secrets and claims, or does not begin (KubeRay 1.7), and so sees this namespace's other Secrets, which
-        any pod that it starts here could. It is there before this namespace, and asks again until it may.
+        It watches Secrets and claims, or does not begin (KubeRay 1.7), and so sees the namespace's other Secrets, which
+        any pod that it starts here could. It is there before the namespace, and asks again until it may.
         """
         rbac, role_name = kubernetes.rbac.v1, "ray-operator"
         look = ["get", "list", "watch"]

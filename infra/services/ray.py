@@ -17,7 +17,7 @@ NAMESPACE = "ray-operator"
 ACCOUNT = ServiceAccount(namespace=NAMESPACE, name="kuberay-operator")
 _ACCOUNT = ACCOUNT.name
 _HEAD_RETURNS_S = 900
-"""Seconds without an answer of a job's head after which the job is given up; a head that is lost may need a new node."""
+"""Seconds without an answer of a job's head after which the job is given up; a lost head may need a new node."""
 _RBAC, _LEADER = "rbac.authorization.k8s.io", "leader-election"
 _METRICS_PORT = 8080
 _LOOK, _KEEP = ("get", "list", "watch"), ("create", "delete", "patch", "update")
@@ -39,7 +39,7 @@ _RULES: tuple[kubernetes.rbac.v1.PolicyRuleArgsDict, ...] = (
     },
 )
 """Rights of the operator in the cluster. The chart's own role adds every Secret, account, role and binding of every
-namespace, for parts of KubeRay that are not used here; of Secrets, a watched namespace gives those of its own. A role of
+namespace, for parts of KubeRay that are not used here; a watched namespace gives rights on its own Secrets. A role of
 that namespace would not do for the rest: it goes with the namespace, and nobody could take the finalizers off what lies
 in it.
 """

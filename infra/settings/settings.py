@@ -308,7 +308,7 @@ class PlatformSettings(StackSettings):
             sizes = ", ".join(f"{name} {pool.max_gpus}" for name, pool in pools.items() if pool.gpu) or "none for GPUs"
             raise ValueError(
                 f"max_training_gpus {quota} is above the {held} GPUs that the node pools hold at their max_size "
-                f"({sizes}), so that jobs would wait for nodes that never come; lower it, leave it out, or raise max_size"
+                f"({sizes}), so that jobs would wait for nodes that never come; lower it or raise max_size"
             )
         return services
 

@@ -209,8 +209,7 @@ def test_the_submitter_submits_once_and_fails_only_where_the_job_has_not_ended(t
 
 @pytest.mark.parametrize(("workers", "gpus", "quota"), [(5, 1, 4), (1, 4, 2), (1, 1, 0)])
 def test_a_job_that_can_never_have_its_gpus_is_refused(workers, gpus, quota):
-    with pytest.raises(
-        pulumi.RunError, match=rf"are {workers * gpus} GPUs, and the platform's jobs may have {quota}, "
-    ):
+    message = f"are {workers * gpus} GPUs, and the platform's jobs may have {quota}, "
+    with pytest.raises(pulumi.RunError, match=message):
         job_of(gpu_quota=quota, workers=workers, gpus=gpus)
     assert job_of(gpu_quota=workers * gpus, workers=workers, gpus=gpus)
