@@ -58,6 +58,8 @@ class PlatformOutputs(_Outputs):
     training_service_account: pulumi.Input[str]
     training_login_secret: pulumi.Input[str]
     """Name of the Kubernetes Secret with the login, `username` and `password`, with which jobs use MLflow."""
+    max_training_gpus: pulumi.Input[int]
+    """Number of GPUs that all training jobs together may ask for; 0 where services are off."""
     alert_topic_arn: pulumi.Input[str]
     service_urls: pulumi.Input[Mapping[str, pulumi.Input[str]]]
     """URL of each service inside the cluster, by the service's name; empty where services are off."""

@@ -47,8 +47,7 @@ class TrainingNamespace(pulumi.ComponentResource):
             f"{name}-namespace",
             NamespaceArgs(
                 name=NAMESPACE,
-                # KubeRay's own pod that submits a job says nothing of its security, which `restricted` would refuse.
-                pod_security="baseline",
+                pod_security="restricted",
                 quota={"requests.nvidia.com/gpu": str(args.max_gpus)},
                 admits=(
                     # KubeRay asks a cluster's head how its job goes.
@@ -69,6 +68,7 @@ class TrainingNamespace(pulumi.ComponentResource):
             ),
             child,
         )
+        self._operator_rights(name, namespace.name, child)
         account = kubernetes.core.v1.ServiceAccount(
             f"{name}-account",
             metadata={
@@ -82,3 +82,29 @@ class TrainingNamespace(pulumi.ComponentResource):
         self.service_account = account.metadata.apply(lambda metadata: str(metadata.name))
         self.login_secret = login.secret_name
         self.register_outputs({"namespace": self.namespace})
+
+    @staticmethod
+    def _operator_rights(name: str, namespace: pulumi.Input[str], child: pulumi.ResourceOptions) -> None:
+        """Give Ray's operator its rights here: it makes each cluster's token, and shows it when it asks how a job goes.
+
+        It watches Secrets and claims, or does not begin (KubeRay 1.7), and so sees the namespace's other Secrets, which
+        any pod that it starts here could. It is there before the namespace, and asks again until it may.
+        """
+        rbac, role_name = kubernetes.rbac.v1, "ray-operator"
+        look = ["get", "list", "watch"]
+        role = rbac.Role(
+            f"{name}-operator",
+            metadata={"name": role_name, "namespace": namespace},
+            rules=[
+                {"api_groups": [""], "resources": ["secrets"], "verbs": ["create", *look]},
+                {"api_groups": [""], "resources": ["persistentvolumeclaims"], "verbs": look},
+            ],
+            opts=child,
+        )
+        rbac.RoleBinding(
+            f"{name}-operator-binding",
+            metadata={"name": role_name, "namespace": namespace},
+            role_ref={"api_group": "rbac.authorization.k8s.io", "kind": "Role", "name": role_name},
+            subjects=[{"kind": "ServiceAccount", "name": ray.ACCOUNT.name, "namespace": ray.ACCOUNT.namespace}],
+            opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[role])),  # known by name alone
+        )

@@ -41,6 +41,8 @@ TRAINING_METRICS: dict[str, str] = {
 }
 """Metrics of training: from global rank 0, with the label `run`, on the container port named `TRAINING_PORT_NAME`."""
 TRAINING_PORT_NAME = "train-metrics"
+RUNS_MONITOR = "training-runs"
+"""Name of the monitor of those ports, which Prometheus makes the end of its targets' label `job`."""
 
 EXPORTED_METRICS: dict[str, frozenset[str]] = {
     "dcgm-exporter": frozenset(DCGM_FIELDS),
@@ -70,7 +72,7 @@ EXPORTED_METRICS: dict[str, frozenset[str]] = {
         }
     ),
     "kubelet": frozenset({"kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes"}),
-    "Prometheus": frozenset({"ALERTS"}),
+    "Prometheus": frozenset({"ALERTS", "up"}),
     "cluster autoscaler": frozenset(
         {
             "cluster_autoscaler_scaled_down_nodes_total",

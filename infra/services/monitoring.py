@@ -134,7 +134,7 @@ class Monitoring(pulumi.ComponentResource):
         )
         self._rules()
         self._dashboards()
-        self._training_monitor()
+        self._training_monitors()
 
         self.url = SERVICE_URL
         self.backend = Backend(
@@ -211,17 +211,20 @@ class Monitoring(pulumi.ComponentResource):
                 opts=self._child,
             )
 
-    def _training_monitor(self) -> None:
+    def _training_monitors(self) -> None:
         by_cluster = {"sourceLabels": ["__meta_kubernetes_pod_label_ray_io_cluster"], "targetLabel": "ray_cluster"}
-        spec = {
-            "namespaceSelector": {"matchNames": [self._args.training_namespace]},
-            "selector": {},
-            "podMetricsEndpoints": [
-                {"port": metrics.TRAINING_PORT_NAME},
-                {"port": RAY_METRICS_PORT_NAME, "relabelings": [by_cluster]},
-            ],
-        }
-        self._custom("training", "PodMonitor", "training", spec)
+        # Runs apart from Ray: every worker has their port, and only the first rank's serves, while it trains. Whether a
+        # target is up says nothing there, and the alert on targets (alerts/targets.yaml) leaves them out by this name.
+        for name, endpoint in (
+            ("training", {"port": RAY_METRICS_PORT_NAME, "relabelings": [by_cluster]}),
+            (metrics.RUNS_MONITOR, {"port": metrics.TRAINING_PORT_NAME}),
+        ):
+            spec = {
+                "namespaceSelector": {"matchNames": [self._args.training_namespace]},
+                "selector": {},
+                "podMetricsEndpoints": [endpoint],
+            }
+            self._custom(name, "PodMonitor", name, spec)
 
     def _custom(self, role: str, kind: str, object_name: str, spec: Mapping[str, object]) -> None:
         CustomResource(

@@ -12,9 +12,13 @@ from infra.cluster.namespaces import IngressRule, Namespace, NamespaceArgs, Peer
 from infra.cluster.pod_security import NOBODY, running_as
 from infra.cluster.ready import ClusterReady
 from infra.facts import charts
+from infra.identity.identity import ServiceAccount
 
 NAMESPACE = "ray-operator"
-_ACCOUNT = "kuberay-operator"
+ACCOUNT = ServiceAccount(namespace=NAMESPACE, name="kuberay-operator")
+_ACCOUNT = ACCOUNT.name
+_HEAD_RETURNS_S = 900
+"""Seconds without an answer of a job's head after which the job is given up; a lost head may need a new node."""
 _RBAC, _LEADER = "rbac.authorization.k8s.io", "leader-election"
 _METRICS_PORT = 8080
 _LOOK, _KEEP = ("get", "list", "watch"), ("create", "delete", "patch", "update")
@@ -36,8 +40,9 @@ _RULES: tuple[kubernetes.rbac.v1.PolicyRuleArgsDict, ...] = (
     },
 )
 """Rights of the operator in the cluster. The chart's own role adds every Secret, account, role and binding of every
-namespace, for parts of KubeRay that are not used here. A role of the watched namespace would not do: it goes with the
-namespace, and nobody could take the finalizers off what lies in it.
+namespace, for parts of KubeRay that are not used here; a watched namespace gives rights on its own Secrets. A role of
+that namespace would not do for the rest: it goes with the namespace, and nobody could take the finalizers off what lies
+in it.
 """
 
 
@@ -81,6 +86,7 @@ class RayOperator(pulumi.ComponentResource):
                 "podSecurityContext": running_as(NOBODY),
                 # The chart's limits, 512 MiB and a tenth of a CPU, stay unless named: too little for many workers.
                 "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"cpu": "2", "memory": "1Gi"}},
+                "env": [{"name": "RAYJOB_STATUS_CHECK_TIMEOUT_SECONDS", "value": str(_HEAD_RETURNS_S)}],
                 "metrics": {"enabled": True, "serviceMonitor": {"enabled": True}},
             },
             parent=self,

@@ -48,6 +48,7 @@ class ServicesArgs:
     network_cidr: IPv4Network
     kubernetes_version: str
     node_pools: Mapping[str, NodePoolSettings]
+    training_gpus: int
     scaling_groups: Mapping[str, pulumi.Input[str]]
     nodes: Sequence[pulumi.Resource]
     role_arns: Mapping[str, pulumi.Input[str]]
@@ -103,7 +104,7 @@ class Services(pulumi.ComponentResource):
             TrainingNamespaceArgs(
                 tracking_secret_arn=self.tracking.login_secret_arn,
                 role_arn=args.role_arns["training"],
-                max_gpus=args.settings.max_training_gpus,
+                max_gpus=args.training_gpus,
                 # Ray's objects carry a finalizer of the operator, without which the namespace would never go.
                 cluster=self._cluster.after(operator.ready),
             ),

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+import pulumi
 
 from infra.cluster.node_pools import GPU_TAINT
 from infra.cluster.pod_security import IMAGE_USERS, RESTRICTED, running_as
@@ -12,14 +16,25 @@ from infra.servers.places import settings_in
 from infra.services.metrics import TRAINING_PORT_NAME
 from infra.settings.workload_settings import TrainingJobSettings
 
-_CLUSTER_LABEL = "metadata.labels['ray.io/cluster']"
+PRIORITY_CLASS = "training"
 METRICS_PORT = 8090
 """Port of rank 0's metrics; apart from Ray's own ports (8080 among them)."""
-_SECONDS_KEPT = 3600
-"""Seconds for which a finished job's state and logs can be read."""
+_CLUSTER_LABEL = "metadata.labels['ray.io/cluster']"
+_CLUSTER_KEPT_S, _JOB_KEPT_S = 10, 24 * 3600
+"""Seconds for which a finished job's cluster and GPUs stay, and for which its state and log can be read."""
 _GRACE_S, _DRAIN_S = 110, 95
 """Seconds that a worker is given to end, of a spot node's two minutes, and of that to Ray, which tells the ranks that
 their node goes, and waits for them to save what they have."""
+_ALONE_S, _ASKS_EVERY_S = 300, 30
+"""Seconds after which a submitter ends that no head answers, and between its questions."""
+_SUBMIT = (Path(__file__).resolve().parent / "submit_training.sh").read_text()
+_ASK_THE_HEAD = (
+    "import os, urllib.request;"
+    "urllib.request.urlopen('http://' + os.environ['RAY_DASHBOARD_ADDRESS'] + '/api/gcs_healthz', timeout=5)"
+)
+# A pod of a job that the autoscaler moves to empty a node is work done again.
+_STAYS = {"metadata": {"annotations": {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}}}
+_POD: dict[str, Any] = {"priorityClassName": PRIORITY_CLASS, "securityContext": running_as(IMAGE_USERS["training"])}
 
 
 def training_job(
@@ -32,80 +47,130 @@ def training_job(
     environment: Mapping[str, str],
     secret_environment: Mapping[str, tuple[str, str]],
     cluster_variable: str,
+    gpu_quota: int,
     settings: TrainingJobSettings,
 ) -> dict[str, Any]:
     """Return a ray.io/v1 RayJob for `kubectl create`: each creation is a job of its own, named after `name`.
 
     `secret_environment` maps a variable to the Secret and the key that hold it. The command runs on the head, which has
-    no GPU, and places its ranks on the workers. A worker that is lost is made anew; when the head is lost the job is
-    submitted again, once, with a new cluster, of which `cluster_variable` holds the name, `<job>-<random>`.
+    no GPU, and places its ranks on the workers. A pod that is lost is made anew; when it was the head's, the command is
+    submitted again. One that fails is not. `cluster_variable` holds the cluster's name, `<job>-<random>`.
+
+    Raise pulumi.RunError where the workers together ask for more GPUs than `gpu_quota`, those that all jobs may have.
     """
+    if settings.ranks > gpu_quota:
+        raise pulumi.RunError(
+            f"training.workers {settings.workers} x training.gpus {settings.gpus} are {settings.ranks} GPUs, and the "
+            f"platform's jobs may have {gpu_quota}, as many as its GPU pools hold at their max_size unless "
+            "services.max_training_gpus says less; use fewer, or raise that there and run `pulumi up` there first"
+        )
     told = {**settings_in("cluster", ray.ENVIRONMENT), **environment}
     variables = [{"name": key, "value": value} for key, value in sorted(told.items())] + [
         {"name": key, "valueFrom": {"secretKeyRef": {"name": secret, "key": secret_key}}}
         for key, (secret, secret_key) in sorted(secret_environment.items())
     ]
-    worker_limits = {
-        "cpu": str(settings.cpus),
-        "memory": f"{settings.memory_gib}Gi",
-        GPU_TAINT: str(settings.gpus),
-    }
-    head_container = {
-        "name": "ray-head",
-        "image": image,
-        "securityContext": RESTRICTED,
-        "env": [*variables, {"name": cluster_variable, "valueFrom": {"fieldRef": {"fieldPath": _CLUSTER_LABEL}}}],
-        "resources": ray.RESOURCES,
-    }
-    worker_container = {
-        "name": "ray-worker",
-        "image": image,
-        "securityContext": RESTRICTED,
-        "env": [*variables, {"name": "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S", "value": str(_DRAIN_S)}],
-        "ports": [{"name": TRAINING_PORT_NAME, "containerPort": METRICS_PORT}],
-        "resources": {"requests": worker_limits, "limits": worker_limits},
-        # Loader workers pass batches through shared memory, and a container has only 64 MB of it by default.
-        "volumeMounts": [{"name": "shared-memory", "mountPath": "/dev/shm"}],  # noqa: S108  the kernel's own path
-    }
-    pod = {
+    cluster_name = {"name": cluster_variable, "valueFrom": {"fieldRef": {"fieldPath": _CLUSTER_LABEL}}}
+    # KubeRay gives both a /dev/shm as large as their memory, of which it counts: Ray keeps its objects there, and
+    # loader workers pass batches through it.
+    head = {**_POD, "serviceAccountName": service_account, "containers": [_head(image, [*variables, cluster_name])]}
+    workers = {
+        **_POD,
         "serviceAccountName": service_account,
-        "priorityClassName": "training",
-        "securityContext": running_as(IMAGE_USERS["training"]),
-    }
-    worker_pod = {
-        **pod,
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": _GRACE_S,
-        "containers": [worker_container],
+        "containers": [_worker(image, variables, settings)],
         "tolerations": [{"key": GPU_TAINT, "operator": "Exists", "effect": "NoSchedule"}],
-        "volumes": [{"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": "2Gi"}}],
     }
     return {
         "apiVersion": "ray.io/v1",
         "kind": "RayJob",
         "metadata": {"generateName": f"{name}-", "namespace": namespace},
         "spec": {
-            "entrypoint": command,
             "submissionMode": "K8sJobMode",
-            "submitterConfig": {"backoffLimit": 0},  # the default submits a failing job three times
-            "backoffLimit": 1,
+            # In place of `entrypoint`, which is for KubeRay's own command.
+            "submitterPodTemplate": _submitter(image, shlex.split(command)),
+            # KubeRay's retries follow any failure; those of the submitter's Job follow a loss alone.
+            "backoffLimit": 0,
+            "preRunningDeadlineSeconds": settings.start_minutes * 60,
             "activeDeadlineSeconds": settings.deadline_hours * 3600,
-            "shutdownAfterJobFinishes": True,
-            "ttlSecondsAfterFinished": _SECONDS_KEPT,
+            "shutdownAfterJobFinishes": False,  # the rules' place
+            "deletionStrategy": {"deletionRules": _deletion_rules()},
             "rayClusterSpec": {
                 "rayVersion": ray.VERSION,
+                "authOptions": {"mode": ray.AUTH_MODE},
                 "headGroupSpec": {
                     "rayStartParams": settings_in("cluster", ray.START),
-                    "template": {"spec": {**pod, "containers": [head_container]}},
+                    "template": {**_STAYS, "spec": head},
                 },
                 "workerGroupSpecs": [
                     {
                         "groupName": "gpu",
                         **dict.fromkeys(("replicas", "minReplicas", "maxReplicas"), settings.workers),
                         "rayStartParams": {},
-                        "template": {"spec": worker_pod},
+                        "template": {**_STAYS, "spec": workers},
                     }
                 ],
             },
         },
     }
+
+
+def _head(image: str, variables: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "name": "ray-head",
+        "image": image,
+        "securityContext": RESTRICTED,
+        "env": variables,
+        "resources": ray.RESOURCES,
+    }
+
+
+def _worker(image: str, variables: list[dict[str, Any]], settings: TrainingJobSettings) -> dict[str, Any]:
+    limits = {"cpu": str(settings.cpus), "memory": f"{settings.memory_gib}Gi", GPU_TAINT: str(settings.gpus)}
+    return {
+        "name": "ray-worker",
+        "image": image,
+        "securityContext": RESTRICTED,
+        "env": [*variables, {"name": "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S", "value": str(_DRAIN_S)}],
+        "ports": [{"name": TRAINING_PORT_NAME, "containerPort": METRICS_PORT}],
+        "resources": {"requests": limits, "limits": limits},
+    }
+
+
+def _submitter(image: str, words: Sequence[str]) -> dict[str, Any]:
+    """Return the template of the pod that submits the command, whose words are its arguments, and follows its log.
+
+    KubeRay's own command takes a head that is stopped for the end of the job. Ours ends with an error then, and the
+    pod's Job, which makes up to two more, submits to the next head. The probe ends one that waits where no head comes
+    any more, or whose head went without a word.
+    """
+    container = {
+        "name": "ray-job-submitter",
+        "image": image,
+        "command": ["bash", "-c", _SUBMIT, "submit"],
+        "args": list(words),
+        "securityContext": RESTRICTED,
+        "resources": {"requests": {"cpu": "100m", "memory": "200Mi"}, "limits": {"memory": "512Mi"}},
+        "livenessProbe": {
+            "exec": {"command": ["python", "-c", _ASK_THE_HEAD]},
+            "timeoutSeconds": 10,
+            "periodSeconds": _ASKS_EVERY_S,
+            "failureThreshold": _ALONE_S // _ASKS_EVERY_S,
+        },
+    }
+    pod = {**_POD, "restartPolicy": "Never", "automountServiceAccountToken": False, "containers": [container]}
+    return {**_STAYS, "spec": pod}
+
+
+def _deletion_rules() -> list[dict[str, Any]]:
+    """Return what ends a cluster after its job, and the job a day later.
+
+    A job past a deadline is `Failed` too, and only this rule then ends its pods.
+    """
+    succeeded, failed = {"jobStatus": "SUCCEEDED"}, {"jobDeploymentStatus": "Failed"}
+    return [
+        {"policy": "DeleteCluster", "condition": {**succeeded, "ttlSeconds": _CLUSTER_KEPT_S}},
+        {"policy": "DeleteCluster", "condition": {**failed, "ttlSeconds": 0}},
+        {"policy": "DeleteSelf", "condition": {**succeeded, "ttlSeconds": _JOB_KEPT_S}},
+        {"policy": "DeleteSelf", "condition": {**failed, "ttlSeconds": _JOB_KEPT_S}},
+    ]

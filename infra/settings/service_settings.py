@@ -68,8 +68,8 @@ class ServicesSettings(SettingsModel):
     """Whether anything runs in the cluster; off where there is no cluster to run it in."""
     controller_replicas: int = Field(default=2, ge=1, le=3)
     """Number of copies of each controller of load balancers and secrets."""
-    max_training_gpus: int = Field(default=8, ge=0, le=512)
-    """Number of GPUs that all training jobs together may ask for."""
+    max_training_gpus: int | None = Field(default=None, ge=0)
+    """Number of GPUs that all training jobs together may ask for; null for all that the pools have at `max_size`."""
     mlflow: MlflowSettings = MlflowSettings()
     airflow: AirflowSettings = AirflowSettings()
     monitoring: MonitoringSettings = MonitoringSettings()

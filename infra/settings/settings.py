@@ -141,6 +141,11 @@ class NodePoolSettings(SettingsModel):
         """Return the disk's throughput in MiB/s, given or by the kind of pool."""
         return self.disk_throughput_mibps or (500 if self.gpu else 125)
 
+    @property
+    def max_gpus(self) -> int:
+        """Return the number of GPUs of all nodes that the pool may have."""
+        return self.max_size * INSTANCE_TYPES[self.instance_types[0]].gpus
+
 
 class DatabaseSettings(SettingsModel):
     """The PostgreSQL instance."""
@@ -293,6 +298,25 @@ class PlatformSettings(StackSettings):
         if not any(pool.min_size and not pool.gpu for pool in pools.values()):
             raise ValueError("no pool without GPUs has min_size 1 or more; the platform's services need such nodes")
         return pools
+
+    @field_validator("services")
+    @classmethod
+    def _pools_hold_what_jobs_may_ask_for(cls, services: ServicesSettings, info: ValidationInfo) -> ServicesSettings:
+        pools: dict[str, NodePoolSettings] = info.data.get("node_pools", {})
+        held, quota = sum(pool.max_gpus for pool in pools.values()), services.max_training_gpus
+        if pools and quota is not None and quota > held:
+            sizes = ", ".join(f"{name} {pool.max_gpus}" for name, pool in pools.items() if pool.gpu) or "none for GPUs"
+            raise ValueError(
+                f"max_training_gpus {quota} is above the {held} GPUs that the node pools hold at their max_size "
+                f"({sizes}), so that jobs would wait for nodes that never come; lower it or raise max_size"
+            )
+        return services
+
+    @property
+    def training_gpus(self) -> int:
+        """Return the number of GPUs that all training jobs together may ask for: what the pools hold, or less."""
+        held = sum(pool.max_gpus for pool in self.node_pools.values())
+        return held if self.services.max_training_gpus is None else self.services.max_training_gpus
 
     def warnings(self, today: date | None = None) -> tuple[str, ...]:
         """Return warnings of what is allowed and probably not meant, or due soon."""

@@ -16,7 +16,9 @@ class TrainingJobSettings(SettingsModel):
     memory_gib: int = Field(default=12, ge=2)
     gpus: int = Field(default=1, ge=1)
     deadline_hours: int = Field(default=12, ge=1, le=168)
-    """Hours after which a job that runs, or waits for its node, is ended."""
+    """Hours after which a job is ended, those in which it waits for its pods included."""
+    start_minutes: int = Field(default=30, ge=5, le=1440)
+    """Minutes within which all pods of a job must run; one that has not got them by then gives back those it has."""
     usd_per_hour: float = Field(default=0.4, ge=0)
     """Price of a worker's node, in US dollars an hour, for the cost of recorded runs: about that of spot g6.xlarge."""
 

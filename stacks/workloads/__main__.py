@@ -38,6 +38,7 @@ job = pulumi.Output.all(
     secret=platform.training_login_secret,
     artifacts=platform.artifact_bucket,
     urls=platform.service_urls,
+    gpu_quota=platform.max_training_gpus,
 ).apply(
     lambda known: training_job(
         name="fashion-mnist",
@@ -59,6 +60,7 @@ job = pulumi.Output.all(
             environment.TRACKING_PASSWORD: (known["secret"], "password"),
         },
         cluster_variable=environment.JOB_CLUSTER,
+        gpu_quota=int(known["gpu_quota"]),
         settings=settings.training,
     )
 )

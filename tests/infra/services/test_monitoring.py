@@ -267,9 +267,22 @@ def test_every_file_of_rules_and_every_dashboard_is_brought_into_the_cluster():
 
 
 def test_training_and_ray_are_asked_for_metrics_where_they_run():
-    [monitor] = inputs_of(deploy_monitoring(), "kubernetes:monitoring.coreos.com/v1:PodMonitor").values()
-    assert monitor["spec"]["namespaceSelector"] == {"matchNames": ["training"]}
-    assert {one["port"] for one in monitor["spec"]["podMetricsEndpoints"]} == {"train-metrics", "metrics"}
+    monitors = inputs_of(deploy_monitoring(), "kubernetes:monitoring.coreos.com/v1:PodMonitor").values()
+    assert [one["spec"]["namespaceSelector"] for one in monitors] == 2 * [{"matchNames": ["training"]}]
+    ports = {
+        one["metadata"]["name"]: [endpoint["port"] for endpoint in one["spec"]["podMetricsEndpoints"]]
+        for one in monitors
+    }
+    assert ports == {"training": ["metrics"], metrics.RUNS_MONITOR: ["train-metrics"]}
+
+
+def test_the_alert_on_targets_is_ours_and_leaves_out_the_ports_of_runs():
+    deployment = deploy_monitoring()
+    assert stack_of(deployment)["values"]["defaultRules"]["disabled"]["TargetDown"] is True
+    [rule] = alert_files()["targets"]["groups"][0]["rules"]
+    assert rule["alert"] == "TargetDown"
+    # Prometheus' operator names a monitor's targets <namespace>/<name>.
+    assert rule["expr"].count(f'job!="{monitoring.NAMESPACE}/{metrics.RUNS_MONITOR}"') == 2
 
 
 def test_slack_is_told_too_once_there_is_a_webhook_which_no_value_holds():

@@ -64,5 +64,13 @@ def test_every_pod_of_a_chart_has_its_class(releases, chart):
     assert {path: value_at(releases[chart], path) for path in CLASSES[chart]} == CLASSES[chart]
 
 
+def test_every_pod_of_a_training_job_gives_way_to_the_platforms():
+    spec = planned_with_airflow("prod")[1].outputs["training_job"]["spec"]
+    cluster = spec["rayClusterSpec"]
+    groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+    templates = [spec["submitterPodTemplate"], *(group["template"] for group in groups)]
+    assert [one["spec"]["priorityClassName"] for one in templates] == 3 * ["training"]
+
+
 def test_the_operator_of_ray_is_not_held_to_the_charts_tenth_of_a_processor(releases):
     assert releases["kuberay-operator"]["resources"]["limits"]["cpu"] == "2"

@@ -13,7 +13,7 @@ def platform():
     return planned("dev")[0]
 
 
-def test_the_operator_reads_no_secret_and_hands_out_no_right(platform):
+def test_the_operator_reads_no_secret_everywhere_and_hands_out_no_right(platform):
     rules = inputs_of(platform, f"{RBAC}ClusterRole")["ray-role"]["rules"]
     granted = {(group, resource) for rule in rules for group in rule["apiGroups"] for resource in rule["resources"]}
     assert not granted & {("", "secrets"), ("", "serviceaccounts"), ("", "configmaps"), ("", "*")}
@@ -21,6 +21,53 @@ def test_the_operator_reads_no_secret_and_hands_out_no_right(platform):
     assert {verb for rule in rules for verb in rule["verbs"]} == {
         "create", "delete", "deletecollection", "get", "list", "patch", "update", "watch",
     }  # fmt: skip
+
+
+WATCHED = {
+    ("", "pods"),
+    ("", "services"),
+    ("", "secrets"),
+    ("", "persistentvolumeclaims"),
+    ("batch", "jobs"),
+    ("ray.io", "rayclusters"),
+    ("ray.io", "rayjobs"),
+    ("ray.io", "rayservices"),
+}
+"""What KubeRay's controllers watch from their start (`SetupWithManager` of each, v1.7.0): without one, none begins."""
+
+
+def may(rules, verb):
+    """The kinds on which the rules allow a verb."""
+    return {
+        (group, kind)
+        for rule in rules
+        if verb in rule["verbs"]
+        for group in rule["apiGroups"]
+        for kind in rule["resources"]
+    }
+
+
+@pytest.mark.parametrize("verb", ["get", "list", "watch"])
+def test_the_operator_may_watch_in_the_watched_namespace_all_that_it_begins_with(platform, verb):
+    everywhere = inputs_of(platform, f"{RBAC}ClusterRole")["ray-role"]["rules"]
+    there = inputs_of(platform, f"{RBAC}Role")["training-operator"]
+    assert there["metadata"]["namespace"] in inputs_of(platform, RELEASE)["ray-release"]["values"]["watchNamespace"]
+    assert may(everywhere, verb) | may(there["rules"], verb) >= WATCHED
+
+
+def test_the_operator_makes_tokens_in_the_watched_namespace_alone(platform):
+    there = inputs_of(platform, f"{RBAC}Role")["training-operator"]
+    assert may(there["rules"], "create") == {("", "secrets")}
+    assert {verb for rule in there["rules"] for verb in rule["verbs"]} == {"create", "get", "list", "watch"}
+    [subject] = inputs_of(platform, f"{RBAC}RoleBinding")["training-operator-binding"]["subjects"]
+    account = inputs_of(platform, RELEASE)["ray-release"]["values"]["serviceAccount"]["name"]
+    assert (subject["namespace"], subject["name"]) == ("ray-operator", account)
+
+
+def test_a_lost_head_has_the_time_of_a_new_node_to_come_back(platform):
+    [variable] = inputs_of(platform, RELEASE)["ray-release"]["values"]["env"]
+    assert variable["name"] == "RAYJOB_STATUS_CHECK_TIMEOUT_SECONDS"
+    assert int(variable["value"]) > 600
 
 
 def test_the_operator_has_the_rights_that_are_bound_to_its_account_and_no_others(platform):

@@ -1,4 +1,11 @@
-"""A training job: where it shows its metrics, what its pods are told, and how long they are given to end."""
+"""A training job: what its pods are and are told, what is done again after a loss, and what ends when."""
+
+import os
+import stat
+import subprocess
+
+import pulumi
+import pytest
 
 from infra.services.metrics import TRAINING_PORT_NAME
 from infra.services.training_job import METRICS_PORT, training_job
@@ -18,19 +25,33 @@ def containers(job):
     return [container for pod in pods for container in pod["containers"]]
 
 
-def test_the_worker_has_the_port_that_prometheus_looks_for_and_the_head_has_not():
-    job = training_job(
+def job_of(command="train", gpu_quota=1, **settings):
+    return training_job(
         name="any",
         namespace="training",
         service_account="training",
         image="image",
-        command="train",
+        command=command,
         environment={},
         secret_environment={},
         cluster_variable="CLUSTER",
-        settings=TrainingJobSettings(),
+        gpu_quota=gpu_quota,
+        settings=TrainingJobSettings(**settings),
     )
-    head, worker = containers(job)
+
+
+def templates(job):
+    """The templates of its three kinds of pods, by name."""
+    cluster = job["spec"]["rayClusterSpec"]
+    return {
+        "head": cluster["headGroupSpec"]["template"],
+        "worker": cluster["workerGroupSpecs"][0]["template"],
+        "submitter": job["spec"]["submitterPodTemplate"],
+    }
+
+
+def test_the_worker_has_the_port_that_prometheus_looks_for_and_the_head_has_not():
+    head, worker = containers(job_of())
     assert "ports" not in head
     assert worker["ports"] == [{"name": TRAINING_PORT_NAME, "containerPort": METRICS_PORT}]
     assert len(TRAINING_PORT_NAME) <= 15  # of a port's name, in Kubernetes
@@ -54,8 +75,10 @@ def test_a_job_of_the_program_shows_its_metrics_there_and_prometheus_may_ask():
 
 def test_the_command_runs_beside_the_gpus_and_asks_for_one_rank_a_gpu():
     job = planned("prod")[1].outputs["training_job"]
-    assert "--launcher ray --ranks 1 " in job["spec"]["entrypoint"]
-    assert "entrypointNumGpus" not in job["spec"]
+    [submitter] = templates(job)["submitter"]["spec"]["containers"]
+    assert submitter["args"][:3] == ["python", "-m", "workloads"]
+    assert "--launcher ray --ranks 1 " in " ".join(submitter["args"])
+    assert not {"entrypoint", "entrypointNumGpus"} & set(job["spec"])
     assert job["spec"]["rayClusterSpec"]["headGroupSpec"]["rayStartParams"] == {"num-cpus": "0"}
     assert TrainingJobSettings(workers=2, gpus=4).ranks == 8
 
@@ -76,3 +99,117 @@ def test_a_job_keeps_checkpoints_in_the_bucket_and_knows_which_try_of_which_job_
         assert variables[CHECKPOINTS] == f"s3://{platform.outputs['artifact_bucket']}/checkpoints"
     [cluster] = [one for one in head["env"] if one["name"] == JOB_CLUSTER]
     assert cluster["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.labels['ray.io/cluster']"
+
+
+@pytest.mark.parametrize("kind", ["head", "worker", "submitter"])
+def test_every_pod_has_a_class_a_number_for_its_user_and_requests_and_is_not_moved(kind):
+    template = templates(job_of())[kind]
+    assert template["metadata"]["annotations"] == {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
+    pod = template["spec"]
+    assert pod["priorityClassName"] == "training"
+    assert pod["securityContext"]["runAsUser"] == 1000
+    [container] = pod["containers"]
+    assert {"cpu", "memory"} <= set(container["resources"]["requests"])
+    assert "memory" in container["resources"]["limits"]
+
+
+def test_shared_memory_is_what_kuberay_gives_as_much_as_a_pods_limit():
+    # KubeRay leaves a pod as it is that mounts something there itself; Ray wants 30 % of the memory in it.
+    for template in templates(job_of()).values():
+        assert "volumes" not in template["spec"]
+        assert "volumeMounts" not in template["spec"]["containers"][0]
+
+
+def test_a_cluster_needs_a_token():
+    cluster = job_of()["spec"]["rayClusterSpec"]
+    assert cluster["authOptions"] == {"mode": "token"}
+    assert cluster["rayVersion"] >= "2.52.0"  # the first that has it
+
+
+def test_a_finished_jobs_cluster_goes_at_once_and_the_job_after_a_day():
+    rules = {}
+    for rule in job_of()["spec"]["deletionStrategy"]["deletionRules"]:
+        [(kind, state)] = [(key, value) for key, value in rule["condition"].items() if key != "ttlSeconds"]
+        assert (rule["policy"], kind, state) not in rules
+        rules[rule["policy"], kind, state] = rule["condition"]["ttlSeconds"]
+    assert rules == {
+        ("DeleteCluster", "jobStatus", "SUCCEEDED"): 10,
+        ("DeleteSelf", "jobStatus", "SUCCEEDED"): 86400,
+        # What a deadline ends has no `jobStatus` of its own.
+        ("DeleteCluster", "jobDeploymentStatus", "Failed"): 0,
+        ("DeleteSelf", "jobDeploymentStatus", "Failed"): 86400,
+    }
+
+
+def test_rules_are_alone_in_saying_what_is_deleted():
+    # KubeRay refuses a job that has both (ValidateRayJobSpec, v1.7.0).
+    spec = job_of()["spec"]
+    assert spec["shutdownAfterJobFinishes"] is False
+    assert not {"ttlSecondsAfterFinished", "suspend"} & set(spec)
+
+
+def test_a_job_has_deadlines_for_its_start_and_for_all_of_it():
+    spec = job_of(start_minutes=10, deadline_hours=2)["spec"]
+    assert (spec["preRunningDeadlineSeconds"], spec["activeDeadlineSeconds"]) == (600, 7200)
+
+
+def test_a_failure_is_not_tried_again_and_a_lost_submitter_or_head_is():
+    spec = job_of()["spec"]
+    assert spec["backoffLimit"] == 0
+    assert "submitterConfig" not in spec
+    [submitter] = templates(job_of("python -c 'print(1)' --set a=1"))["submitter"]["spec"]["containers"]
+    assert submitter["command"][:2] == ["bash", "-c"]
+    assert submitter["args"] == ["python", "-c", "print(1)", "--set", "a=1"]
+
+
+def test_the_submitter_can_do_nothing_in_the_cluster_and_ends_without_a_head():
+    pod = templates(job_of())["submitter"]["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    assert "serviceAccountName" not in pod
+    [container] = pod["containers"]
+    assert container["resources"]["requests"] == {"cpu": "100m", "memory": "200Mi"}
+    probe = container["livenessProbe"]
+    assert probe["periodSeconds"] * probe["failureThreshold"] == 300
+    compile(probe["exec"]["command"][2], "probe", "exec")
+    assert not [text for text in (*container["command"], *probe["exec"]["command"]) if "$(" in text or "$$" in text]
+
+
+RAY = """#!/bin/sh
+echo "ray $*" >> "$CALLS"
+case "$2" in status) exit "$KNOWN" ;; submit) shift 5; for word; do echo "word $word" >> "$CALLS"; done ;; esac
+"""
+PYTHON = """#!/bin/sh
+case "$2" in *urllib*) exit 0 ;; *) exit "$ENDED" ;; esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("known", "ended", "code"),
+    [(1, 0, 0), (0, 0, 0), (0, 1, 1), (1, 2, 1)],
+    ids=["submitted", "followed", "head stopped", "head gone"],
+)
+def test_the_submitter_submits_once_and_fails_only_where_the_job_has_not_ended(tmp_path, known, ended, code):
+    for name, text in (("ray", RAY), ("python", PYTHON)):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(stat.S_IRWXU)
+    calls = tmp_path / "calls"
+    variables = {"RAY_DASHBOARD_ADDRESS": "head:8265", "RAY_JOB_SUBMISSION_ID": "job-1", "CALLS": str(calls)}
+    variables |= {"KNOWN": str(known), "ENDED": str(ended), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    [container] = templates(job_of("train 'two words' --set a=1"))["submitter"]["spec"]["containers"]
+    done = subprocess.run([*container["command"], *container["args"]], env=variables, capture_output=True, check=False)
+    assert done.returncode == code, done.stderr
+    submitted = ["ray job submit --no-wait --submission-id job-1 -- train two words --set a=1"]
+    words = ["word --", "word train", "word two words", "word --set", "word a=1"]
+    assert calls.read_text().splitlines() == [
+        "ray job status job-1",
+        *([*submitted, *words] if known else []),
+        "ray job logs --follow job-1",
+    ]
+
+
+@pytest.mark.parametrize(("workers", "gpus", "quota"), [(5, 1, 4), (1, 4, 2), (1, 1, 0)])
+def test_a_job_that_can_never_have_its_gpus_is_refused(workers, gpus, quota):
+    message = f"are {workers * gpus} GPUs, and the platform's jobs may have {quota}, "
+    with pytest.raises(pulumi.RunError, match=message):
+        job_of(gpu_quota=quota, workers=workers, gpus=gpus)
+    assert job_of(gpu_quota=workers * gpus, workers=workers, gpus=gpus)

@@ -151,6 +151,16 @@ def test_every_fault_is_reported_at_once_with_key_and_value():
         ({"edge": {"enabled": True}}, f"{ENTRANCE}domain, allowed_cidrs, zone_id or certificate_arn"),
         ({"edge": EDGE | {"zone_id": None}}, f"{ENTRANCE}zone_id or certificate_arn"),
         ({"edge": EDGE | {"domain": "not a domain"}}, f"{KEY}.edge.domain: String should match pattern"),
+        (
+            {"services": {"max_training_gpus": 9}},
+            f"{KEY}.services: max_training_gpus 9 is above the 5 GPUs that the node pools hold at their max_size (gpu",
+        ),
+        (
+            {**pools(instance_types=["g6.12xlarge"], max_size=2), "services": {"max_training_gpus": 9}},
+            "above the 8 GPUs",
+        ),
+        ({"node_pools": {"core": CORE}, "services": {"max_training_gpus": 1}}, "above the 0 GPUs"),
+        ({"services": {"max_training_gpus": -1}}, f"{KEY}.services.max_training_gpus: Input should be greater than"),
         ({"budget": {"emails": ["a@b"]}}, f"{KEY}.budget.emails.0: String should match pattern"),
         ({"budget": {"monthly_usd": 0}}, f"{KEY}.budget.monthly_usd: Input should be greater than or equal to 1"),
         ({"aws": {"endpoint": "https://s3.amazonaws.com"}}, f"{KEY}.aws.endpoint: "),
@@ -160,6 +170,13 @@ def test_a_fault_names_its_key_and_what_was_found(changes, part):
     message = fault(**changes)
     assert part in message
     assert message.startswith("Stack dev cannot be deployed until 1 setting is corrected:")
+
+
+def test_jobs_may_ask_for_what_the_pools_hold_or_for_less():
+    assert parse(**pools(max_size=3)).training_gpus == 3
+    assert parse(**pools(max_size=3), services={"max_training_gpus": 2}).training_gpus == 2
+    assert parse(**pools(max_size=3), services={"max_training_gpus": 0}).training_gpus == 0
+    assert parse(node_pools={"core": CORE}).training_gpus == 0
 
 
 @pytest.mark.parametrize(("first", "largest"), [(100, 110), (100, 111), (105, 116), (20, 22)])
@@ -243,6 +260,7 @@ WITHOUT_A_MOST = {
     "BudgetSettings.monthly_usd",
     "DatabaseSettings.password_generation",
     "NodePoolSettings.min_size",  # max_size bounds it
+    "ServicesSettings.max_training_gpus",  # the pools bound it
     *(f"StorageSettings.{name}_days" for name in ("archive_after", "log_retention", "noncurrent")),
     *(f"TrainingJobSettings.{name}" for name in ("cpus", "gpus", "memory_gib", "usd_per_hour", "workers")),
 }
