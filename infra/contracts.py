@@ -8,7 +8,6 @@ from typing import Any, Self
 
 import pulumi
 
-from infra.errors import InputError
 from infra.projects import platform_project
 
 
@@ -23,7 +22,7 @@ class _Outputs:
 
     @classmethod
     def read(cls, reference: pulumi.StackReference) -> Self:
-        """Return the outputs of another stack; raise InputError with the name of one that it lacks."""
+        """Return the outputs of another stack; raise pulumi.RunError with the name of one that it lacks."""
         return cls(**{field.name: _required(reference, field.name) for field in fields(cls)})
 
 
@@ -31,7 +30,7 @@ def _required(reference: pulumi.StackReference, name: str) -> pulumi.Output[Any]
     def present(value_and_stack: Sequence[Any]) -> Any:
         value, stack = value_and_stack
         if value is None:
-            raise InputError(
+            raise pulumi.RunError(
                 f"Stack {stack} has no output {name}: it was never brought up, was destroyed, or is of another version "
                 f"of this program; run `pulumi up -s {pulumi.get_stack()}` in the root of the repository first"
             )
@@ -77,10 +76,10 @@ def platform_stack() -> str:
 
 
 def tracking_url(service_urls: Mapping[str, str], stack: str) -> str:
-    """Return the URL at which jobs record themselves; raise InputError where the platform runs no services."""
+    """Return the URL at which jobs record themselves; raise pulumi.RunError where the platform runs no services."""
     url = service_urls.get("mlflow")
     if not url:
-        raise InputError(
+        raise pulumi.RunError(
             f"Stack {stack} of the platform runs no services (services.enabled is false), and jobs need its tracking "
             f"server; turn the services on, or run `pulumi destroy -s {stack}` in stacks/workloads and delete its "
             f"Pulumi.{stack}.yaml there"

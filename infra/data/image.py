@@ -11,8 +11,6 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_docker_build as docker_build
 
-from infra.errors import InputError
-
 REPOSITORY_FROM_PROGRAM = "../.."
 """The repository as seen from a program's folder, in which Pulumi starts the program and its plugins. An absolute path
 would be another input, and so another build, in every folder that the same commit is deployed from."""
@@ -96,14 +94,14 @@ def copied_files(context: Path, dockerfile: str) -> list[Path]:
 
     Compiled Python is left out, as in the ignore files. A pattern may match nothing.
 
-    Raises InputError for an instruction whose files cannot be told from its text, and for one that names what is not
-    there.
+    Raises pulumi.RunError for an instruction whose files cannot be told from its text, and for one that names what is
+    not there.
     """
     files: set[Path] = set()
     for source in _copied_sources((context / dockerfile).read_text()):
         tops = list(context.glob(source))
         if not tops and not _PATTERN.search(source):
-            raise InputError(f"{dockerfile} copies {source}, which does not exist in {context}")
+            raise pulumi.RunError(f"{dockerfile} copies {source}, which does not exist in {context}")
         for top in tops:
             files.update(path for path in (top, *top.rglob("*")) if path.is_file())
     return sorted(path for path in files if "__pycache__" not in path.parts)
@@ -122,6 +120,8 @@ def _copied_sources(dockerfile: str) -> list[str]:
         if instruction.upper() not in ("ADD", "COPY") or any(option.startswith("--from=") for option in options):
             continue
         if instruction.upper() == "ADD" or re.search(r"^\[|[$\"]|<<", " ".join(words[len(options) :])):
-            raise InputError(f"`{line.strip()}` does not tell which files it takes: write COPY with paths or patterns")
+            raise pulumi.RunError(
+                f"`{line.strip()}` does not tell which files it takes: write COPY with paths or patterns"
+            )
         sources += words[len(options) : -1]
     return sources

@@ -9,7 +9,6 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.environment import Environment
-from infra.errors import InputError
 from infra.identity.iam import ANYONE, Allow, Condition, ResourceStatement, resource_policy
 from infra.naming import bucket_prefix
 
@@ -44,7 +43,9 @@ class ObjectStoreArgs:
 
     def __post_init__(self) -> None:
         if self.noncurrent_days < 1:
-            raise InputError(f"noncurrent_days is {self.noncurrent_days}; ObjectStore keeps a version at least 1 day")
+            raise pulumi.RunError(
+                f"noncurrent_days is {self.noncurrent_days}; ObjectStore keeps a version at least 1 day"
+            )
 
 
 class ObjectStore(pulumi.ComponentResource):

@@ -8,7 +8,6 @@ from ipaddress import IPv4Network
 import pulumi
 import pulumi_aws as aws
 
-from infra.errors import InputError
 from infra.settings.edge_settings import EdgeSettings, OidcSettings
 
 PORTS = {"https": 443, "http": 80}
@@ -42,7 +41,7 @@ class Edge(pulumi.ComponentResource):
         super().__init__("mlplatform:edge:Edge", name, None, opts)
         settings = args.settings
         if not settings.domain:
-            raise InputError("settings.domain is missing; Edge opens services at <service>.<domain>")
+            raise pulumi.RunError("settings.domain is missing; Edge opens services at <service>.<domain>")
         self._name, self._child = name, pulumi.ResourceOptions(parent=self)
         self.certificate_arn = (
             pulumi.Output.from_input(settings.certificate_arn)

@@ -8,7 +8,6 @@ from typing import Any, Self
 import pulumi
 from pydantic import BaseModel, Field, ValidationError
 
-from infra.errors import InputError
 from infra.naming import ENVIRONMENT_PATTERN
 
 
@@ -26,7 +25,7 @@ class StackSettings(SettingsModel):
     def load(cls) -> Self:
         """Return the settings of the stack that is being run.
 
-        Raises InputError that lists every fault with its key and the value found.
+        Raises pulumi.RunError that lists every fault with its key and the value found.
         """
         config = pulumi.Config()
         settings = cls.parse(pulumi.get_stack(), config.get_object("settings"), key=config.full_key("settings"))
@@ -43,7 +42,7 @@ class StackSettings(SettingsModel):
         """Return the settings of `stack` from the values found under the configuration `key`; raise as `load` does."""
         if not isinstance(values, Mapping):
             found = "is missing" if values is None else f"must be a mapping (got {values!r})"
-            raise InputError(f"Stack {stack} cannot be deployed: {key} {found}; Pulumi.dev.yaml is an example")
+            raise pulumi.RunError(f"Stack {stack} cannot be deployed: {key} {found}; Pulumi.dev.yaml is an example")
         try:
             return cls.model_validate({**values, "environment": stack})
         except ValidationError as error:
@@ -51,7 +50,7 @@ class StackSettings(SettingsModel):
             faults = [_fault(key, one) for one in errors if not _echoes(one, errors)]
             count = "1 setting is" if len(faults) == 1 else f"{len(faults)} settings are"
             lines = [f"Stack {stack} cannot be deployed until {count} corrected:", *faults]
-            raise InputError("\n  ".join(lines)) from None
+            raise pulumi.RunError("\n  ".join(lines)) from None
 
 
 def _fault(key: str, error: dict[str, Any]) -> str:

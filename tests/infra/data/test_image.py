@@ -2,7 +2,6 @@ import pulumi
 import pytest
 
 from infra.data.image import Image, ImageArgs, content_tag, copied_files
-from infra.errors import InputError
 from tests.builders import deploy, inputs_of
 
 REGISTRY = "registry.example.com/server"
@@ -98,11 +97,11 @@ def test_what_an_image_copies_is_read_from_its_dockerfile(tmp_path, instructions
 )
 def test_an_instruction_that_hides_what_it_takes_is_refused(tmp_path, instruction):
     write(tmp_path, f"FROM scratch\n{instruction}\n")
-    with pytest.raises(InputError, match="write COPY with paths or patterns"):
+    with pytest.raises(pulumi.RunError, match="write COPY with paths or patterns"):
         copied_files(tmp_path, DOCKERFILE)
 
 
 def test_a_file_that_is_copied_and_missing_is_named(tmp_path):
     write(tmp_path, "FROM scratch\nCOPY nowhere /code\n")
-    with pytest.raises(InputError, match=r"images/Dockerfile copies nowhere, which does not exist in "):
+    with pytest.raises(pulumi.RunError, match=r"images/Dockerfile copies nowhere, which does not exist in "):
         content_tag(tmp_path, DOCKERFILE)
