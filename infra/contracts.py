@@ -8,6 +8,8 @@ from typing import Any, Self
 
 import pulumi
 
+from infra.projects import platform_project
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Outputs:
@@ -28,7 +30,10 @@ def _required(reference: pulumi.StackReference, name: str) -> pulumi.Output[Any]
     def present(value_and_stack: Sequence[Any]) -> Any:
         value, stack = value_and_stack
         if value is None:
-            raise pulumi.RunError(f"Stack {stack} has no output {name}; run `pulumi up` there first")
+            raise pulumi.RunError(
+                f"Stack {stack} has no output {name}: it was never brought up, was destroyed, or is of another version "
+                f"of this program; run `pulumi up -s {pulumi.get_stack()}` in the root of the repository first"
+            )
         return value
 
     return pulumi.Output.all(reference.get_output(name), reference.name).apply(present)
@@ -65,6 +70,11 @@ class PlatformOutputs(_Outputs):
     """URL of each service inside the cluster, by the service's name; empty where services are off."""
     public_urls: pulumi.Input[Mapping[str, pulumi.Input[str]]]
     """URL of each service from outside, by the service's name; empty where the entrance is off."""
+
+
+def platform_stack() -> str:
+    """Return the full name of the platform's stack: of the organization and environment of the stack that is run."""
+    return f"{pulumi.get_organization()}/{platform_project()}/{pulumi.get_stack()}"
 
 
 def tracking_url(service_urls: Mapping[str, str], stack: str) -> str:

@@ -153,6 +153,37 @@ def drift(runner, *, refreshed=0, found="[]"):
     return runner.run("drift", "drift", "Open, update or close the issue", **shown)
 
 
+DIFF = """\
+  pulumi:pulumi:Stack: (same)
+    + aws:sns/topic:Topic: (create)
+        [urn=topic]
+      + name: "budget"
+    ~ aws:s3/bucket:Bucket: (update)
+      - tags: "x"
+    +-aws:ec2/vpc:Vpc: (replace)
+"""
+COLOURED = """\
+  pulumi:pulumi:Stack: (same)
++   + aws:sns/topic:Topic: (create)
+        [urn=topic]
++     + name: "budget"
+!   ~ aws:s3/bucket:Bucket: (update)
+-     - tags: "x"
+!   +-aws:ec2/vpc:Vpc: (replace)
+"""
+
+
+def test_every_diff_of_pulumi_has_its_signs_where_github_looks_for_them(runner):
+    for command, code in (("preview", 0), ("up", 0), ("refresh", 7)):
+        runner.answer(f"pulumi {command}", said=DIFF, code=code)
+    assert runner.run("preview-aws", "preview", "Preview", **AWS) == 0
+    assert runner.written("comment/body.md").count(f"```diff\n{COLOURED}") == 4
+    assert runner.run("deploy-environment", "deploy", "Deploy", ENVIRONMENT="dev", PULUMI_BACKEND_URL="s3://s") == 0
+    assert runner.summary.read_text().count(f"```diff\n{COLOURED}") == 6
+    assert runner.run("drift", "drift", "Look for drift", ENVIRONMENT="dev", PULUMI_BACKEND_URL="s3://s") == 0
+    assert runner.written("drift.md").count(f"```diff\n{COLOURED}") == 2
+
+
 OTHERS = [{"number": 4, "title": "Drift in prod"}, {"number": 5, "title": "Drift in dev"}]
 
 

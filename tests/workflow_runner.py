@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.test_workflows import WORKFLOWS
+from tests.test_workflows import GITHUB, WORKFLOWS
 
 STAND_IN = f"""#!{sys.executable}
 import json, os, sys
@@ -36,6 +36,7 @@ class Runner:
         self.answers = []
         self.summary = folder / "summary"
         (folder / ".venv/bin").mkdir(parents=True)
+        (folder / ".github").symlink_to(GITHUB)
         for name in ("mlp", "pulumi", "gh"):
             (folder / ".venv/bin" / name).write_text(STAND_IN)
             (folder / ".venv/bin" / name).chmod(0o755)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pulumi
-import pulumi_kubernetes as kubernetes
 
 from infra.cluster.namespaces import Namespace, NamespaceArgs
+from infra.cluster.one_time_job import one_time_job
 from infra.cluster.pod_security import CONFINED, READ_ONLY, running_as
 from infra.cluster.ready import ClusterReady
 from infra.data.external_secret import ExternalSecret, ExternalSecretArgs
@@ -70,33 +68,19 @@ class DatabaseBootstrap(pulumi.ComponentResource):
         )
         script = _SCRIPT.read_text()
         owners = sorted(args.owner_secret_arns)
-        job = kubernetes.batch.v1.Job(
+        self.done = one_time_job(
             name,
-            # A Job cannot be changed: another input is another Job. It stays, so that its completion is known.
-            metadata={
-                "name": f"{name}-{_digest(script, owners, args.password_generation)}",
-                "namespace": namespace.name,
-            },
-            spec=_job_spec(_container(script, owners, args.host, logins.secret_name)),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[logins.ready]),
-        )
-        self.done = job
-        self.register_outputs({})
-
-
-def _job_spec(container: dict[str, Any]) -> Any:
-    return {
-        "backoff_limit": 6,
-        "template": {
-            "spec": {
-                "restart_policy": "OnFailure",
-                "automount_service_account_token": False,
+            name=name,
+            namespace=namespace.name,
+            inputs=[script, owners, args.password_generation],
+            pod={
                 "priority_class_name": "platform-system",
                 "security_context": running_as(_USER),
-                "containers": [container],
-            }
-        },
-    }
+                "containers": [_container(script, owners, args.host, logins.secret_name)],
+            },
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[logins.ready]),
+        )
+        self.register_outputs({})
 
 
 def _container(script: str, owners: Sequence[str], host: pulumi.Input[str], secret: str) -> dict[str, Any]:
@@ -114,7 +98,3 @@ def _container(script: str, owners: Sequence[str], host: pulumi.Input[str], secr
         "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}},
         "security_context": {**CONFINED, **READ_ONLY},
     }
-
-
-def _digest(*inputs: object) -> str:
-    return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:10]

@@ -94,14 +94,14 @@ def copied_files(context: Path, dockerfile: str) -> list[Path]:
 
     Compiled Python is left out, as in the ignore files. A pattern may match nothing.
 
-    Raises ValueError for an instruction whose files cannot be told from its text, FileNotFoundError for one that names
-    what is not there.
+    Raises pulumi.RunError for an instruction whose files cannot be told from its text, and for one that names what is
+    not there.
     """
     files: set[Path] = set()
     for source in _copied_sources((context / dockerfile).read_text()):
         tops = list(context.glob(source))
         if not tops and not _PATTERN.search(source):
-            raise FileNotFoundError(f"{dockerfile} copies {source}, which does not exist in {context}")
+            raise pulumi.RunError(f"{dockerfile} copies {source}, which does not exist in {context}")
         for top in tops:
             files.update(path for path in (top, *top.rglob("*")) if path.is_file())
     return sorted(path for path in files if "__pycache__" not in path.parts)
@@ -120,6 +120,8 @@ def _copied_sources(dockerfile: str) -> list[str]:
         if instruction.upper() not in ("ADD", "COPY") or any(option.startswith("--from=") for option in options):
             continue
         if instruction.upper() == "ADD" or re.search(r"^\[|[$\"]|<<", " ".join(words[len(options) :])):
-            raise ValueError(f"`{line.strip()}` does not tell which files it takes: write COPY with paths or patterns")
+            raise pulumi.RunError(
+                f"`{line.strip()}` does not tell which files it takes: write COPY with paths or patterns"
+            )
         sources += words[len(options) : -1]
     return sources

@@ -43,7 +43,9 @@ class ObjectStoreArgs:
 
     def __post_init__(self) -> None:
         if self.noncurrent_days < 1:
-            raise ValueError(f"noncurrent_days is {self.noncurrent_days}; ObjectStore keeps a version at least 1 day")
+            raise pulumi.RunError(
+                f"noncurrent_days is {self.noncurrent_days}; ObjectStore keeps a version at least 1 day"
+            )
 
 
 class ObjectStore(pulumi.ComponentResource):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from infra.identity.iam import Allow, Condition
 from infra.naming import PROJECT, bucket_prefix, cluster_name, database_name, deploy_role_name, role_path, secret_prefix
+from infra.projects import platform_project, workloads_project
 
 STATE = ".pulumi"
 """Folder of Pulumi's files in a state bucket."""
@@ -335,10 +336,16 @@ def _state(place: _Place, bucket: str | None, *, write: str | None) -> tuple[All
     listing = Allow(actions=("s3:GetBucketLocation", "s3:ListBucket"), resources=(top,))
     if write is None:
         return (listing, Allow(actions=("s3:GetObject",), resources=(f"{top}/{STATE}/*",)))
+    platform, workloads = platform_project(), workloads_project()
+    # A role's policy is short: where one name begins with the other, as here, its pattern is both's.
+    projects = (platform,) if workloads.startswith(platform) else (platform, workloads)
     own = (
         f"{top}/{STATE}/meta.yaml",
-        f"{top}/{STATE}/stacks/{PROJECT}*/{write}.*",
-        f"{top}/{STATE}/*/{PROJECT}*/{write}/*",
+        *(
+            f"{top}/{STATE}/{path}"
+            for project in projects
+            for path in (f"stacks/{project}*/{write}.*", f"*/{project}*/{write}/*")
+        ),
     )
     return (listing, Allow(actions=("s3:DeleteObject", "s3:GetObject", "s3:PutObject"), resources=own))
 

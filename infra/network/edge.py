@@ -41,7 +41,7 @@ class Edge(pulumi.ComponentResource):
         super().__init__("mlplatform:edge:Edge", name, None, opts)
         settings = args.settings
         if not settings.domain:
-            raise ValueError("settings.domain is missing; Edge opens services at <service>.<domain>")
+            raise pulumi.RunError("settings.domain is missing; Edge opens services at <service>.<domain>")
         self._name, self._child = name, pulumi.ResourceOptions(parent=self)
         self.certificate_arn = (
             pulumi.Output.from_input(settings.certificate_arn)

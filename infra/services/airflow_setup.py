@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from infra.cluster.one_time_job import one_time_job
 from infra.cluster.pod_security import HARDENED
 from infra.data.image import Image
 from infra.servers.airflow import FAB, RESOURCES
@@ -46,26 +45,16 @@ def setup_job(
         "ADMIN_USERNAME": (admin_secret, "username"),
         "ADMIN_PASSWORD": (admin_secret, "password"),
     }
-    inputs = json.dumps([SCRIPT, image.tag, variables])
-    return kubernetes.batch.v1.Job(
+    return one_time_job(
         name,
-        # A Job cannot be changed: another input is another Job. It stays, so that its completion is known.
-        metadata={
-            "name": f"airflow-setup-{hashlib.sha256(inputs.encode()).hexdigest()[:10]}",
-            "namespace": namespace,
-        },
-        spec={
-            "backoff_limit": 6,
-            "template": {
-                "spec": {
-                    "restart_policy": "OnFailure",
-                    "automount_service_account_token": False,
-                    "priority_class_name": "platform-service",
-                    "security_context": AIRFLOW_USER,
-                    "containers": [_container(image, variables)],
-                    "volumes": [{"name": "tmp", "empty_dir": {}}],
-                }
-            },
+        name="airflow-setup",
+        namespace=namespace,
+        inputs=[SCRIPT, image.tag, variables],
+        pod={
+            "priority_class_name": "platform-service",
+            "security_context": AIRFLOW_USER,
+            "containers": [_container(image, variables)],
+            "volumes": [{"name": "tmp", "empty_dir": {}}],
         },
         opts=opts,
     )

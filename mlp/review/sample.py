@@ -22,7 +22,7 @@ DAY = date(2026, 11, 21)
 """Day of the review: rules depend on dates."""
 DOCUMENT = REPOSITORY / "docs" / "plans.md"
 MARKS = Marks(what="example", command="mlp snapshot")
-_SETTINGS = "ml-platform:settings"
+_SETTINGS = f"{PLATFORM.project}:settings"
 _CHANGE = {
     "database": {"multi_az": False},
     "cluster": {"public_access_cidrs": ["198.51.100.0/24"]},

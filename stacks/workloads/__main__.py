@@ -5,9 +5,8 @@ from pathlib import Path
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from infra.contracts import PlatformOutputs, WorkloadOutputs, tracking_url
+from infra.contracts import PlatformOutputs, WorkloadOutputs, platform_stack, tracking_url
 from infra.data.image import Image, ImageArgs
-from infra.naming import PROJECT
 from infra.provider import acting_kubeconfig, aws_provider
 from infra.services.pipelines import Pipelines, PipelinesArgs
 from infra.services.training_job import METRICS_PORT, training_job
@@ -17,7 +16,7 @@ from workloads import environment
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 settings = WorkloadSettings.load()
-platform = PlatformOutputs.read(pulumi.StackReference(f"{pulumi.get_organization()}/{PROJECT}/{pulumi.get_stack()}"))
+platform = PlatformOutputs.read(pulumi.StackReference(platform_stack()))
 provider = aws_provider(
     region=platform.region, environment=settings.environment, deploy_role_arn=settings.deploy_role_arn
 )

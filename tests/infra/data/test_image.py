@@ -97,11 +97,11 @@ def test_what_an_image_copies_is_read_from_its_dockerfile(tmp_path, instructions
 )
 def test_an_instruction_that_hides_what_it_takes_is_refused(tmp_path, instruction):
     write(tmp_path, f"FROM scratch\n{instruction}\n")
-    with pytest.raises(ValueError, match="write COPY with paths or patterns"):
+    with pytest.raises(pulumi.RunError, match="write COPY with paths or patterns"):
         copied_files(tmp_path, DOCKERFILE)
 
 
 def test_a_file_that_is_copied_and_missing_is_named(tmp_path):
     write(tmp_path, "FROM scratch\nCOPY nowhere /code\n")
-    with pytest.raises(FileNotFoundError, match=r"images/Dockerfile copies nowhere, which does not exist in "):
+    with pytest.raises(pulumi.RunError, match=r"images/Dockerfile copies nowhere, which does not exist in "):
         content_tag(tmp_path, DOCKERFILE)

@@ -72,7 +72,7 @@ def test_what_expires_before_it_would_be_archived_is_not_archived():
 
 
 def test_a_store_that_keeps_versions_for_no_day_is_refused():
-    with pytest.raises(ValueError, match="noncurrent_days is 0; ObjectStore keeps a version at least 1 day"):
+    with pytest.raises(pulumi.RunError, match="noncurrent_days is 0; ObjectStore keeps a version at least 1 day"):
         ObjectStoreArgs(environment=environment(), noncurrent_days=0)
 
 

@@ -199,6 +199,25 @@ def test_jobs_of_ours_are_hardened(platform):
             assert "@sha256:" in container["image"]
 
 
+def test_a_job_of_ours_that_fails_says_why_within_minutes_and_is_made_anew_by_the_next_deployment(platform):
+    jobs = wanted(platform, "kubernetes:batch/v1:Job").values()
+    assert len(jobs) == 3
+    for job in jobs:
+        spec = job.inputs["spec"]
+        pod = spec["template"]["spec"]
+        # Pulumi prints a container's termination message, and each change of a pod makes it wait ten minutes more.
+        assert [one["terminationMessagePolicy"] for one in pod["containers"]] == ["FallbackToLogsOnError"]
+        assert pod["restartPolicy"] == "Never"  # else the last pod is deleted with its log
+        assert spec["backoffLimit"] <= 3
+        assert spec["activeDeadlineSeconds"] < 600
+        assert job.inputs["metadata"]["annotations"] == {"pulumi.com/replaceUnready": "true"}
+
+
+def test_jobs_of_ours_are_made_in_one_place():
+    makers = {path.name for path in (REPOSITORY / "infra").rglob("*.py") if "batch.v1.Job(" in path.read_text()}
+    assert makers == {"one_time_job.py"}
+
+
 def test_the_firewall_rules_of_namespaces_are_those_that_the_documents_show():
     platform = planned_with_airflow("prod")[0]
     [network] = [one.inputs["cidrBlock"] for one in wanted(platform, "aws:ec2/vpc:Vpc").values()]

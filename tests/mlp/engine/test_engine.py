@@ -94,7 +94,10 @@ def test_a_stack_that_was_not_run_cannot_be_read():
 def test_an_output_that_the_other_stack_lacks_fails_by_its_name():
     platform = run_program(PLATFORM, "dev", RecordingCloud())
     outputs = {name: value for name, value in platform.outputs.items() if name != "repository_urls"}
-    message = "Stack organization/ml-platform/dev has no output repository_urls; run `pulumi up` there first"
+    message = (
+        "^Stack organization/ml-platform/dev has no output repository_urls: .*; run `pulumi up -s dev` in "
+        "the root of the repository first$"
+    )
     with pytest.raises(PlatformError, match=message):
         run_program(WORKLOADS, "dev", RecordingCloud(), references={platform.reference: outputs})
 
