@@ -70,16 +70,25 @@ def recover(
 def _applied(stack: Stack, state: Exported, answers: tuple[Answer, ...], progress: Progress) -> Recovered:
     with during(progress, "state"):
         stack.replace(json.dumps(corrected(state, answers)))
-    removed = [one.operation.resource.urn for one in answers if one.action is Action.REMOVE]
-    if removed:
-        try:
-            with during(progress, f"deletion of {len(removed)} that are there in part"):
-                stack.delete(removed)
-        except PlatformError as error:
-            raise PlatformError(
-                f"{error}\n  The state is in order. What is half made is in it; when the cause is gone, "
-                f"delete it by `pulumi destroy --stack {stack.name}"
-                + "".join(f" --target '{urn}'" for urn in removed)
-                + "`."
-            ) from error
+    known = {one.urn for one in state.resources}
+    read = [one for one in answers if one.action is Action.REFRESH and one.operation.resource.urn in known]
+    read += [one for one in answers if one.action is Action.ADOPT]
+    removed = [one for one in answers if one.action is Action.REMOVE]
+    try:
+        if read:
+            with during(progress, f"refresh of {len(read)}"):
+                stack.refresh(_urns(read))
+        if removed:
+            with during(progress, f"deletion of {len(removed)} that may be there in part"):
+                stack.delete(_urns(removed))
+    except PlatformError as error:
+        half = "".join(f" --target '{urn}'" for urn in _urns(removed))
+        then = f"`pulumi destroy --stack {stack.name}{half}`, then " if half else ""
+        raise PlatformError(
+            f"{error}\n  All is in the state now; when the cause is gone: {then}`pulumi up --refresh`."
+        ) from error
     return Recovered(answers=answers, applied=True)
+
+
+def _urns(answers: list[Answer]) -> list[str]:
+    return list(dict.fromkeys(one.operation.resource.urn for one in answers))

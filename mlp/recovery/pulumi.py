@@ -21,6 +21,9 @@ class Stack(Protocol):
     def replace(self, state: str) -> None:
         """Put another state in its place."""
 
+    def refresh(self, urns: Sequence[str]) -> None:
+        """Read resources into the state; what is not there leaves it."""
+
     def delete(self, urns: Sequence[str]) -> None:
         """Delete resources, in the state and outside of it."""
 
@@ -39,14 +42,17 @@ class PulumiStack:
         """Put another state in its place; the backend keeps the former one."""
         self._run("stack", "import", given=state)
 
+    def refresh(self, urns: Sequence[str]) -> None:
+        """Read resources into the state, by the credentials that the state's providers name."""
+        self._run("refresh", "--yes", "--skip-preview", *_targets(urns))
+
     def delete(self, urns: Sequence[str]) -> None:
-        """Delete resources by the credentials that the state's providers name."""
-        targets = [word for urn in urns for word in ("--target", urn)]
-        self._run("destroy", "--yes", "--skip-preview", *targets)
+        """Delete resources, by the same credentials."""
+        self._run("destroy", "--yes", "--skip-preview", *_targets(urns))
 
     def _run(self, *words: str, given: str | None = None) -> str:
         command = ["pulumi", *words, "--stack", self.name, "--cwd", str(self._folder), "--non-interactive"]
-        said = f"pulumi {' '.join(words[:2])}"
+        said = "pulumi " + " ".join(word for word in words[:2] if not word.startswith("-"))
         try:
             done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
         except FileNotFoundError:
@@ -65,6 +71,10 @@ class PulumiStack:
                 "`*.attrs` files below its `.pulumi/stacks`, and run this again."
             )
         return ""
+
+
+def _targets(urns: Sequence[str]) -> list[str]:
+    return [word for urn in urns for word in ("--target", urn)]
 
 
 def _reason(*outputs: str) -> str:

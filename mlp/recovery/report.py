@@ -16,6 +16,7 @@ _HELM = "kubernetes:helm.sh/v3:Release"
 
 def table(answers: Iterable[Answer]) -> Table:
     """Return a table with one row for each unfinished operation."""
+    from rich.markup import escape
     from rich.table import Table
 
     shown = Table("unfinished", "what to do", box=None, pad_edge=False)
@@ -23,7 +24,8 @@ def table(answers: Iterable[Answer]) -> Table:
     shown.add_column("why", overflow="fold")
     for one in answers:
         kind = one.operation.resource.type.rpartition(":")[2]
-        shown.add_row(f"{kind} {one.operation.resource.name}", one.action.value, one.id or "", one.why)
+        cells = (f"{kind} {one.operation.resource.name}", one.action.value, one.id or "", one.why)
+        shown.add_row(*map(escape, cells))
     return shown
 
 
