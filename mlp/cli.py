@@ -14,6 +14,7 @@ from mlp.commands import cost as cost_commands
 from mlp.commands import local as local_commands
 from mlp.commands import plan as offline_commands
 from mlp.commands import policy as policy_commands
+from mlp.commands import recover as recover_commands
 from mlp.shared.checkout import find_checkout
 from mlp.shared.errors import PlatformError
 
@@ -38,6 +39,7 @@ policy_commands.register(app)
 local_commands.register(app)
 bootstrap_commands.register(app)
 charts_commands.register(app)
+recover_commands.register(app)
 
 
 def main() -> None:

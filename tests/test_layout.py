@@ -54,7 +54,8 @@ BELOW = {
     "review": {"shared", "engine", "plan", "charts"},
     "local": {"shared", "engine"},
     "account": {"shared"},
-    "commands": {"shared", "engine", "plan", "charts", "review", "local", "account"},
+    "recovery": {"shared"},
+    "commands": {"shared", "engine", "plan", "charts", "review", "local", "account", "recovery"},
 }
 """The folders of `mlp`, and which others each may import from."""
 

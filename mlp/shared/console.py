@@ -25,7 +25,9 @@ def console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, highlight=False, width=None if stream.isatty() else _WIDTH_WITHOUT_TERMINAL)
+    return Console(
+        stderr=stderr, highlight=False, emoji=False, width=None if stream.isatty() else _WIDTH_WITHOUT_TERMINAL
+    )
 
 
 def show(what: RenderableType) -> None:
