@@ -24,7 +24,7 @@ from infra.facts import charts
 from infra.identity.identity import ServiceAccount
 from infra.network.ingress import Backend
 from infra.services.airflow_setup import setup_job
-from infra.services.airflow_values import airflow_values
+from infra.services.airflow_values import WORKLOADS, airflow_values
 from infra.settings.service_settings import AirflowSettings
 
 NAMESPACE = "airflow"
@@ -72,6 +72,8 @@ class Airflow(pulumi.ComponentResource):
     url: str
     login_secret_arn: pulumi.Output[str]
     """ARN of the secret with the administrator's login."""
+    workloads_uid: pulumi.Output[str]
+    """UID of the ConfigMap that the workloads stack fills."""
     ready: list[pulumi.Resource]
     backend: Backend
 
@@ -128,6 +130,11 @@ class Airflow(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[args.databases, secret.ready, admin.ready]),
         )
         self._training_rights()
+        workloads = kubernetes.core.v1.ConfigMap(
+            f"{name}-workloads",
+            metadata={"name": WORKLOADS, "namespace": self._namespace.name},
+            opts=self._child,
+        )
         release = helm.release(
             f"{name}-release",
             charts.AIRFLOW,
@@ -145,7 +152,7 @@ class Airflow(pulumi.ComponentResource):
                 tracking_secret=tracking.secret_name,
             ),
             parent=self,
-            needs=[setup, tracking.ready, *self._namespace.ready],
+            needs=[setup, tracking.ready, workloads, *self._namespace.ready],
         )
         CustomResource(
             f"{name}-metrics",
@@ -161,6 +168,7 @@ class Airflow(pulumi.ComponentResource):
 
         self.url = f"http://{SERVICE}.{NAMESPACE}.svc.cluster.local:{SERVICE_PORT}"
         self.login_secret_arn = login
+        self.workloads_uid = workloads.metadata.apply(lambda metadata: str(metadata.uid))
         self.ready = [release]
         self.backend = Backend(
             host="airflow",

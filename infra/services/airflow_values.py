@@ -17,7 +17,7 @@ VERSION = "3.3.2"
 FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
 DAGS_FOLDER = "workloads/dags"
 WORKLOADS = "workloads"
-"""Name of the ConfigMap of the workloads stack, whose entries pipelines find as files in `WORKLOADS_FOLDER`."""
+"""Name of the ConfigMap that the workloads stack fills; pipelines find its entries as files in `WORKLOADS_FOLDER`."""
 WORKLOADS_FOLDER = "/opt/airflow/workloads"
 TASKS_PER_SCHEDULER = 16
 # The image's files belong to group 0, and it runs as no other.
@@ -89,8 +89,8 @@ def airflow_values(
         "env": [{"name": key, "value": value} for key, value in _environment(region, variables).items()],
         "volumes": [
             {"name": "tmp", "emptyDir": {}},
-            # There only once the workloads stack is; files change with it, without a restart.
-            {"name": "workloads", "configMap": {"name": WORKLOADS, "optional": True}},
+            # Files change with it, without a restart.
+            {"name": "workloads", "configMap": {"name": WORKLOADS}},
         ],
         "volumeMounts": [TMP, {"name": "workloads", "mountPath": WORKLOADS_FOLDER, "readOnly": True}],
         "apiServer": {
