@@ -83,9 +83,9 @@ def config_map_to_fill(uid: str, stack: str) -> str:
     """Return the UID of the ConfigMap for pipelines; raise pulumi.RunError where the platform runs no Airflow."""
     if not uid:
         raise pulumi.RunError(
-            f"Stack {stack} of the platform runs no Airflow (services.airflow.enabled is false), but pipelines is true in "
-            f"stacks/workloads/Pulumi.{stack}.yaml; turn Airflow on and run `pulumi up -s {stack}` in the root, or turn "
-            "pipelines off there"
+            f"Stack {stack} of the platform runs no Airflow (services.airflow.enabled is false), but pipelines is on "
+            f"in stacks/workloads/Pulumi.{stack}.yaml; turn Airflow on and run `pulumi up -s {stack}` in the root, or "
+            "turn pipelines off there"
         )
     return uid
 

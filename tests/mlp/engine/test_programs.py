@@ -399,10 +399,9 @@ def test_workloads_fill_the_config_map_that_airflow_mounts_and_another_one_anew(
 
 def test_workloads_for_pipelines_on_a_platform_without_airflow_say_what_to_do():
     platform = planned("dev")[0]
-    with pytest.raises(
-        PlatformError, match=r"runs no Airflow \(services.airflow.enabled is false\).*set `pipelines` to"
-    ):
-        run_program(WORKLOADS_WITH_AIRFLOW, "dev", RecordingCloud(), references={platform.reference: platform.outputs})
+    references = {platform.reference: platform.outputs}
+    with pytest.raises(PlatformError, match="runs no Airflow .*Pulumi.dev.yaml; turn .* or turn pipelines off there"):
+        run_program(WORKLOADS_WITH_AIRFLOW, "dev", RecordingCloud(), references=references)
 
 
 def test_a_stack_file_with_three_faults_is_refused_with_all_of_them(changed_dev):
