@@ -13,6 +13,9 @@ from infra import helm
 from infra.services.airflow import NAMESPACE
 from infra.services.airflow_values import WORKLOADS
 
+FILLED = "ml-platform/filled"
+"""Annotation with the UID of the ConfigMap that was filled."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PipelinesArgs:
@@ -33,9 +36,10 @@ class Pipelines(pulumi.ComponentResource):
             metadata={
                 "name": WORKLOADS,
                 "namespace": NAMESPACE,
-                # Another ConfigMap of the same name is empty and to be filled; the API server makes none for a patch.
+                # For a patch of none the API server would make one. Pulumi does not compare this field.
                 "uid": args.config_map_uid,
-                "annotations": helm.PATCH_FORCE,
+                # Another ConfigMap of the same name is empty, and filled since this is another input.
+                "annotations": {**helm.PATCH_FORCE, FILLED: args.config_map_uid},
             },
             data={
                 "training-image": args.training_image,

@@ -393,6 +393,8 @@ def test_workloads_fill_the_config_map_that_airflow_mounts_and_another_one_anew(
     assert {key: patch["metadata"][key] for key in ("name", "namespace", "uid")} == {
         key: metadata[key] for key in ("name", "namespace", "uid")
     }
+    # Pulumi's provider does not compare a UID.
+    assert patch["metadata"]["annotations"]["ml-platform/filled"] == metadata["uid"]
     assert patch["data"]["training-image"] == workloads.outputs["training_image"]
     assert json.loads(patch["data"]["training-job.json"]) == workloads.outputs["training_job"]
 
@@ -400,7 +402,7 @@ def test_workloads_fill_the_config_map_that_airflow_mounts_and_another_one_anew(
 def test_workloads_for_pipelines_on_a_platform_without_airflow_say_what_to_do():
     platform = planned("dev")[0]
     references = {platform.reference: platform.outputs}
-    with pytest.raises(PlatformError, match="runs no Airflow .*Pulumi.dev.yaml; turn .* or turn pipelines off there"):
+    with pytest.raises(PlatformError, match=r"runs no Airflow .*Pulumi\.dev\.yaml; turn .* turn pipelines off there"):
         run_program(WORKLOADS_WITH_AIRFLOW, "dev", RecordingCloud(), references=references)
 
 
