@@ -62,6 +62,8 @@ def airflow_values(
         "useStandardNaming": True,
         "enableServiceLinks": False,
         "executor": "KubernetesExecutor",
+        # It would be for tasks and the triggerer, too; the scheduler has a role of ours.
+        "allowPodLaunching": False,
         "images": {"airflow": ours, "pod_template": ours},
         "securityContexts": {
             "pod": AIRFLOW_USER,

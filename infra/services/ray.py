@@ -10,11 +10,12 @@ import pulumi_kubernetes as kubernetes
 from infra import helm
 from infra.cluster.namespaces import IngressRule, Namespace, NamespaceArgs, Peer
 from infra.cluster.ready import ClusterReady
+from infra.cluster.rights import grant
 from infra.facts import charts
+from infra.identity.identity import ServiceAccount
 
 NAMESPACE = "ray-operator"
 _ACCOUNT = "kuberay-operator"
-_RBAC, _LEADER = "rbac.authorization.k8s.io", "leader-election"
 _METRICS_PORT = 8080
 _LOOK, _KEEP = ("get", "list", "watch"), ("create", "delete", "patch", "update")
 _PARTS = ("finalizers", "status")
@@ -89,22 +90,18 @@ class RayOperator(pulumi.ComponentResource):
     def _rights(self, name: str, namespace: pulumi.Input[str]) -> list[pulumi.Resource]:
         """Create the rights of the operator's account in the cluster and, to elect a leader, in its namespace."""
         rbac, child = kubernetes.rbac.v1, pulumi.ResourceOptions(parent=self)
-        subject: kubernetes.rbac.v1.SubjectArgsDict = {
-            "kind": "ServiceAccount",
-            "name": _ACCOUNT,
-            "namespace": namespace,
-        }
         role = rbac.ClusterRole(f"{name}-role", metadata={"name": _ACCOUNT}, rules=list(_RULES), opts=child)
         binding = rbac.ClusterRoleBinding(
             f"{name}-role-binding",
             metadata={"name": _ACCOUNT},
-            role_ref={"api_group": _RBAC, "kind": "ClusterRole", "name": _ACCOUNT},
-            subjects=[subject],
+            role_ref={"api_group": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": _ACCOUNT},
+            subjects=[{"kind": "ServiceAccount", "name": _ACCOUNT, "namespace": namespace}],
             opts=pulumi.ResourceOptions(parent=self, depends_on=[role]),  # known to it by name alone
         )
-        leader = rbac.Role(
+        leader = grant(
             f"{name}-leader",
-            metadata={"name": _LEADER, "namespace": namespace},
+            name="leader-election",
+            namespace=namespace,
             rules=[
                 {
                     "api_groups": ["coordination.k8s.io"],
@@ -112,13 +109,7 @@ class RayOperator(pulumi.ComponentResource):
                     "verbs": ["create", "get", "list", "update"],
                 }
             ],
+            accounts=(ServiceAccount(namespace=NAMESPACE, name=_ACCOUNT),),
             opts=child,
         )
-        leader_binding = rbac.RoleBinding(
-            f"{name}-leader-binding",
-            metadata={"name": _LEADER, "namespace": namespace},
-            role_ref={"api_group": _RBAC, "kind": "Role", "name": _LEADER},
-            subjects=[subject],
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[leader]),
-        )
-        return [binding, leader_binding]
+        return [binding, leader]
