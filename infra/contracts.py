@@ -85,7 +85,7 @@ def config_map_to_fill(uid: str, stack: str) -> str:
         raise pulumi.RunError(
             f"Stack {stack} of the platform runs no Airflow (services.airflow.enabled is false), but pipelines is on "
             f"in stacks/workloads/Pulumi.{stack}.yaml; turn Airflow on and run `pulumi up -s {stack}` in the root, or "
-            "turn pipelines off there"
+            f"turn pipelines off there and run `pulumi up --refresh -s {stack}`"
         )
     return uid
 

@@ -36,9 +36,7 @@ class Pipelines(pulumi.ComponentResource):
             metadata={
                 "name": WORKLOADS,
                 "namespace": NAMESPACE,
-                # For a patch of none the API server would make one. Pulumi does not compare this field.
-                "uid": args.config_map_uid,
-                # Another ConfigMap of the same name is empty, and filled since this is another input.
+                # Another ConfigMap of the same name is empty, and filled since this is another input then.
                 "annotations": {**helm.PATCH_FORCE, FILLED: args.config_map_uid},
             },
             data={
