@@ -65,6 +65,8 @@ class PlatformOutputs(_Outputs):
     """Name of the Kubernetes Secret with the login, `username` and `password`, with which jobs use MLflow."""
     max_training_gpus: pulumi.Input[int]
     """Number of GPUs that all training jobs together may ask for; 0 where services are off."""
+    pipelines_config_map_uid: pulumi.Input[str]
+    """UID of the ConfigMap by which pipelines learn of the workloads; empty where Airflow is off."""
     alert_topic_arn: pulumi.Input[str]
     service_urls: pulumi.Input[Mapping[str, pulumi.Input[str]]]
     """URL of each service inside the cluster, by the service's name; empty where services are off."""
@@ -87,6 +89,17 @@ def tracking_url(service_urls: Mapping[str, str], stack: str) -> str:
             f"Pulumi.{stack}.yaml there"
         )
     return url
+
+
+def config_map_to_fill(uid: str, stack: str) -> str:
+    """Return the UID of the ConfigMap for pipelines; raise pulumi.RunError where the platform runs no Airflow."""
+    if not uid:
+        raise pulumi.RunError(
+            f"Stack {stack} of the platform runs no Airflow (services.airflow.enabled is false), but pipelines is on "
+            f"in stacks/workloads/Pulumi.{stack}.yaml; turn Airflow on and run `pulumi up -s {stack}` in the root, or "
+            f"turn pipelines off there and run `pulumi up --refresh -s {stack}`"
+        )
+    return uid
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ import pulumi_kubernetes as kubernetes
 
 from infra.cluster.namespaces import IngressRule, Namespace, NamespaceArgs, Peer
 from infra.cluster.ready import ClusterReady
+from infra.cluster.rights import grant
 from infra.data.external_secret import ExternalSecret, ExternalSecretArgs
 from infra.identity.identity import ServiceAccount
 from infra.services import ray
@@ -90,21 +91,15 @@ class TrainingNamespace(pulumi.ComponentResource):
         It watches Secrets and claims, or does not begin (KubeRay 1.7), and so sees the namespace's other Secrets, which
         any pod that it starts here could. It is there before the namespace, and asks again until it may.
         """
-        rbac, role_name = kubernetes.rbac.v1, "ray-operator"
         look = ["get", "list", "watch"]
-        role = rbac.Role(
+        grant(
             f"{name}-operator",
-            metadata={"name": role_name, "namespace": namespace},
+            name="ray-operator",
+            namespace=namespace,
             rules=[
                 {"api_groups": [""], "resources": ["secrets"], "verbs": ["create", *look]},
                 {"api_groups": [""], "resources": ["persistentvolumeclaims"], "verbs": look},
             ],
+            accounts=(ray.ACCOUNT,),
             opts=child,
-        )
-        rbac.RoleBinding(
-            f"{name}-operator-binding",
-            metadata={"name": role_name, "namespace": namespace},
-            role_ref={"api_group": "rbac.authorization.k8s.io", "kind": "Role", "name": role_name},
-            subjects=[{"kind": "ServiceAccount", "name": ray.ACCOUNT.name, "namespace": ray.ACCOUNT.namespace}],
-            opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[role])),  # known by name alone
         )

@@ -14,6 +14,7 @@ from infra import helm
 from infra.cluster.namespaces import IngressRule, Namespace, NamespaceArgs, Peer
 from infra.cluster.node_pools import GPU_TAINT
 from infra.cluster.pod_security import HARDENED, NOBODY, running_as
+from infra.cluster.rights import grant
 from infra.data.external_secret import API_VERSION, STORE
 from infra.environment import Environment
 from infra.facts import charts
@@ -125,6 +126,21 @@ class Controllers(pulumi.ComponentResource):
             ),
             child,
         )
+        token = grant(
+            f"{name}-secrets-token",
+            name=f"{SECRETS_ACCOUNT.name}-token",
+            namespace=namespace.name,
+            rules=[
+                {
+                    "api_groups": [""],
+                    "resources": ["serviceaccounts/token"],
+                    "resource_names": [SECRETS_ACCOUNT.name],
+                    "verbs": ["create"],
+                }
+            ],
+            accounts=(SECRETS_ACCOUNT,),
+            opts=child,
+        )
         operator = helm.release(
             f"{name}-secrets",
             charts.EXTERNAL_SECRETS,
@@ -132,7 +148,7 @@ class Controllers(pulumi.ComponentResource):
             namespace=namespace.name,
             values=_secrets_values(args),
             parent=self,
-            needs=[*before, *namespace.ready],
+            needs=[*before, *namespace.ready, token],
         )
         store = CustomResource(
             f"{name}-secret-store",
@@ -234,6 +250,13 @@ def _secrets_values(args: ControllersArgs) -> dict[str, Any]:
         **budget,
         "installCRDs": True,
         "leaderElect": True,
+        # Nothing here uses these kinds, for which it would have rights.
+        "processClusterExternalSecret": False,
+        "processClusterGenerator": False,
+        "processClusterPushSecret": False,
+        "processPushSecret": False,
+        # With it, the operator could act as any service account; its own, with which it logs in, is granted apart.
+        "rbac": {"serviceAccountTokenCreate": False},
         "serviceAccount": _account(SECRETS_ACCOUNT, args.secrets_role_arn),
         "serviceMonitor": {"enabled": True},
         "webhook": {**shared, **budget},

@@ -222,8 +222,8 @@ def preview_access(
 
     Who may open a pull request from a branch of the repository may run any code with it, so what it reads is what they
     can read: how everything of the services in use is set up in the region; the Pulumi state of all environments and,
-    through the secrets key, the secrets in it; the logins in Secrets Manager whose names begin with `ml-platform/` (the
-    workloads program looks one up), the database's among them. It reads no object of the platform's buckets. Helm's
+    through the secrets key, the secrets in it, generated passwords among them. It reads no secret in Secrets Manager,
+    since no program looks one up and a preview asks AWS for none, and no object of the platform's buckets. Helm's
     release secrets, and all others, it reads through the cluster, once a stack names its role in
     `cluster.preview_role`.
     """
@@ -232,9 +232,6 @@ def preview_access(
         Allow(actions=_READ_EVERYWHERE, resources=("*",)),
         Allow(actions=_READ_REGION, resources=("*",), conditions=(place.here,)),
         Allow(actions=_READ_BUCKETS, resources=(place.global_arn("s3", f"{PROJECT}-*"),)),
-        Allow(
-            actions=("secretsmanager:GetSecretValue",), resources=(place.arn("secretsmanager", f"secret:{PROJECT}/*"),)
-        ),
         place.public_parameters,
         Allow(actions=_READ_ROLES, resources=(place.account_arn("iam", f"role/{PROJECT}/*"),)),
         Allow(actions=_READ_ISSUERS, resources=(place.cluster_issuers,)),

@@ -16,6 +16,7 @@ from pulumi_kubernetes.apiextensions import CustomResource
 from infra import helm
 from infra.cluster.namespaces import IngressRule, Namespace, NamespaceArgs, Peer
 from infra.cluster.ready import ClusterReady
+from infra.cluster.rights import grant
 from infra.data.external_secret import ExternalSecret, ExternalSecretArgs
 from infra.data.image import Image
 from infra.data.secrets import StoredSecret, StoredSecretArgs, generated_password
@@ -25,11 +26,12 @@ from infra.identity.identity import ServiceAccount
 from infra.network.ingress import Backend
 from infra.servers import airflow as server
 from infra.services.airflow_setup import setup_job
-from infra.services.airflow_values import airflow_values
+from infra.services.airflow_values import WORKLOADS, airflow_values
 from infra.settings.service_settings import AirflowSettings
 
 NAMESPACE = "airflow"
 WORKER = ServiceAccount(namespace=NAMESPACE, name="airflow-worker")
+SCHEDULER = ServiceAccount(namespace=NAMESPACE, name="airflow-scheduler")
 TRIGGERER = ServiceAccount(namespace=NAMESPACE, name="airflow-triggerer")
 API_SERVER = ServiceAccount(namespace=NAMESPACE, name="airflow-api-server")
 SERVICE = "airflow-api-server"
@@ -73,6 +75,8 @@ class Airflow(pulumi.ComponentResource):
     url: str
     login_secret_arn: pulumi.Output[str]
     """ARN of the secret with the administrator's login."""
+    workloads_uid: pulumi.Output[str]
+    """UID of the ConfigMap that the workloads stack fills."""
     ready: list[pulumi.Resource]
     backend: Backend
 
@@ -129,7 +133,12 @@ class Airflow(pulumi.ComponentResource):
             admin_secret=admin.secret_name,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[args.databases, secret.ready, admin.ready]),
         )
-        self._training_rights()
+        executor = self._rights()
+        workloads = kubernetes.core.v1.ConfigMap(
+            f"{name}-workloads",
+            metadata={"name": WORKLOADS, "namespace": self._namespace.name},
+            opts=self._child,
+        )
         release = helm.release(
             f"{name}-release",
             charts.AIRFLOW,
@@ -147,7 +156,7 @@ class Airflow(pulumi.ComponentResource):
                 tracking_secret=tracking.secret_name,
             ),
             parent=self,
-            needs=[setup, tracking.ready, *self._namespace.ready],
+            needs=[setup, tracking.ready, workloads, executor, *self._namespace.ready],
         )
         CustomResource(
             f"{name}-metrics",
@@ -163,6 +172,7 @@ class Airflow(pulumi.ComponentResource):
 
         self.url = f"http://{SERVICE}.{NAMESPACE}.svc.cluster.local:{SERVICE_PORT}"
         self.login_secret_arn = login
+        self.workloads_uid = workloads.metadata.apply(lambda metadata: str(metadata.uid))
         self.ready = [release]
         self.backend = Backend(
             host="airflow",
@@ -212,27 +222,31 @@ class Airflow(pulumi.ComponentResource):
             self._child,
         )
 
-    def _training_rights(self) -> None:
-        """Grant tasks the right to submit, watch and delete training jobs; and the triggerer, which waits for them."""
+    def _rights(self) -> pulumi.Resource:
+        """Grant what the executor and tasks need, and return the former, which must exist before the scheduler.
+
+        Tasks, and the triggerer, which waits for them, submit, watch and delete training jobs. The chart's own role
+        would let both start pods, and enter those that run, in the namespace of Airflow's secrets.
+        """
         read_verbs = ["get", "list", "watch"]
-        role = kubernetes.rbac.v1.Role(
+        grant(
             f"{self._name}-training",
-            metadata={"name": "airflow-training", "namespace": self._args.training_namespace},
+            name="airflow-training",
+            namespace=self._args.training_namespace,
             rules=[
                 {"api_groups": ["ray.io"], "resources": ["rayjobs"], "verbs": ["create", "delete", *read_verbs]},
                 {"api_groups": [""], "resources": ["events", "pods", "pods/log"], "verbs": read_verbs},
             ],
+            accounts=(WORKER, TRIGGERER),
             opts=self._child,
         )
-        kubernetes.rbac.v1.RoleBinding(
-            f"{self._name}-training-binding",
-            metadata={"name": "airflow-training", "namespace": self._args.training_namespace},
-            role_ref={"api_group": "rbac.authorization.k8s.io", "kind": "Role", "name": "airflow-training"},
-            subjects=[
-                {"kind": "ServiceAccount", "namespace": account.namespace, "name": account.name}
-                for account in (WORKER, TRIGGERER)
-            ],
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[role]),  # known to it by name alone
+        return grant(
+            f"{self._name}-executor",
+            name="airflow-executor",
+            namespace=self._namespace.name,
+            rules=[{"api_groups": [""], "resources": ["pods"], "verbs": ["create", "delete", "patch", *read_verbs]}],
+            accounts=(SCHEDULER,),
+            opts=self._child,
         )
 
 

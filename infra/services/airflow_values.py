@@ -15,7 +15,7 @@ from infra.settings.service_settings import AirflowSettings
 
 DAGS_FOLDER = "workloads/dags"
 WORKLOADS = "workloads"
-"""Name of the ConfigMap of the workloads stack, whose entries pipelines find as files in `WORKLOADS_FOLDER`."""
+"""Name of the ConfigMap that the workloads stack fills; pipelines find its entries as files in `WORKLOADS_FOLDER`."""
 WORKLOADS_FOLDER = "/opt/airflow/workloads"
 # The image's files belong to group 0, and it runs as no other.
 AIRFLOW_USER: Any = running_as(IMAGE_USERS["airflow"], group=0)
@@ -54,6 +54,8 @@ def airflow_values(
         "useStandardNaming": True,
         "enableServiceLinks": False,
         "executor": "KubernetesExecutor",
+        # It would be for tasks and the triggerer, too; the scheduler has a role of ours.
+        "allowPodLaunching": False,
         "images": {"airflow": ours, "pod_template": ours},
         "securityContexts": {
             "pod": AIRFLOW_USER,
@@ -83,8 +85,8 @@ def airflow_values(
         "env": [{"name": key, "value": value} for key, value in _environment(region, variables).items()],
         "volumes": [
             {"name": "tmp", "emptyDir": {}},
-            # There only once the workloads stack is; files change with it, without a restart.
-            {"name": "workloads", "configMap": {"name": WORKLOADS, "optional": True}},
+            # Files change with it, without a restart.
+            {"name": "workloads", "configMap": {"name": WORKLOADS}},
         ],
         "volumeMounts": [TMP, {"name": "workloads", "mountPath": WORKLOADS_FOLDER, "readOnly": True}],
         "apiServer": {

@@ -11,15 +11,14 @@ from infra import helm
 from infra.cluster.namespaces import IngressRule, Namespace, NamespaceArgs, Peer
 from infra.cluster.pod_security import NOBODY, running_as
 from infra.cluster.ready import ClusterReady
+from infra.cluster.rights import grant
 from infra.facts import charts
 from infra.identity.identity import ServiceAccount
 
 NAMESPACE = "ray-operator"
 ACCOUNT = ServiceAccount(namespace=NAMESPACE, name="kuberay-operator")
-_ACCOUNT = ACCOUNT.name
 _HEAD_RETURNS_S = 900
 """Seconds without an answer of a job's head after which the job is given up; a lost head may need a new node."""
-_RBAC, _LEADER = "rbac.authorization.k8s.io", "leader-election"
 _METRICS_PORT = 8080
 _LOOK, _KEEP = ("get", "list", "watch"), ("create", "delete", "patch", "update")
 _PARTS = ("finalizers", "status")
@@ -80,7 +79,7 @@ class RayOperator(pulumi.ComponentResource):
             namespace=namespace.name,
             values={
                 "watchNamespace": list(args.watched),
-                "serviceAccount": {"name": _ACCOUNT},
+                "serviceAccount": {"name": ACCOUNT.name},
                 "rbacEnable": False,
                 "priorityClassName": "platform-system",
                 "podSecurityContext": running_as(NOBODY),
@@ -97,22 +96,18 @@ class RayOperator(pulumi.ComponentResource):
     def _rights(self, name: str, namespace: pulumi.Input[str]) -> list[pulumi.Resource]:
         """Create the rights of the operator's account in the cluster and, to elect a leader, in its namespace."""
         rbac, child = kubernetes.rbac.v1, pulumi.ResourceOptions(parent=self)
-        subject: kubernetes.rbac.v1.SubjectArgsDict = {
-            "kind": "ServiceAccount",
-            "name": _ACCOUNT,
-            "namespace": namespace,
-        }
-        role = rbac.ClusterRole(f"{name}-role", metadata={"name": _ACCOUNT}, rules=list(_RULES), opts=child)
+        role = rbac.ClusterRole(f"{name}-role", metadata={"name": ACCOUNT.name}, rules=list(_RULES), opts=child)
         binding = rbac.ClusterRoleBinding(
             f"{name}-role-binding",
-            metadata={"name": _ACCOUNT},
-            role_ref={"api_group": _RBAC, "kind": "ClusterRole", "name": _ACCOUNT},
-            subjects=[subject],
+            metadata={"name": ACCOUNT.name},
+            role_ref={"api_group": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": ACCOUNT.name},
+            subjects=[{"kind": "ServiceAccount", "name": ACCOUNT.name, "namespace": namespace}],
             opts=pulumi.ResourceOptions(parent=self, depends_on=[role]),  # known to it by name alone
         )
-        leader = rbac.Role(
+        leader = grant(
             f"{name}-leader",
-            metadata={"name": _LEADER, "namespace": namespace},
+            name="leader-election",
+            namespace=namespace,
             rules=[
                 {
                     "api_groups": ["coordination.k8s.io"],
@@ -120,13 +115,7 @@ class RayOperator(pulumi.ComponentResource):
                     "verbs": ["create", "get", "list", "update"],
                 }
             ],
+            accounts=(ACCOUNT,),
             opts=child,
         )
-        leader_binding = rbac.RoleBinding(
-            f"{name}-leader-binding",
-            metadata={"name": _LEADER, "namespace": namespace},
-            role_ref={"api_group": _RBAC, "kind": "Role", "name": _LEADER},
-            subjects=[subject],
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[leader]),
-        )
-        return [binding, leader_binding]
+        return [binding, leader]

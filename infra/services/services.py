@@ -71,6 +71,8 @@ class Services(pulumi.ComponentResource):
     """URL of each service from outside, by its name below the domain; empty without an entrance."""
     tracking: Mlflow
     training: TrainingNamespace
+    pipelines_config_map_uid: pulumi.Input[str]
+    """UID of the ConfigMap by which pipelines learn of the workloads; empty where Airflow is off."""
 
     def __init__(self, name: str, args: ServicesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mlplatform:services:Services", name, None, opts)
@@ -111,8 +113,10 @@ class Services(pulumi.ComponentResource):
             self._child,
         )
         services: dict[str, Mlflow | Airflow | Monitoring] = {"mlflow": self.tracking}
+        self.pipelines_config_map_uid = ""
         if args.settings.airflow.enabled:
-            services["airflow"] = self._make_pipelines()
+            pipelines = services["airflow"] = self._make_pipelines()
+            self.pipelines_config_map_uid = pipelines.workloads_uid
         if args.settings.monitoring.enabled:
             services["grafana"] = self._make_monitoring()
         self.urls = {key: service.url for key, service in services.items()}

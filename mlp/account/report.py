@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from infra.naming import PROJECT, deploy_role_name
+from infra.naming import deploy_role_name
 from mlp.account.operation import Bootstrapped
 from mlp.account.options import BootstrapOptions
 from mlp.account.plan import PREVIEW_ROLE, Outcome
@@ -135,8 +135,8 @@ def _remarks(options: BootstrapOptions, result: Bootstrapped) -> list[str]:
         "reviewers, and the branch main alone."
     )
     previews = (
-        f"{PREVIEW_ROLE} reads Pulumi's state and the secrets named {PROJECT}/*, and so can a pull request from "
-        "a branch of this repository; Helm's release secrets it reads through the cluster, once cluster.preview_role "
+        f"{PREVIEW_ROLE} reads Pulumi's state and the secrets in it, and so can a pull request from a branch of this "
+        "repository; Helm's release secrets it reads through the cluster, once cluster.preview_role "
         "names it."
     )
     remarks = [deploys, previews]

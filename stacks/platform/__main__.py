@@ -200,6 +200,7 @@ PlatformOutputs(
     training_service_account=services.training.service_account if services else "",
     training_login_secret=services.training.login_secret if services else "",
     max_training_gpus=settings.training_gpus if services else 0,
+    pipelines_config_map_uid=services.pipelines_config_map_uid if services else "",
     alert_topic_arn=budget.topic_arn,
     service_urls=services.urls if services else {},
     public_urls=services.public_urls if services else {},

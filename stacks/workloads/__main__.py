@@ -5,7 +5,7 @@ from pathlib import Path
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from infra.contracts import PlatformOutputs, WorkloadOutputs, platform_stack, tracking_url
+from infra.contracts import PlatformOutputs, WorkloadOutputs, config_map_to_fill, platform_stack, tracking_url
 from infra.data.image import Image, ImageArgs
 from infra.provider import acting_kubeconfig, aws_provider
 from infra.services.pipelines import Pipelines, PipelinesArgs
@@ -69,7 +69,13 @@ if settings.pipelines:
     cluster = kubernetes.Provider("cluster", kubeconfig=kubeconfig, enable_server_side_apply=True)
     Pipelines(
         "pipelines",
-        PipelinesArgs(training_image=training_image.reference, training_job=job),
+        PipelinesArgs(
+            config_map_uid=pulumi.Output.from_input(platform.pipelines_config_map_uid).apply(
+                lambda uid: config_map_to_fill(uid, settings.environment)
+            ),
+            training_image=training_image.reference,
+            training_job=job,
+        ),
         pulumi.ResourceOptions(providers=[cluster]),
     )
 

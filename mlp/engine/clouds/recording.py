@@ -44,12 +44,6 @@ def _authorization_token(_args: Inputs, place: Place) -> Mapping[str, Any]:
     return {"id": place.region, "userName": "AWS", "password": Secret("recorded"), "proxyEndpoint": proxy}
 
 
-def _secret_value(args: Inputs, place: Place) -> Mapping[str, Any]:
-    # What the platform keeps in Secrets Manager are logins.
-    login = '{"username": "recorded", "password": "recorded"}'
-    return {"id": args["secretId"], "arn": args["secretId"], "region": place.region, "secretString": Secret(login)}
-
-
 def _caller(_args: Inputs, place: Place) -> Mapping[str, Any]:
     arn = place.arn("iam", "user/planner", region="")
     return {"id": ACCOUNT, "accountId": ACCOUNT, "arn": arn, "userId": "AIDAPLANNER"}
@@ -59,5 +53,4 @@ LOOKUPS: dict[str, Lookup] = {
     "aws:ecr/getAuthorizationToken:getAuthorizationToken": _authorization_token,
     "aws:index/getCallerIdentity:getCallerIdentity": _caller,
     "aws:index/getPartition:getPartition": _partition,
-    "aws:secretsmanager/getSecretVersion:getSecretVersion": _secret_value,
 }

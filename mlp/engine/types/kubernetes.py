@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -24,8 +25,8 @@ _BY_CHART = {
 
 
 def _record_object(wanted: Registration, inputs: Inputs, _place: Place) -> Created:
-    """Return the object as the API server does for every kind: as it was given."""
-    metadata = dict(inputs.get("metadata", {}))
+    """Return the object as the API server does for every kind: as it was given, with a UID."""
+    metadata = {"uid": str(uuid.uuid5(uuid.NAMESPACE_URL, wanted.urn)), **inputs.get("metadata", {})}
     metadata.setdefault("name", physical_name(wanted))
     names = [metadata[key] for key in ("namespace", "name") if key in metadata]
     return Created(id="/".join(names), outputs={"metadata": metadata})
@@ -90,6 +91,8 @@ TYPES: Mapping[str, KubernetesType] = {
         price=_ON_NODES,
         pods=Pods.NONE,
     ),
+    # All of a patch can be changed but what it is of.
+    "kubernetes:core/v1:ConfigMapPatch": _CHANGED_IN_PLACE,
     "kubernetes:core/v1:Namespace": KubernetesType(
         replaced_by=_IN_PLACE,
         recorder=_record_object,

@@ -140,7 +140,15 @@ def test_pipelines_find_mlflow_the_cluster_and_the_buckets_without_anyone_enteri
     told = external_secrets(deployment)["airflow-tracking"]["target"]["template"]["data"]["connection"]
     assert json.loads(told)["host"] == "http://mlflow.mlflow.svc.cluster.local"
     [workloads] = [one for one in values["volumes"] if one["name"] == "workloads"]
-    assert workloads["configMap"]["optional"]
+    assert workloads["configMap"] == {"name": "workloads"}
+
+
+def test_the_config_map_for_the_workloads_stack_exists_before_the_pods_that_mount_it():
+    deployment = deploy_airflow()
+    made = wanted(deployment, "kubernetes:core/v1:ConfigMap")["airflow-workloads"]
+    [release] = wanted(deployment, RELEASE).values()
+    assert (made.inputs["metadata"]["namespace"], made.inputs["metadata"]["name"]) == ("airflow", "workloads")
+    assert made.urn in release.dependencies
 
 
 def test_old_records_are_deleted_and_stay_in_no_table_beside():

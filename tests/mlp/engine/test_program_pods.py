@@ -5,7 +5,7 @@ import re
 import pytest
 
 from mlp.engine.values import revealed
-from tests.builders import planned
+from tests.builders import planned_with_airflow
 
 _VARIABLE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
 
@@ -43,7 +43,7 @@ def rewritten(value):
 
 
 def parts_of(stack):
-    for deployment in planned(stack):
+    for deployment in planned_with_airflow(stack):
         for resource in deployment.resources.values():
             yield resource.wanted.name, resource.wanted.type, revealed(resource.wanted.inputs)
         yield deployment.label, "outputs", revealed(deployment.outputs)

@@ -2,26 +2,24 @@
 
 import importlib
 import inspect
-import json
 import pkgutil
 import re
-import runpy
 import subprocess
 import sys
-from dataclasses import fields, replace
+from dataclasses import fields
 
 import pytest
 
 from mlp.engine import types
 from mlp.engine.cloud import Place, Registration
 from mlp.engine.clouds.recording import RecordingCloud
-from mlp.engine.deployment import run_declaration
 from mlp.engine.programs import PLATFORM
 from mlp.engine.types import TYPES, facts_of, file_of, forcing, precious
 from mlp.engine.types.facts import AwsType, Duration, KubernetesType, PriceRule, TypeFacts
 from mlp.plan import snapshots
 from mlp.shared.checkout import REPOSITORY
 from mlp.shared.errors import PlatformError
+from tests.builders import PLATFORM_WITH_AIRFLOW, WORKLOADS_WITH_AIRFLOW, changed, deployed
 
 STACKS = PLATFORM.stacks()
 PLANNED = {
@@ -53,18 +51,8 @@ def test_every_type_of_a_kept_plan_has_a_row():
 
 
 def test_no_row_is_of_a_type_that_no_plan_can_hold():
-    config = PLATFORM.config("prod")
-    settings = json.loads(config.values["ml-platform:settings"])
-    settings = settings | {key: settings.get(key, {}) | value for key, value in EVERY_SETTING.items()}
-    deployment = run_declaration(
-        lambda: runpy.run_path(str(PLATFORM.entry), run_name="__main__"),
-        RecordingCloud(),
-        label=PLATFORM.label,
-        project=PLATFORM.project,
-        stack_name="prod",
-        config=replace(config, values=config.values | {"ml-platform:settings": json.dumps(settings)}),
-    )
-    made = {one.wanted.type for one in deployment.resources.values()}
+    both = deployed("prod", changed(PLATFORM_WITH_AIRFLOW, **EVERY_SETTING), WORKLOADS_WITH_AIRFLOW)
+    made = {one.wanted.type for deployment in both for one in deployment.resources.values()}
     assert sorted(set(TYPES) - PLANNED - made) == []
 
 
