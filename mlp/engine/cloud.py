@@ -49,6 +49,8 @@ class Registration:
     """URN of the resource whose deletion deletes this one too, without a call to the provider."""
     custom_timeouts: Mapping[str, str] = field(default_factory=dict)
     """Time-outs of `create`, `update`, `delete` and `read`, as Go durations: `15m`."""
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    """Digests of a plan's secret inputs, by their paths: what is `[secret]` on both sides may still differ."""
 
 
 @dataclass(frozen=True, kw_only=True)

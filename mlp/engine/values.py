@@ -6,6 +6,8 @@ The wire format is a protobuf Struct in which a key marks values that JSON has n
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +18,7 @@ from pulumi.runtime import rpc
 from mlp.shared.errors import PlatformError
 
 SECRET_SHOWN = "[secret]"  # noqa: S105  what is shown in place of one
+_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,31 @@ def _mapped(value: Any, secret: Callable[[Any], Any]) -> Any:
             return [_mapped(item, secret) for item in value]
         case _:
             return value
+
+
+def secret_digests(value: Any, path: str = "") -> dict[str, str]:
+    """Return a digest of each secret in `value`, by its path: `values.logins[0].password`.
+
+    No plan holds a secret that its repository does not: passwords are the recording cloud's, and what only Pulumi's key
+    can decrypt stays encrypted.
+    """
+    match value:
+        case Secret():
+            text = json.dumps(revealed(value), sort_keys=True, default=str)
+            return {path: hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]}
+        case Mapping():
+            parts = [(_below(path, str(key)), item) for key, item in value.items()]
+        case list() | tuple():
+            parts = [(f"{path}[{place}]", item) for place, item in enumerate(value)]
+        case _:
+            return {}
+    return {where: digest for inner, item in parts for where, digest in secret_digests(item, inner).items()}
+
+
+def _below(path: str, key: str) -> str:
+    if "." in key or "[" in key:
+        return f'{path}["{key}"]'
+    return f"{path}.{key}" if path else key
 
 
 def revealed(value: Any) -> Any:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from mlp.engine.cloud import hex_digits
+from mlp.engine.values import Secret
 
 IMAGE = "docker-build:index:Image"
 _JOB = "kubernetes:batch/v1:Job"
@@ -55,6 +56,8 @@ def mapped(value: Any, change: Callable[[str], str]) -> Any:
     match value:
         case str():
             return change(value)
+        case Secret():
+            return Secret(mapped(value.value, change))
         case Mapping():
             return {key: mapped(item, change) for key, item in value.items()}
         case list() | tuple():

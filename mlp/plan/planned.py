@@ -8,7 +8,7 @@ from typing import Any
 
 from mlp.engine.cloud import Registration
 from mlp.engine.deployment import Deployment, Resource
-from mlp.engine.values import shown
+from mlp.engine.values import secret_digests, shown
 from mlp.plan.placeholders import replaced, symbols
 
 
@@ -28,27 +28,39 @@ class ProgramPlan:
 
 def program_plan(deployment: Deployment) -> ProgramPlan:
     """Return the plan of what `deployment` created."""
-    return with_symbols(
-        ProgramPlan(
-            program=deployment.label,
-            stack=deployment.stack,
-            resources={urn: _planned(one) for urn, one in sorted(deployment.resources.items())},
-            outputs=shown(deployment.outputs),
-        )
+    plan = ProgramPlan(
+        program=deployment.label,
+        stack=deployment.stack,
+        resources={urn: _planned(one) for urn, one in sorted(deployment.resources.items())},
+        outputs=shown(deployment.outputs),
     )
+    known = _symbols(plan)
+    resources = {
+        urn: replace(one, secrets=_digests(deployment.resources[urn], known)) for urn, one in plan.resources.items()
+    }
+    return _shown_with(replace(plan, resources=resources), known)
+
+
+def _digests(resource: Resource, known: Mapping[str, str]) -> dict[str, str]:
+    wanted = resource.wanted
+    return secret_digests(replaced(wanted.inputs, known)) if wanted.custom else {}
 
 
 def with_symbols(plan: ProgramPlan) -> ProgramPlan:
     """Return the plan with symbols for what varies by commit: the hashes of images."""
-    entries = plan.resources.values()
-    known = symbols((one.urn, one.type, one.name, one.inputs) for one in entries)
-    return replace(
-        plan,
-        resources={
-            one.urn: replace(one, id=replaced(one.id, known), inputs=replaced(one.inputs, known)) for one in entries
-        },
-        outputs=replaced(plan.outputs, known),
-    )
+    return _shown_with(plan, _symbols(plan))
+
+
+def _symbols(plan: ProgramPlan) -> dict[str, str]:
+    return symbols((one.urn, one.type, one.name, one.inputs) for one in plan.resources.values())
+
+
+def _shown_with(plan: ProgramPlan, known: Mapping[str, str]) -> ProgramPlan:
+    resources = {
+        one.urn: replace(one, id=replaced(one.id, known), inputs=replaced(one.inputs, known))
+        for one in plan.resources.values()
+    }
+    return replace(plan, resources=resources, outputs=replaced(plan.outputs, known))
 
 
 def short_type(type_: str) -> str:

@@ -16,8 +16,8 @@ from mlp.shared.checkout import REPOSITORY
 from mlp.shared.errors import PlatformError
 from mlp.shared.files import write_whole
 
-FORMAT = 2
-"""Version of a plan's file; 1 had no options but `protect`."""
+FORMAT = 3
+"""Version of a plan's file; 1 had no options but `protect`, 2 no digests of secrets."""
 FOLDER = "stacks/plans"
 PROGRAMS = (PLATFORM.label, WORKLOADS.label)
 """Labels of the programs with plans; the platform is first, since each stack has a plan of it."""
@@ -67,7 +67,7 @@ def read(stack: str, repository: Path = REPOSITORY) -> list[ProgramPlan]:
 
 
 class _File(PlanData):
-    format: Literal[1, 2]
+    format: Literal[1, 2, 3]
     program: str
     stack: str
 

@@ -12,13 +12,14 @@ from mlp.engine.types import forcing
 from mlp.engine.values import SECRET_SHOWN
 from mlp.plan.planned import ProgramPlan
 from mlp.review.changes.moves import Moves
-from mlp.review.changes.property_paths import ALL, MissingError, at, differs, parsed, restored
+from mlp.review.changes.property_paths import ALL, MissingError, Path, at, covers, differs, parsed, restored
 from mlp.review.changes.structure import ABSENT, FieldChange, differences, structured
 from mlp.review.node_groups import NODE_GROUP
 from mlp.shared.errors import PlatformError
 
 Kind = Literal["created", "replaced", "changed", "deleted"]
 _KNOWN_AFTER = "<known after "
+_OTHER_SECRET = "[another secret]"  # noqa: S105  what is shown in place of one
 _IGNORED = "<as it was left: changes of it were ignored>"
 KINDS: tuple[Kind, ...] = ("created", "replaced", "changed", "deleted")
 
@@ -231,12 +232,14 @@ class _Kept:
         for path, value in forced.items():
             if _refers_to(value, cause):
                 user.forced_by.append(f"{path} ({cause.name} is replaced)")
-        known = {one.fields[0] for one in user.fields}
-        for key, value in entry.inputs.items():
-            # What has a name of its own keeps it.
-            if key not in known and not _has_chosen_name(cause) and _refers_to(value, cause):
-                new = f"{_KNOWN_AFTER}{cause.name} is replaced>"
-                user.fields.append(FieldChange(keys=(key,), old=user.old.inputs.get(key, ABSENT), new=new))
+        if _has_chosen_name(cause):  # its replacement has the same
+            return
+        known = list(user.fields)
+        for path in _references(entry.inputs, cause):
+            new = f"{_KNOWN_AFTER}{cause.name} is replaced>"
+            follows = FieldChange(keys=_names(path), old=at(user.old.inputs, path), new=new)
+            if not any(_overlap(one, follows) for one in known):
+                user.fields.append(follows)
 
 
 def _with_ignored(old: Registration, new: Registration) -> Registration:
@@ -253,18 +256,30 @@ def _with_ignored(old: Registration, new: Registration) -> Registration:
     return replace(new, inputs=inputs)
 
 
-def _before_wildcard(path: str) -> tuple[str | int, ...]:
+def _before_wildcard(path: str) -> Path:
     """Return the keys of a property path up to its first wildcard."""
     keys = parsed(path)
     return keys[: keys.index(ALL)] if ALL in keys else keys
+
+
+def _other_secrets(old: Registration, new: Registration) -> Iterator[FieldChange]:
+    """Yield secrets that differ; a plan without digests, of an older version, does not tell."""
+    ignored = [parsed(path) for path in new.ignore_changes]
+    for path in sorted({*old.secrets} & {*new.secrets}):
+        keys = parsed(path)
+        if old.secrets[path] != new.secrets[path] and not any(covers(one, keys) for one in ignored):
+            yield FieldChange(keys=_names(keys), old=SECRET_SHOWN, new=_OTHER_SECRET)
 
 
 def _ignored_no_longer(old: Registration, new: Registration) -> Iterator[FieldChange]:
     """Yield fields whose changes are no longer ignored: the last deployment may have left any value."""
     for path in sorted({*old.ignore_changes} - {*new.ignore_changes}):
         keys = _before_wildcard(path)
-        names = tuple(f"[{one}]" if isinstance(one, int) else one for one in keys)
-        yield FieldChange(keys=names, old=_IGNORED, new=at(new.inputs, keys))
+        yield FieldChange(keys=_names(keys), old=_IGNORED, new=at(new.inputs, keys))
+
+
+def _names(keys: Path) -> tuple[str, ...]:
+    return tuple(f"[{one}]" if isinstance(one, int) else one for one in keys)
 
 
 def _fields(old: Registration, new: Registration) -> Iterator[FieldChange]:
@@ -276,6 +291,7 @@ def _fields(old: Registration, new: Registration) -> Iterator[FieldChange]:
         found = list(differences(structured(was), structured(now), (key,)))
         # AWS reads a document; elsewhere the text itself is what is kept.
         yield from found or ([] if new.type.startswith("aws:") else differences(was, now, (key,)))
+    yield from _other_secrets(old, new)
     yield from _ignored_no_longer(old, new)
     if old.provider != new.provider:
         yield FieldChange(keys=("provider",), old=old.provider, new=new.provider)
@@ -327,6 +343,27 @@ def _refers_to(value: Any, entry: Registration) -> bool:
             return any(_refers_to(item, entry) for item in value)
         case _:
             return False
+
+
+def _references(value: Any, entry: Registration, path: Path = ()) -> Iterator[Path]:
+    """Yield the paths of the texts, and of the lists of texts, in `value` that refer to `entry`."""
+    match value:
+        case Mapping():
+            for key, item in value.items():
+                yield from _references(item, entry, (*path, key))
+        case list() if any(isinstance(item, Mapping | list) for item in value):
+            for place, item in enumerate(value):
+                yield from _references(item, entry, (*path, place))
+        case _ if _refers_to(value, entry):
+            yield path
+
+
+def _overlap(known: FieldChange, follows: FieldChange) -> bool:
+    """Return whether the path of one change is the other's, or leads to it."""
+    # A change within a list may be known by the entry's name instead of its place.
+    one, other = (known.keys, follows.keys) if is_known_after(known) else (known.fields, follows.fields)
+    shared = min(len(one), len(other))
+    return one[:shared] == other[:shared]
 
 
 def _reference(entry: Registration) -> str:

@@ -41,7 +41,13 @@ class Moves:
     def _entry(self, one: Registration) -> Registration:
         provider, deleted_with = (self._urns.get(urn, urn) if urn else None for urn in (one.provider, one.deleted_with))
         return replace(
-            one, id=self.value(one.id), inputs=self.value(one.inputs), provider=provider, deleted_with=deleted_with
+            one,
+            id=self.value(one.id),
+            inputs=self.value(one.inputs),
+            provider=provider,
+            deleted_with=deleted_with,
+            # A digest cannot be given the new names, so it no longer says anything.
+            secrets={} if self._urns.keys() & {*one.dependencies} else one.secrets,
         )
 
     def _text(self, text: str) -> str:

@@ -89,6 +89,11 @@ def _entry_restored(old: Any, new: Any, place: int, rest: Path) -> Any:
     return [*new[:place], value, *new[place + 1 :]]
 
 
+def covers(above: Path, path: Path) -> bool:
+    """Return whether `path`, which has no wildcard, is `above` or lies below it."""
+    return len(above) <= len(path) and all(one in (ALL, key) for one, key in zip(above, path, strict=False))
+
+
 def differs(old: Any, new: Any, path: Path) -> bool:
     """Return whether anything at `path` or below it differs between `old` and `new`."""
     if not path:
