@@ -202,13 +202,12 @@ DOCUMENTS = (
     *(REPOSITORY / "docs").rglob("*.md"),
 )
 FOLDERS = (*PARTS, "tests", "bench", "images", "docs")
-OF_OTHER_REPOSITORIES = {"workloads/dags"}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_path_that_a_document_quotes_is_there(document):
     quoted = set(re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w./-]*)`", document.read_text()))
-    assert [name for name in quoted - OF_OTHER_REPOSITORIES if not (REPOSITORY / name).exists()] == []
+    assert [name for name in quoted if not (REPOSITORY / name).exists()] == []
 
 
 def headings(document):

@@ -92,22 +92,19 @@ def content_tag(context: Path, dockerfile: str) -> str:
 def copied_files(context: Path, dockerfile: str) -> list[Path]:
     """Return the files of `context` that the COPY instructions of `dockerfile` name, in the order of their names.
 
-    Compiled Python is left out, as in the ignore files. A pattern may match nothing.
+    Compiled Python is left out, as in the ignore files.
 
     Raises pulumi.RunError for an instruction whose files cannot be told from its text, and for one that names what is
-    not there.
+    not there, or a pattern without a match, which some builders take and others refuse.
     """
     files: set[Path] = set()
     for source in _copied_sources((context / dockerfile).read_text()):
         tops = list(context.glob(source))
-        if not tops and not _PATTERN.search(source):
+        if not tops:
             raise pulumi.RunError(f"{dockerfile} copies {source}, which does not exist in {context}")
         for top in tops:
             files.update(path for path in (top, *top.rglob("*")) if path.is_file())
     return sorted(path for path in files if "__pycache__" not in path.parts)
-
-
-_PATTERN = re.compile(r"[*?\[]")
 
 
 def _copied_sources(dockerfile: str) -> list[str]:

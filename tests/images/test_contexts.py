@@ -10,8 +10,6 @@ from infra.data.image import content_tag, copied_files
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 IMAGES = sorted(path.parent.name for path in (REPOSITORY / "images").glob("*/Dockerfile"))
-ONLY_FOR_ITS_FOLDER = {"airflow": {"workloads/__init__.py"}}
-"""Admitted and not copied: without any file in `workloads` a pattern below it could not be looked for."""
 
 
 @pytest.fixture
@@ -69,7 +67,7 @@ def test_the_ignore_file_admits_what_the_dockerfile_copies_and_nothing_else(plac
     everything = [path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file()]
     admitted = {path for path in everything if is_admitted(path, patterns)}
     assert copied
-    assert admitted == copied | ONLY_FOR_ITS_FOLDER.get(name, set())
+    assert admitted == copied
 
 
 def is_admitted(path, patterns):

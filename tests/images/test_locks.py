@@ -7,6 +7,7 @@ import sys
 from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
@@ -110,7 +111,7 @@ def test_whatever_the_code_of_an_image_imports_is_in_its_lock(image, code):
     assert missing == {}
 
 
-ON_A_HOST = {"user": "user", "password": "", "host": "host", "port": 5432, "database": "records"}
+ON_A_HOST: dict[str, Any] = {"user": "user", "password": "", "host": "host", "port": 5432, "database": "records"}
 DATABASE_URLS = {
     "airflow": list(airflow.connections(**ON_A_HOST).values()),
     "mlflow": [database_url(mlflow.DRIVER, **ON_A_HOST)],

@@ -1,6 +1,7 @@
 """One definition of each server: what differs between the cluster and a laptop is named, with a reason."""
 
 import configparser
+from typing import Any
 
 import pytest
 from sqlalchemy.engine import make_url
@@ -34,7 +35,7 @@ def test_these_settings_differ_each_for_a_reason_and_no_others(server):
 
 
 def test_a_setting_is_the_same_everywhere_unless_it_differs():
-    settings = {
+    settings: dict[str, str | Difference] = {
         "a": "1",
         "b": Difference(cluster="2", laptop=None, reason="why"),
         "c": Difference(cluster="3", laptop="4", reason="why"),
@@ -111,7 +112,13 @@ def test_the_laptops_ray_is_told_what_the_definition_says_and_else_only_where_th
 
 
 def test_a_database_url_names_its_driver_and_is_read_back():
-    login = {"user": "mlflow", "password": "p4ss", "host": "db.example", "port": 5432, "database": "runs"}
+    login: dict[str, Any] = {
+        "user": "mlflow",
+        "password": "p4ss",
+        "host": "db.example",
+        "port": 5432,
+        "database": "runs",
+    }
     url = make_url(database_url("psycopg2", **login, option="sslmode=require"))
     assert (url.drivername, url.username, url.password, url.host) == (
         "postgresql+psycopg2",
