@@ -56,7 +56,7 @@ def next_steps(options: BootstrapOptions, result: Bootstrapped) -> str:
     """Return the lines to write into the stack files and to run, and what else is to be done."""
     if result.dry_run:
         return "\nThis was a dry run: nothing was changed."
-    lines = ["", "Stack files, under `settings`:"]
+    lines = ["", "Stack files, merged into what is under `settings`:"]
     for file, settings in stack_settings(options, result).items():
         lines += [f"  {file}", *indent(yaml.safe_dump(settings, width=1000).rstrip(), "    ").splitlines()]
     lines += ["", "GitHub variables:"]
@@ -144,6 +144,11 @@ def _remarks(options: BootstrapOptions, result: Bootstrapped) -> list[str]:
         remarks.append(
             "`pulumi stack init` writes secretsprovider and encryptedkey into the stack files: commit them, or nobody "
             "else can open the stacks' secrets."
+        )
+    if not options.deployers:
+        remarks.append(
+            "Without --deployer nobody but GitHub's jobs may become a deploy role, which the stack files now name: to run "
+            "`pulumi up` by hand, run this again with the ARN of the role or user that you are."
         )
     if options.deploy_runner.startswith("ubuntu-"):
         remarks.append(

@@ -315,6 +315,12 @@ def test_who_is_without_a_boundary_or_ids_is_told_what_that_means(account):
     assert "gh api" not in said
 
 
+def test_who_names_no_deployer_is_told_that_github_alone_deploys(account):
+    assert "Without --deployer nobody but GitHub's jobs" in next_steps(options(), run(account))
+    named = options(deployers=(f"arn:aws:iam::{ACCOUNT}:role/admin",))
+    assert "Without --deployer" not in next_steps(named, run(account))
+
+
 def test_aws_out_of_reach_and_other_refusals_are_one_message_each(account):
     unreachable = EndpointConnectionError(endpoint_url="https://iam.amazonaws.com/")
     other = refusal("LimitExceeded", "cannot exceed 1000 roles", "CreateRole")
