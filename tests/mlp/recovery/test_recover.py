@@ -231,7 +231,7 @@ def test_wrong_arguments_are_one_clear_line(arguments, message):
     ("said", "next_step"),
     [
         ("error: the stack is currently locked by 1 lock(s).", "`pulumi cancel --stack dev`"),
-        ("error: could not deserialize deployment: EOF", "remove the empty `*.attrs` files"),
+        ("error: could not deserialize deployment: EOF", "-empty -delete"),
         ("error: no stack named 'dev' found", "no stack named 'dev' found"),
     ],
 )
