@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from typing import Any
 
 from mlp.recovery.ec2 import EC2
@@ -94,7 +95,8 @@ class Recovery:
     """
 
     def __init__(self, state: Exported, clients: Callable[[str], Clients], ids: Mapping[str, str]) -> None:
-        self._state, self._clients, self._ids = state, clients, ids
+        self._state, self._ids = state, ids
+        self._clients = cache(lambda region: cache(clients(region)))  # making a client takes long
         self._taken: set[str] = set()
         """URNs that an answer has put into the state."""
         unknown = sorted(set(ids) - {key for one in state.operations for key in (one.resource.urn, one.resource.name)})

@@ -84,6 +84,16 @@ def answer(call: Callable[..., Any], **arguments: Any) -> Mapping[str, Any]:
         raise
 
 
+def unless_denied(call: Callable[..., Any], **arguments: Any) -> Mapping[str, Any]:
+    """Return AWS's answer; an empty one for what this user may not look at."""
+    try:
+        return answer(call, **arguments)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "AccessDeniedException":
+            return {}
+        raise
+
+
 def listed(client: Any, call: str, key: str, **arguments: Any) -> list[Any]:
     """Return all that a call lists under `key`, whether it answers in pages or at once."""
     if not client.can_paginate(call):

@@ -67,8 +67,8 @@ class PulumiStack:
             return f"\n  If nothing runs any more, `pulumi cancel --stack {self.name}{where}` and run this again."
         if "EOF" in said:
             return (
-                "\n  A file that the kill left empty is in the way: with a backend in a folder, remove the empty "
-                "`*.attrs` files below its `.pulumi/stacks`, and run this again."
+                "\n  A file that the kill left empty is in the way. With a state in a folder: "
+                "`find FOLDER/.pulumi -name '*.attrs' -empty -delete`, then run this again."
             )
         return ""
 

@@ -50,14 +50,14 @@ def as_data(recovered: Recovered) -> dict[str, Any]:
 def next_steps(recovered: Recovered, again: str, up: str) -> list[str]:
     """Return what to do then; `again` is this command, and `up` the deployment's."""
     if not recovered.answers:
-        return [f"Nothing is unfinished; go on with `{up}`."]
+        return [f"Nothing is unfinished; go on with `{up}`, or with `pulumi destroy`."]
     steps = [] if recovered.applied else [f"Nothing was changed. `{again} --apply` does it."]
     if any(one.action is Action.ASK for one in recovered.answers):
         steps.append(f"Decide what is to be decided, and run `{again} --apply` with that.")
     elif any(one.action is Action.WAIT for one in recovered.answers) and recovered.applied:
         steps.append(f"AWS is still at it: run `{again} --apply` again later.")
     elif recovered.applied:
-        steps.append(f"The state is in order; go on with `{up}`.")
+        steps.append(f"The state is in order; go on with `{up}`, or with `pulumi destroy`.")
     steps += [_lock(one) for one in recovered.answers if _may_be_locked(one)]
     return steps
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mlp.recovery.found import Finder, Found, Standing, Wanted, answer, listed, standing, tags_of
+from mlp.recovery.found import Finder, Found, Standing, Wanted, answer, listed, standing, tags_of, unless_denied
 
 _EKS = {"making": "creating", "failed": "failed create_failed", "going": "deleting"}
 _RDS_READY = {"available", "storage-optimization", "storage-full"}
@@ -101,12 +101,13 @@ def _secret(wanted: Wanted) -> list[Found]:
 def _key(wanted: Wanted) -> list[Found]:
     """Find a key by its description and tags: it has no name."""
     kms = wanted.clients("kms")
-    keys = [kms.describe_key(KeyId=one["KeyId"])["KeyMetadata"] for one in listed(kms, "list_keys", "Keys")]
     found = []
-    for key in keys:
-        if key["Description"] == wanted["description"] and key["KeyState"] == "Enabled":
-            tags = {one["TagKey"]: one["TagValue"] for one in kms.list_resource_tags(KeyId=key["KeyId"])["Tags"]}
-            found.append(Found(key["KeyId"], tags=tags))
+    for one in listed(kms, "list_keys", "Keys"):
+        # A key may refuse to be looked at by all but its owners; whoever makes the platform's may look at those.
+        key = unless_denied(kms.describe_key, KeyId=one["KeyId"]).get("KeyMetadata") or {}
+        if key.get("Description") == wanted["description"] and key["KeyState"] == "Enabled":
+            listed_tags = unless_denied(kms.list_resource_tags, KeyId=one["KeyId"]).get("Tags") or ()
+            found.append(Found(one["KeyId"], tags={tag["TagKey"]: tag["TagValue"] for tag in listed_tags}))
     return [one for one in found if wanted.tags.items() <= (one.tags or {}).items()]
 
 
