@@ -241,13 +241,16 @@ _GPU_VALUES = {
 }
 
 
+_APART = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"}
+
+
 def _secrets_values(args: ControllersArgs) -> dict[str, Any]:
     resources = {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "192Mi"}}
     shared = {"replicaCount": args.replicas, "priorityClassName": "platform-system", "resources": resources}
-    budget = {"podDisruptionBudget": {"enabled": True, "minAvailable": 1}} if args.replicas > 1 else {}
+    budget = {"podDisruptionBudget": {"enabled": True, "minAvailable": 1}}
     return {
         **shared,
-        **budget,
+        **(budget if args.replicas > 1 else {}),
         "installCRDs": True,
         "leaderElect": True,
         # Nothing here uses these kinds, for which it would have rights.
@@ -259,7 +262,8 @@ def _secrets_values(args: ControllersArgs) -> dict[str, Any]:
         "rbac": {"serviceAccountTokenCreate": False},
         "serviceAccount": _account(SECRETS_ACCOUNT, args.secrets_role_arn),
         "serviceMonitor": {"enabled": True},
-        "webhook": {**shared, **budget},
+        # Without it no ExternalSecret can be made, changed or deleted: `pulumi up` and `destroy` would stop.
+        "webhook": {**shared, **budget, "replicaCount": max(2, args.replicas), "topologySpreadConstraints": [_APART]},
         "certController": {"priorityClassName": "platform-system", "resources": resources},
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -61,6 +62,8 @@ class MonitoringArgs:
     grafana_role_arn: pulumi.Input[str]
     """ARN of Grafana's role in AWS, which has `metrics.cloudwatch_access`."""
     training_namespace: str
+    airflow: bool
+    """Whether Airflow runs; its alerts and its dashboard are made where it does."""
 
 
 class Monitoring(pulumi.ComponentResource):
@@ -194,12 +197,12 @@ class Monitoring(pulumi.ComponentResource):
         )
 
     def _rules(self) -> None:
-        for file, rules in metrics.alert_files().items():
+        for file, rules in self._of_what_runs(metrics.alert_files()).items():
             self._custom(f"rules-{file}", "PrometheusRule", file, rules)
 
     def _dashboards(self) -> None:
         constants = {"database": database_name(self._args.environment.name)}
-        for file, dashboard in metrics.dashboards(constants).items():
+        for file, dashboard in self._of_what_runs(metrics.dashboards(constants)).items():
             kubernetes.core.v1.ConfigMap(
                 f"{self._name}-dashboard-{file}",
                 metadata={
@@ -210,6 +213,9 @@ class Monitoring(pulumi.ComponentResource):
                 data={f"{file}.json": json.dumps(dashboard)},
                 opts=self._child,
             )
+
+    def _of_what_runs(self, files: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        return {name: file for name, file in files.items() if self._args.airflow or name != "airflow"}
 
     def _training_monitors(self) -> None:
         by_cluster = {"sourceLabels": ["__meta_kubernetes_pod_label_ray_io_cluster"], "targetLabel": "ray_cluster"}

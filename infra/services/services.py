@@ -207,6 +207,7 @@ class Services(pulumi.ComponentResource):
                 alertmanager_role_arn=args.role_arns["alertmanager"],
                 grafana_role_arn=args.role_arns["grafana"],
                 training_namespace=training_namespace.NAMESPACE,
+                airflow=args.settings.airflow.enabled,
             ),
             self._child,
         )

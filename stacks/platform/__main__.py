@@ -133,12 +133,15 @@ service_accounts = {
             *stores.artifacts.append_access("registry/"),
         ),
     ),
-    "alertmanager": (monitoring.ALERTMANAGER_ACCOUNT, publish_access(budget.topic_arn)),
-    "grafana": (monitoring.GRAFANA_ACCOUNT, metrics.cloudwatch_access(settings.region)),
     "load-balancer-controller": (LOAD_BALANCER_ACCOUNT, load_balancer_access(environment)),
     "cluster-autoscaler": (AUTOSCALER_ACCOUNT, autoscaler_access(environment)),
     "external-secrets": (SECRETS_ACCOUNT, secrets_access(environment)),
 }
+if settings.services.monitoring.enabled:
+    service_accounts |= {
+        "alertmanager": (monitoring.ALERTMANAGER_ACCOUNT, publish_access(budget.topic_arn)),
+        "grafana": (monitoring.GRAFANA_ACCOUNT, metrics.cloudwatch_access(settings.region)),
+    }
 if pipelines:
     service_accounts |= {
         "airflow-worker": (

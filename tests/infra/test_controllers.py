@@ -7,7 +7,7 @@ import pytest
 from infra.cluster.namespaces import IngressRule, Namespace, NamespaceArgs, Peer, network_policies
 from infra.controllers.controllers import Controllers, ControllersArgs, expander_priorities
 from infra.settings.settings import NodePoolSettings
-from tests.builders import deploy, inputs_of
+from tests.builders import ancestors, deploy, inputs_of, wanted
 from tests.infra.builders import ENVIRONMENT
 
 CORE = NodePoolSettings(instance_types=("m7i.large",), min_size=2, max_size=4)
@@ -103,6 +103,26 @@ def test_one_copy_alone_is_not_kept_from_being_moved(replicas, guarded):
     told = {one["chart"]: one["values"] for one in releases}
     assert bool(told["aws-load-balancer-controller"]["podDisruptionBudget"]) is guarded
     assert ("podDisruptionBudget" in told["external-secrets"]) is guarded
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_the_webhook_without_which_no_secret_is_made_or_deleted_outlives_a_node(replicas):
+    releases = inputs_of(deploy_controllers(replicas), RELEASE).values()
+    [webhook] = [one["values"]["webhook"] for one in releases if one["chart"] == "external-secrets"]
+    assert webhook["replicaCount"] == max(2, replicas)
+    assert webhook["podDisruptionBudget"] == {"enabled": True, "minAvailable": 1}
+    assert [one["topologyKey"] for one in webhook["topologySpreadConstraints"]] == ["kubernetes.io/hostname"]
+
+
+def test_the_operator_of_secrets_makes_tokens_of_its_own_account_alone(values):
+    assert values["external-secrets"]["rbac"] == {"serviceAccountTokenCreate": False}
+    deployment = deploy_controllers()
+    [role] = inputs_of(deployment, "kubernetes:rbac.authorization.k8s.io/v1:Role").values()
+    [rule] = role["rules"]
+    assert (rule["resources"], rule["resourceNames"]) == (["serviceaccounts/token"], ["external-secrets"])
+    [store] = wanted(deployment, "kubernetes:external-secrets.io/v1:ClusterSecretStore").values()
+    [binding] = wanted(deployment, "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding").values()
+    assert binding.urn in ancestors(deployment, store.urn)
 
 
 def test_the_secret_store_reads_as_the_operators_own_account():

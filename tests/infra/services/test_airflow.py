@@ -243,10 +243,22 @@ def test_each_service_account_gets_its_own_role():
     assert values["config"]["logging"]["remote_base_log_folder"] == "s3://logs/airflow"
 
 
+def test_the_scheduler_alone_starts_pods_beside_itself():
+    deployment = deploy_airflow()
+    assert values_of(deployment)["allowPodLaunching"] is False
+    role = inputs_of(deployment, "kubernetes:rbac.authorization.k8s.io/v1:Role")["airflow-executor"]
+    binding = wanted(deployment, "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding")["airflow-executor-binding"]
+    assert role["metadata"]["namespace"] == binding.inputs["metadata"]["namespace"] == "airflow"
+    assert [rule["resources"] for rule in role["rules"]] == [["pods"]]
+    assert [one["name"] for one in binding.inputs["subjects"]] == ["airflow-scheduler"]
+    [release] = wanted(deployment, RELEASE).values()
+    assert binding.urn in release.dependencies
+
+
 def test_tasks_may_submit_training_jobs_and_change_nothing_else():
     deployment = deploy_airflow()
-    [role] = inputs_of(deployment, "kubernetes:rbac.authorization.k8s.io/v1:Role").values()
-    [binding] = inputs_of(deployment, "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding").values()
+    role = inputs_of(deployment, "kubernetes:rbac.authorization.k8s.io/v1:Role")["airflow-training"]
+    binding = inputs_of(deployment, "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding")["airflow-training-binding"]
     assert role["metadata"]["namespace"] == binding["metadata"]["namespace"] == "training"
     changing = {
         (resource, verb)

@@ -33,7 +33,7 @@ TOPIC = "arn:aws:sns:us-east-1:123456789012:alerts"
 SLACK = "arn:aws:secretsmanager:us-east-1:123456789012:secret:slack"
 
 
-def deploy_monitoring(*, domain=None, load_balancer=(), slack=None, deletable=False, **settings):
+def deploy_monitoring(*, domain=None, load_balancer=(), slack=None, deletable=False, airflow=True, **settings):
     def declare():
         made = monitoring.Monitoring(
             "monitoring",
@@ -45,6 +45,7 @@ def deploy_monitoring(*, domain=None, load_balancer=(), slack=None, deletable=Fa
                 alertmanager_role_arn="arn:aws:iam::123456789012:role/alertmanager",
                 grafana_role_arn="arn:aws:iam::123456789012:role/grafana",
                 training_namespace="training",
+                airflow=airflow,
             ),
         )
         pulumi.export("url", made.url)

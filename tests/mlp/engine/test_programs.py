@@ -28,6 +28,7 @@ from mlp.shared.errors import PlatformError
 from tests.builders import (
     WORKLOADS_WITH_AIRFLOW,
     ancestors,
+    changed,
     deploy,
     inputs_of,
     planned,
@@ -86,9 +87,15 @@ def test_a_stack_writes_for_airflow_where_it_runs_airflow(stack):
 
 
 def test_nothing_of_airflow_is_made_where_it_is_off(any_plan):
-    made = [urn for one in any_plan for urn in one.resources if "airflow" in urn.rpartition("::")[2]]
-    shown = [urn for urn in made if not urn.endswith(("monitoring-rules-airflow", "monitoring-dashboard-airflow"))]
-    assert shown == []
+    assert [urn for one in any_plan for urn in one.resources if "airflow" in urn.rpartition("::")[2]] == []
+
+
+def test_no_role_of_monitoring_is_made_where_it_is_off():
+    platform = run_program(changed(PLATFORM, services={"monitoring": {"enabled": False}}), "dev", RecordingCloud())
+    names = ("monitoring", "grafana", "alertmanager")
+    assert [urn for urn in platform.resources if any(name in urn.rpartition("::")[2] for name in names)] == [
+        urn for urn in platform.resources if "mlflow-monitoring" in urn
+    ]
 
 
 def test_every_aws_resource_is_made_by_the_stacks_own_provider(any_plan):
@@ -400,9 +407,7 @@ def test_workloads_fill_the_config_map_that_airflow_mounts_and_another_one_anew(
 def test_workloads_for_pipelines_on_a_platform_without_airflow_say_what_to_do():
     platform = planned("dev")[0]
     references = {platform.reference: platform.outputs}
-    with pytest.raises(
-        PlatformError, match=r"runs no Airflow .*Pulumi\.dev\.yaml; turn .* run `pulumi up --refresh -s dev`"
-    ):
+    with pytest.raises(PlatformError, match=r"runs no Airflow .*Pulumi\.dev\.yaml; .* `pulumi up --refresh -s dev`"):
         run_program(WORKLOADS_WITH_AIRFLOW, "dev", RecordingCloud(), references=references)
 
 
