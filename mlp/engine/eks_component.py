@@ -174,7 +174,8 @@ class _Children:
             custom=custom,
             inputs={key: value for key, value in inputs.items() if value is not None},
             dependencies=(*(one.urn for one in depends_on), *also_depends_on),
-            provider=self.parent.provider,
+            # A provider has none itself.
+            provider=None if type_.startswith("pulumi:providers:") else self.parent.provider,
             protect=self.parent.protect,
             ignore_changes=ignore_changes,
             retain_on_delete=self.parent.retain_on_delete,

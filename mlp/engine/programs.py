@@ -10,11 +10,12 @@ from typing import Any
 
 import yaml
 
+from mlp.engine.cloud import hex_digits
 from mlp.shared.checkout import REPOSITORY
 from mlp.shared.errors import PlatformError
 
-ENCRYPTED = "[encrypted]"
-"""Placeholder of a value that only Pulumi's key can decrypt; it is marked secret all the same."""
+ENCRYPTED = "[encrypted {}]"
+"""Placeholder of a value that only Pulumi's key can decrypt, with a hash of its ciphertext; it is marked secret."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +62,7 @@ class Program:
         for key, value in entries.items():
             full_key = key if ":" in key else f"{self.project}:{key}"
             if isinstance(value, dict) and set(value) == {"secure"}:
-                values[full_key] = ENCRYPTED
+                values[full_key] = ENCRYPTED.format(hex_digits(str(value["secure"]), 12))
                 secret_keys.append(full_key)
             else:
                 values[full_key] = _as_text(value)

@@ -55,7 +55,9 @@ def test_what_names_the_scaling_group_of_a_replaced_node_group_follows_it():
 
     changes = changes_between(both(["g6.xlarge"]), both(["g5.xlarge"]))
     assert set(changes) == {"replaced gpu", "replaced tag", "changed autoscaler"}
-    assert paths(changes["changed autoscaler"])["values.autoscalingGroups[0].name"][1] == "<known after gpu is replaced>"
+    assert (
+        paths(changes["changed autoscaler"])["values.autoscalingGroups[0].name"][1] == "<known after gpu is replaced>"
+    )
 
 
 def test_a_resource_whose_changes_are_all_ignored_stays():
