@@ -147,8 +147,8 @@ def _remarks(options: BootstrapOptions, result: Bootstrapped) -> list[str]:
         )
     if not options.deployers:
         remarks.append(
-            "Without --deployer nobody but GitHub's jobs may become a deploy role, which the stack files now name: to run "
-            "`pulumi up` by hand, run this again with the ARN of the role or user that you are."
+            "Without --deployer nobody but GitHub's jobs may become a deploy role, which the stack files now name: to "
+            "run `pulumi up` by hand, run this again with the ARN of the role or user that you are."
         )
     if options.deploy_runner.startswith("ubuntu-"):
         remarks.append(
