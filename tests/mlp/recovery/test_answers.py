@@ -87,6 +87,33 @@ def test_a_nat_gateway_is_not_left_to_cost(status, expected):
     assert answers([pending(NAT, subnetId="s")], cloud=gateways(("nat-1", status))) == [expected]
 
 
+@pytest.mark.parametrize(
+    ("status", "action"),
+    [
+        ("CREATING", Action.WAIT),
+        ("ACTIVE", Action.ADOPT),
+        ("DEGRADED", Action.ADOPT),
+        ("CREATE_FAILED", Action.REMOVE),
+    ],
+)
+def test_an_addon_is_taken_over_by_cluster_and_name(status, action):
+    cloud = Answering(eks={"describe_addon": {"addon": {"status": status, "tags": TAGS}}})
+    addon = pending("aws:eks/addon:Addon", clusterName="c", addonName="coredns")
+    assert answers([addon], cloud=cloud) == [(action, "c:coredns")]
+
+
+def test_an_access_entry_is_taken_over_by_cluster_and_principal():
+    cloud = Answering(eks={"describe_access_entry": {"accessEntry": {"tags": TAGS}}})
+    entry = pending("aws:eks/accessEntry:AccessEntry", clusterName="c", principalArn="arn:aws:iam::1:role/r")
+    assert answers([entry], cloud=cloud) == [(Action.ADOPT, "c:arn:aws:iam::1:role/r")]
+
+
+def test_a_key_that_may_not_be_looked_at_is_another_teams():
+    denied = refusal("AccessDeniedException")
+    cloud = Answering(kms={"list_keys": {"Keys": [{"KeyId": "k"}]}, "describe_key": denied})
+    assert answers([pending("aws:kms/key:Key", description="ours")], cloud=cloud) == [(Action.FORGET, None)]
+
+
 def test_what_aws_did_not_make_is_made_by_the_next_deployment():
     gone = Answering(eks={"describe_cluster": refusal("ResourceNotFoundException")})
     assert answers([pending(CLUSTER, name="c")], cloud=gone) == [(Action.FORGET, None)]
