@@ -15,7 +15,7 @@ from torch import nn
 
 from workloads.config import TrainConfig
 from workloads.data.dataset import Dataset
-from workloads.data.datasets import find, load
+from workloads.data.datasets import check, load
 from workloads.data.splits import training_splits
 from workloads.environment import PlatformEnvironment
 from workloads.errors import Preempted, Stopped, TrackingError, WorkloadError
@@ -96,7 +96,7 @@ def check_ranks(config: TrainConfig, num_ranks: int) -> None:
 def preflight(config: TrainConfig, options: TrainOptions, environment: PlatformEnvironment, *, num_ranks: int) -> None:
     """Raise WorkloadError, within seconds and before any process is started, where the run would fail."""
     check_ranks(config, num_ranks)
-    find(config.data.name, environment)
+    check(config.data.name, environment)
     exporter.metrics_port(environment)
     price_per_hour(environment)
     spot_notice(environment)
