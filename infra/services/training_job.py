@@ -14,6 +14,8 @@ RAY_VERSION = "2.60.0"
 _CLUSTER_LABEL = "metadata.labels['ray.io/cluster']"
 METRICS_PORT = 8090
 """Port of rank 0's metrics; apart from Ray's own ports (8080 among them)."""
+_CACHE = "/cache"
+"""Folder of each worker's copies of data sets, on its node's disk."""
 _SECONDS_KEPT = 3600
 """Seconds for which a finished job's state and logs can be read."""
 _GRACE_S, _DRAIN_S = 110, 95
@@ -59,11 +61,21 @@ def training_job(
         "name": "ray-worker",
         "image": image,
         "securityContext": RESTRICTED,
-        "env": [*variables, {"name": "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S", "value": str(_DRAIN_S)}],
+        "env": [
+            *variables,
+            {"name": "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S", "value": str(_DRAIN_S)},
+            {"name": "XDG_CACHE_HOME", "value": _CACHE},
+        ],
         "ports": [{"name": TRAINING_PORT_NAME, "containerPort": METRICS_PORT}],
-        "resources": {"requests": worker_limits, "limits": worker_limits},
+        "resources": {
+            "requests": {**worker_limits, "ephemeral-storage": f"{settings.cache_gib}Gi"},
+            "limits": worker_limits,
+        },
         # Loader workers pass batches through shared memory, and a container has only 64 MB of it by default.
-        "volumeMounts": [{"name": "shared-memory", "mountPath": "/dev/shm"}],  # noqa: S108  the kernel's own path
+        "volumeMounts": [
+            {"name": "shared-memory", "mountPath": "/dev/shm"},  # noqa: S108  the kernel's own path
+            {"name": "cache", "mountPath": _CACHE},
+        ],
     }
     pod = {"serviceAccountName": service_account, "priorityClassName": "training"}
     worker_pod = {
@@ -72,7 +84,10 @@ def training_job(
         "terminationGracePeriodSeconds": _GRACE_S,
         "containers": [worker_container],
         "tolerations": [{"key": GPU_TAINT, "operator": "Exists", "effect": "NoSchedule"}],
-        "volumes": [{"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": "2Gi"}}],
+        "volumes": [
+            {"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": "2Gi"}},
+            {"name": "cache", "emptyDir": {"sizeLimit": f"{settings.cache_gib}Gi"}},
+        ],
     }
     return {
         "apiVersion": "ray.io/v1",

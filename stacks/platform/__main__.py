@@ -46,6 +46,7 @@ environment = Environment(
     account=place.account,
     deletable=not settings.protect_data,
     permissions_boundary=settings.permissions_boundary_arn,
+    emulated=settings.aws.endpoint is not None,
 )
 
 stores = Stores("stores", StoresArgs(environment=environment, settings=settings.storage), on_aws)
@@ -130,7 +131,6 @@ service_accounts = {
         (
             *stores.datasets.read_access(),
             *stores.artifacts.write_access("checkpoints/"),
-            *stores.artifacts.append_access("registry/"),
         ),
     ),
     "alertmanager": (monitoring.ALERTMANAGER_ACCOUNT, publish_access(budget.topic_arn)),

@@ -4,7 +4,7 @@ from infra.services.metrics import TRAINING_PORT_NAME
 from infra.services.training_job import METRICS_PORT, training_job
 from infra.settings.workload_settings import TrainingJobSettings
 from tests.builders import planned, wanted
-from workloads.environment import CHECKPOINTS, JOB_CLUSTER
+from workloads.environment import CHECKPOINTS, DATA, JOB_CLUSTER, REGISTRY
 from workloads.environment import METRICS_PORT as METRICS_PORT_VARIABLE
 
 POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
@@ -76,3 +76,23 @@ def test_a_job_keeps_checkpoints_in_the_bucket_and_knows_which_try_of_which_job_
         assert variables[CHECKPOINTS] == f"s3://{platform.outputs['artifact_bucket']}/checkpoints"
     [cluster] = [one for one in head["env"] if one["name"] == JOB_CLUSTER]
     assert cluster["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.labels['ray.io/cluster']"
+
+
+def test_a_job_is_told_of_the_data_sets_and_its_worker_has_room_for_a_copy():
+    platform, workloads = planned("prod")
+    head, worker = containers(workloads.outputs["training_job"])
+    for container in (head, worker):
+        variables = {one["name"]: one.get("value") for one in container["env"]}
+        assert variables[DATA] == f"s3://{platform.outputs['dataset_bucket']}"
+    pod = workloads.outputs["training_job"]["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]["template"]["spec"]
+    [volume] = [one for one in pod["volumes"] if one["name"] == "cache"]
+    room = f"{TrainingJobSettings().cache_gib}Gi"
+    assert volume["emptyDir"] == {"sizeLimit": room}
+    assert worker["resources"]["requests"]["ephemeral-storage"] == room
+    [mount] = [one for one in worker["volumeMounts"] if one["name"] == "cache"]
+    assert {one["name"]: one.get("value") for one in worker["env"]}["XDG_CACHE_HOME"] == mount["mountPath"]
+
+
+def test_a_job_has_no_part_in_moves_of_aliases():
+    for container in containers(planned("prod")[1].outputs["training_job"]):
+        assert REGISTRY not in {one["name"] for one in container["env"]}
