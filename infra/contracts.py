@@ -58,6 +58,8 @@ class PlatformOutputs(_Outputs):
     training_service_account: pulumi.Input[str]
     training_login_secret: pulumi.Input[str]
     """Name of the Kubernetes Secret with the login, `username` and `password`, with which jobs use MLflow."""
+    promoter_secret_arn: pulumi.Input[str]
+    """ARN of the secret with the login, as JSON, that may move the aliases of models; empty where services are off."""
     alert_topic_arn: pulumi.Input[str]
     service_urls: pulumi.Input[Mapping[str, pulumi.Input[str]]]
     """URL of each service inside the cluster, by the service's name; empty where services are off."""

@@ -10,6 +10,7 @@ import pulumi
 from infra.cluster.pod_security import SECCOMP
 from infra.data.database import POSTGRES_PORT
 from infra.data.image import Image
+from infra.services.mlflow_access import AUTHORIZATION_FUNCTION
 from infra.settings.service_settings import MlflowSettings
 
 DRIVER = "psycopg2"
@@ -74,6 +75,7 @@ def mlflow_values(
         "auth": {
             "enabled": True,
             "defaultPermission": "READ",
+            "authorizationFunction": AUTHORIZATION_FUNCTION,
             "existingAdminSecret": {"name": admin, **login},
             "postgres": {**server, "database": "mlflow_auth", "existingSecret": {"name": auth, **login}},
         },

@@ -7,20 +7,24 @@ import json
 import sys
 from collections.abc import Mapping
 
+from infra.services.mlflow_access import AUTHORIZATION_FUNCTION
 from mlp.local.credentials import Credentials
 from mlp.local.home import Home
 from mlp.local.postgres import MLFLOW_AUTH_DATABASE, MLFLOW_DATABASE
 from mlp.local.processes import Launch
 from mlp.local.service import HOST, Service, ask, require_package
+from mlp.shared.checkout import REPOSITORY
 
 _AUTH_SETTINGS = """\
 [mlflow]
 default_permission = READ
 database_uri = {database_uri}
 admin_username = {username}
-authorization_function = mlflow.server.auth:authenticate_request_basic_auth
+authorization_function = {authorization_function}
 auth_cache_ttl_seconds = 60
 """
+_MODULES = REPOSITORY / "images" / "mlflow"
+"""Folder of the modules that the server's image adds to MLflow."""
 
 
 class MlflowServer(Service):
@@ -45,6 +49,7 @@ class MlflowServer(Service):
         command += ["--artifacts-destination", self._home.artifacts.as_uri()]
         database_uri = _database_uri(MLFLOW_DATABASE, self._credentials.mlflow_database_password, ports["postgres"])
         environment = {
+            "PYTHONPATH": str(_MODULES),
             "MLFLOW_BACKEND_STORE_URI": database_uri,
             "MLFLOW_AUTH_CONFIG_PATH": str(self._home.mlflow_auth_file),
             "MLFLOW_AUTH_ADMIN_USERNAME": self._credentials.mlflow_username,
@@ -55,7 +60,11 @@ class MlflowServer(Service):
         users_uri = _database_uri(
             MLFLOW_AUTH_DATABASE, self._credentials.mlflow_auth_database_password, ports["postgres"]
         )
-        settings = _AUTH_SETTINGS.format(database_uri=users_uri, username=self._credentials.mlflow_username)
+        settings = _AUTH_SETTINGS.format(
+            database_uri=users_uri,
+            username=self._credentials.mlflow_username,
+            authorization_function=AUTHORIZATION_FUNCTION,
+        )
         return Launch(
             command=command,
             folder=self._home.path,

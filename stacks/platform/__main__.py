@@ -198,6 +198,7 @@ PlatformOutputs(
     training_namespace=services.training.namespace if services else "",
     training_service_account=services.training.service_account if services else "",
     training_login_secret=services.training.login_secret if services else "",
+    promoter_secret_arn=services.tracking.promoter_secret_arn if services else "",
     alert_topic_arn=budget.topic_arn,
     service_urls=services.urls if services else {},
     public_urls=services.public_urls if services else {},

@@ -22,7 +22,7 @@ from workloads.errors import DataError, RegistryError, TrainingDiverged
 from workloads.models.build import ModelSpec
 from workloads.tracking.connection import connect
 
-MODEL = "vision-classifier"
+MODEL = "digits-classifier"
 Call = Callable[..., str]
 
 
@@ -118,19 +118,19 @@ def test_versions_are_promoted_judged_and_asked(
     assert len(client.get_metric_history(first["run_id"], "test/accuracy")) == 1
 
     listed = json.loads(call("registry", "list", MODEL, "--json"))["versions"]
-    assert [(version["version"], version["aliases"]) for version in listed] == [(2, []), (1, ["production", "staging"])]
-    assert "production, staging" in call("registry", "list", MODEL)
+    assert [(version["version"], version["aliases"]) for version in listed] == [(2, []), (1, ["production"])]
+    assert "production" in call("registry", "list", MODEL)
 
-    answer = json.loads(call("predict", "--index", "3", "--json"))
+    answer = json.loads(call("predict", "--model", MODEL, "--index", "3", "--json"))
     label = load("digits", environment).test.labels[3]
     assert (answer["version"], answer["alias"], answer["label"]) == (1, "production", str(int(label)))
     assert 0.1 < answer["probability"] <= 1
-    assert f"true class {answer['label']}" in call("predict", "--index", "3")
+    assert f"true class {answer['label']}" in call("predict", "--model", MODEL, "--index", "3")
 
     with pytest.raises(DataError, match="Test image 359 does not exist; digits has 359, numbered from 0 to 358"):
-        call("predict", "--index", "359")
-    with pytest.raises(RegistryError, match="No version of vision-classifier has the alias shadow; it has production"):
-        call("predict", "--alias", "shadow")
+        call("predict", "--model", MODEL, "--index", "359")
+    with pytest.raises(RegistryError, match="No version of digits-classifier has the alias shadow; it has production"):
+        call("predict", "--model", MODEL, "--alias", "shadow")
     with pytest.raises(RegistryError, match="has no version 9; it has 1, 2"):
         call("evaluate", "--model", MODEL, "--version", "9")
 
