@@ -104,7 +104,7 @@ def test_staging_goes_to_whom_the_gate_lets_pass_and_the_history_says_so(
         assert train(call, "--max-steps", "1", *unasked)["alias"] is None
     monkeypatch.delenv(REGISTRY)
     assert train(call, "--max-steps", "1", *low)["alias"] is None
-    assert connect(environment).get_registered_model(MODEL).aliases == {"staging": "1"}
+    assert connect(environment).get_registered_model(MODEL).aliases == {"staging": 1}
     assert len(history.moves()) == 1
     assert caplog.text.count("may not be staging") == 1
 
