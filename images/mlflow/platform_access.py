@@ -2,8 +2,8 @@
 
 To MLflow whoever may add a version may set its aliases, everybody may create experiments and models, and the creator of
 a model may do anything with it. Here only an account that holds PROMOTE sets and removes aliases, by whatever way; one
-that holds READ only reads; one that holds nothing, made by hand, creates nothing. MLflow's own rules hold besides, and its
-administrators may do all.
+that holds READ only reads; one that holds nothing, made by hand, creates nothing. MLflow's own rules hold besides, and
+its administrators may do all.
 """
 
 from __future__ import annotations

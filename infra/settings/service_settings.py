@@ -22,7 +22,8 @@ class MlflowSettings(SettingsModel):
     accounts: dict[AccountName, AccountPermission] = Field(default_factory=dict)
     """People and programs that log in, by name, and what they may do with all experiments and models.
 
-    PROMOTE, as EDIT, and to move the aliases of models, which nobody else may."""
+    Only PROMOTE, which includes EDIT, moves the aliases of models.
+    """
 
     @field_validator("max_replicas")
     @classmethod
