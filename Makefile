@@ -8,6 +8,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 BIN := .venv/bin
 CONFIG ?= fashion_mnist
 RANKS ?= 2
+MODEL ?= fashion-mnist-classifier
 # What runs a workload on this machine's platform.
 ON_PLATFORM = environment="$$($(BIN)/mlp env)" && eval "$$environment" && $(BIN)/python -m workloads
 
@@ -54,8 +55,8 @@ tune-quick: .venv/installed ## Search with 10 trials
 	$(ON_PLATFORM) tune $(CONFIG) --preset quick
 tune-extensive: .venv/installed ## Search with 100 trials
 	$(ON_PLATFORM) tune $(CONFIG) --preset extensive
-evaluate: .venv/installed ## Evaluate the production model on the test set
-	$(ON_PLATFORM) evaluate --model vision-classifier --alias production
+evaluate: .venv/installed ## Evaluate the production version of MODEL on the test set
+	$(ON_PLATFORM) evaluate --model $(MODEL) --alias production
 
 # The data set comes from the system's package manager where that has it and may install; quickstart tells when it is not
 # there.

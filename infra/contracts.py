@@ -67,6 +67,8 @@ class PlatformOutputs(_Outputs):
     """Number of GPUs that all training jobs together may ask for; 0 where services are off."""
     pipelines_config_map_uid: pulumi.Input[str]
     """UID of the ConfigMap by which pipelines learn of the workloads; empty where Airflow is off."""
+    promoter_secret_arn: pulumi.Input[str]
+    """ARN of the secret with the login, as JSON, that may move the aliases of models; empty where services are off."""
     alert_topic_arn: pulumi.Input[str]
     service_urls: pulumi.Input[Mapping[str, pulumi.Input[str]]]
     """URL of each service inside the cluster, by the service's name; empty where services are off."""

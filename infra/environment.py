@@ -24,6 +24,8 @@ class Environment:
     """Whether resources that hold data can be destroyed, without a trace."""
     permissions_boundary: str | None
     """ARN of the permissions boundary of every role."""
+    emulated: bool = False
+    """Whether an emulator takes the place of AWS, at an endpoint without TLS."""
 
     @property
     def cluster_name(self) -> str:

@@ -153,11 +153,12 @@ class TrackingConfig(Section):
 
 
 class RegistryConfig(Section):
-    """The name under which a trained model is registered, and when it becomes `staging`."""
+    """The name under which a trained model is registered, and when `staging` is asked for."""
 
-    model_name: Name = "vision-classifier"
+    model_name: Name | None = None
+    """Name of the registered model; None for one of the data set's own, such as `fashion-mnist-classifier`."""
     staging_minimum: Share = 0.85
-    """Validation accuracy from which a new version gets the alias `staging`."""
+    """Validation accuracy from which the gate is asked to give a new version the alias `staging`."""
 
 
 class SearchConfig(Section):
@@ -197,6 +198,11 @@ class TrainConfig(Section):
     registry: RegistryConfig = RegistryConfig()
     search: SearchConfig = SearchConfig()
 
+    @property
+    def model_name(self) -> str:
+        """Name under which the model is registered: models of different data sets have different ones."""
+        return self.registry.model_name or default_model_name(self.data.name)
+
     def with_values(self, values: Mapping[str, object]) -> TrainConfig:
         """Return this config with dotted keys changed, checked again; raise ConfigError with every fault.
 
@@ -213,11 +219,16 @@ class TrainConfig(Section):
         flat: dict[str, object] = {}
         for name, value in self.model_dump(exclude={"search"}).items():
             flat |= {f"{name}.{key}": one for key, one in value.items()} if isinstance(value, dict) else {name: value}
-        return flat
+        return flat | {"registry.model_name": self.model_name}
 
     def as_yaml(self) -> str:
         """Return the text of a yaml file that loads as this config."""
         return yaml.safe_dump(self.as_data(), sort_keys=False)
+
+
+def default_model_name(dataset: str) -> str:
+    """Return the name of the registered model of a data set, such as `fashion-mnist-classifier`."""
+    return f"{dataset.replace('_', '-')}-classifier"
 
 
 def load_config(name_or_path: str, values: Mapping[str, object] | None = None) -> TrainConfig:

@@ -37,7 +37,7 @@ class PlatformEnvironment:
     ray_address: str | None = field(default=None, metadata={"variable": RAY_ADDRESS})
     """Address of the Ray cluster, such as `ray://host:10001` or `host:6379`."""
     data: str | None = field(default=None, metadata={"variable": DATA})
-    """Folder that holds data sets, one subfolder each."""
+    """Folder or s3:// prefix that holds data sets, one subfolder each."""
     checkpoints: str | None = field(default=None, metadata={"variable": CHECKPOINTS})
     """Folder that holds runs, one subfolder each."""
     registry: str | None = field(default=None, metadata={"variable": REGISTRY})

@@ -8,6 +8,14 @@ from workloads.environment import PRICE, PlatformEnvironment
 from workloads.errors import WorkloadError
 
 SECONDS_PER_HOUR = 3600
+DECIMALS = 2
+
+
+def rounded(value: float) -> str:
+    """Format a price or a time with two decimals, or as many more as three digits of a small one need."""
+    leading = math.floor(math.log10(abs(value))) if value and math.isfinite(value) else 0
+    whole, _, decimals = f"{value:.{max(DECIMALS, DECIMALS - leading)}f}".partition(".")
+    return f"{whole}.{decimals.rstrip('0').ljust(DECIMALS, '0')}" if decimals else whole
 
 
 def price_per_hour(environment: PlatformEnvironment) -> float | None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from workloads.data.datasets import data_folder
+from workloads.data.datasets import data_location
 from workloads.environment import DATA, RAY_ADDRESS, PlatformEnvironment
 from workloads.errors import ClusterError, first_line
 
@@ -36,7 +36,7 @@ def connected_to_ray(
         os.environ.setdefault(name, value)
     import ray
 
-    given = {DATA: str(data_folder(environment)), "OMP_NUM_THREADS": "1"} | (variables or {})
+    given = {DATA: data_location(environment), "OMP_NUM_THREADS": "1"} | (variables or {})
     arguments: dict[str, Any] = {
         "runtime_env": {"env_vars": given},
         "log_to_driver": False,

@@ -15,10 +15,9 @@ from pathlib import Path
 import requests
 from mlflow.server.auth.client import AuthServiceClient
 from mlflow.server.auth.entities import Role
+from platform_roles import ROLES, role_name
 
 WORKSPACE = "default"
-PERMISSIONS = ("READ", "EDIT", "MANAGE")
-RESOURCE_TYPES = ("experiment", "registered_model", "prompt")
 
 
 def main() -> None:
@@ -33,7 +32,7 @@ def main() -> None:
 
 def reconcile(client: AuthServiceClient, wanted: dict[str, str], passwords: dict[str, str]) -> list[str]:
     """Create, change and delete accounts until they are as `wanted`; return what was done, a line an account."""
-    roles = {permission: _role(client, permission) for permission in PERMISSIONS}
+    roles = {permission: _role(client, permission) for permission in ROLES}
     present = _existing_roles(client)
     done = []
     for name in sorted(present.keys() - wanted.keys()):
@@ -56,16 +55,16 @@ def reconcile(client: AuthServiceClient, wanted: dict[str, str], passwords: dict
 
 
 def _role(client: AuthServiceClient, permission: str) -> Role:
-    """Return the role that has `permission` on every experiment and model."""
-    name = f"platform-{permission.lower()}"
+    """Return the role that holds a permission of `ROLES` on every experiment and model."""
+    name = role_name(permission)
     found = [role for role in client.list_roles(WORKSPACE) if role.name == name]
     role = found[0] if found else client.create_role(WORKSPACE, name, "made by the platform's stack")
     granted = {
         (one.resource_type, one.resource_pattern, one.permission) for one in client.list_role_permissions(role.id)
     }
-    for resource_type in RESOURCE_TYPES:
-        if (resource_type, "*", permission) not in granted:
-            client.add_role_permission(role.id, resource_type, "*", permission)
+    for resource_type, level in ROLES[permission].items():
+        if (resource_type, "*", level) not in granted:
+            client.add_role_permission(role.id, resource_type, "*", level)
     return role
 
 

@@ -32,7 +32,7 @@ class ObjectStoreArgs:
 
     A version is deleted `noncurrent_days` after a newer one took its place. Objects are archived and expire by age, if
     at all; what would be archived only after its end is not. With `takes_logs`, AWS writes flow logs of the
-    environment's account here.
+    environment's account here. Objects whose keys begin with `written_once` are never overwritten, by anyone.
     """
 
     environment: Environment
@@ -40,6 +40,7 @@ class ObjectStoreArgs:
     archive: Archive | None = None
     expire_after_days: int | None = None
     takes_logs: bool = False
+    written_once: str | None = None
 
     def __post_init__(self) -> None:
         if self.noncurrent_days < 1:
@@ -49,7 +50,10 @@ class ObjectStoreArgs:
 
 
 class ObjectStore(pulumi.ComponentResource):
-    """A versioned, encrypted bucket that only granted identities use, over TLS alone; its events go to EventBridge."""
+    """A versioned, encrypted bucket that only granted identities use, over TLS alone; its events go to EventBridge.
+
+    In an emulated environment it has no policy of its own: requests come without TLS there.
+    """
 
     bucket_name: pulumi.Output[str]
     bucket_arn: pulumi.Output[str]
@@ -103,13 +107,17 @@ class ObjectStore(pulumi.ComponentResource):
         statements = [_tls_alone(bucket.arn)]
         if args.takes_logs:
             statements += _log_delivery(bucket.arn, args.environment.account)
-        aws.s3.BucketPolicy(
-            f"{name}-policy",
-            bucket=bucket.id,
-            policy=resource_policy(statements),
-            # S3 refuses two changes of a bucket's access at once; no value carries the order.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[closed]),
-        )
+        if args.written_once:
+            statements.append(_written_once(bucket.arn, args.written_once))
+        # The emulator speaks no TLS, and refuses objects for any statement with a condition, whatever that says.
+        if not args.environment.emulated:
+            aws.s3.BucketPolicy(
+                f"{name}-policy",
+                bucket=bucket.id,
+                policy=resource_policy(statements),
+                # S3 refuses two changes of a bucket's access at once; no value carries the order.
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[closed]),
+            )
         aws.s3.BucketNotification(f"{name}-events", bucket=bucket.id, eventbridge=True, opts=child)
 
         self.bucket_name, self.bucket_arn = bucket.bucket, bucket.arn
@@ -122,11 +130,6 @@ class ObjectStore(pulumi.ComponentResource):
     def write_access(self, prefix: str = "") -> tuple[Allow, ...]:
         """Return what lets a workload list, read, write and delete below `prefix`, but delete no earlier version."""
         actions = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload")
-        return (self._list_access(prefix), Allow(actions=actions, resources=(self._objects(prefix),)))
-
-    def append_access(self, prefix: str) -> tuple[Allow, ...]:
-        """Return what lets a workload list, read and add below `prefix`, and delete nothing."""
-        actions = ("s3:GetObject", "s3:PutObject")
         return (self._list_access(prefix), Allow(actions=actions, resources=(self._objects(prefix),)))
 
     def _list_access(self, prefix: str) -> Allow:
@@ -170,6 +173,19 @@ def _tls_alone(bucket_arn: pulumi.Output[str]) -> ResourceStatement:
         actions=("s3:*",),
         resources=(bucket_arn, pulumi.Output.format("{0}/*", bucket_arn)),
         conditions=(Condition(operator="Bool", key="aws:SecureTransport", values=("false",)),),
+    )
+
+
+def _written_once(bucket_arn: pulumi.Output[str], prefix: str) -> ResourceStatement:
+    """Return what refuses every upload below `prefix` that would overwrite an object
+    (https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html).
+    """
+    return ResourceStatement(
+        effect="Deny",
+        principal=ANYONE,
+        actions=("s3:PutObject",),
+        resources=(pulumi.Output.format("{0}/{1}*", bucket_arn, prefix),),
+        conditions=(Condition(operator="Null", key="s3:if-none-match", values=("true",)),),
     )
 
 

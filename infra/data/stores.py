@@ -10,6 +10,9 @@ from infra.data.storage import Archive, ObjectStore, ObjectStoreArgs
 from infra.environment import Environment
 from infra.settings.settings import StorageSettings
 
+ALIAS_HISTORY = "registry/"
+"""Prefix in the bucket of artifacts that holds every move of a model's alias."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class StoresArgs:
@@ -31,7 +34,9 @@ class Stores(pulumi.ComponentResource):
         self._args, kept = args, args.settings
         # A registered model stays loadable at any age, a log is read once in a year if ever.
         self.artifacts = self._store(
-            "artifacts", archive=Archive(after_days=kept.archive_after_days, storage_class="GLACIER_IR")
+            "artifacts",
+            archive=Archive(after_days=kept.archive_after_days, storage_class="GLACIER_IR"),
+            written_once=ALIAS_HISTORY,
         )
         self.datasets = self._store("datasets")
         self.logs = self._store(
@@ -49,6 +54,7 @@ class Stores(pulumi.ComponentResource):
         archive: Archive | None = None,
         expire_after_days: int | None = None,
         takes_logs: bool = False,
+        written_once: str | None = None,
     ) -> ObjectStore:
         return ObjectStore(
             name,
@@ -58,6 +64,7 @@ class Stores(pulumi.ComponentResource):
                 archive=archive,
                 expire_after_days=expire_after_days,
                 takes_logs=takes_logs,
+                written_once=written_once,
             ),
             pulumi.ResourceOptions(parent=self),
         )

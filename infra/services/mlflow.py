@@ -30,8 +30,9 @@ SERVICE_PORT = 80
 CONTAINER_PORT = 5000
 WORKLOADS = "workloads"
 MONITORING = "monitoring"
-OWN_ACCOUNTS = {WORKLOADS: "EDIT", MONITORING: "READ"}
-"""Permission of each account of the platform's own programs: jobs and pipelines, and what collects metrics."""
+PROMOTER = "promoter"
+OWN_ACCOUNTS = {WORKLOADS: "EDIT", MONITORING: "READ", PROMOTER: "PROMOTE"}
+"""Permission of each account of the platform's own: jobs and pipelines, what collects metrics, who moves aliases."""
 GRACE_S = 300
 """Seconds in which a server may finish uploads that pass through it before it is stopped."""
 _LABELS = {"app.kubernetes.io/name": "mlflow", "app.kubernetes.io/instance": "mlflow"}
@@ -68,6 +69,8 @@ class Mlflow(pulumi.ComponentResource):
     url: str
     login_secret_arn: pulumi.Output[str]
     """ARN of the secret with the login of jobs and pipelines."""
+    promoter_secret_arn: pulumi.Output[str]
+    """ARN of the secret with the login that may move the aliases of models."""
     ready: list[pulumi.Resource]
     """Resources that must exist before anyone logs in."""
     backend: Backend
@@ -148,6 +151,7 @@ class Mlflow(pulumi.ComponentResource):
 
         self.url = SERVICE_URL
         self.login_secret_arn = logins[WORKLOADS]
+        self.promoter_secret_arn = logins[PROMOTER]
         self.ready = [release, job]
         self.backend = Backend(
             host="mlflow",

@@ -20,6 +20,8 @@ PRIORITY_CLASS = "training"
 METRICS_PORT = 8090
 """Port of rank 0's metrics; apart from Ray's own ports (8080 among them)."""
 _CLUSTER_LABEL = "metadata.labels['ray.io/cluster']"
+_CACHE = "/cache"
+"""Folder of each worker's copies of data sets, on its node's disk."""
 _CLUSTER_KEPT_S, _JOB_KEPT_S = 10, 24 * 3600
 """Seconds for which a finished job's cluster and GPUs stay, and for which its state and log can be read."""
 _GRACE_S, _DRAIN_S = 110, 95
@@ -80,6 +82,7 @@ def training_job(
         "terminationGracePeriodSeconds": _GRACE_S,
         "containers": [_worker(image, variables, settings)],
         "tolerations": [{"key": GPU_TAINT, "operator": "Exists", "effect": "NoSchedule"}],
+        "volumes": [{"name": "cache", "emptyDir": {"sizeLimit": f"{settings.cache_gib}Gi"}}],
     }
     return {
         "apiVersion": "ray.io/v1",
@@ -131,9 +134,14 @@ def _worker(image: str, variables: list[dict[str, Any]], settings: TrainingJobSe
         "name": "ray-worker",
         "image": image,
         "securityContext": RESTRICTED,
-        "env": [*variables, {"name": "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S", "value": str(_DRAIN_S)}],
+        "env": [
+            *variables,
+            {"name": "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S", "value": str(_DRAIN_S)},
+            {"name": "XDG_CACHE_HOME", "value": _CACHE},
+        ],
         "ports": [{"name": TRAINING_PORT_NAME, "containerPort": METRICS_PORT}],
-        "resources": {"requests": limits, "limits": limits},
+        "resources": {"requests": {**limits, "ephemeral-storage": f"{settings.cache_gib}Gi"}, "limits": limits},
+        "volumeMounts": [{"name": "cache", "mountPath": _CACHE}],
     }
 
 

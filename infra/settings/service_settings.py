@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from infra.settings.stack_settings import SettingsModel
 
-AccountPermission = Literal["READ", "EDIT", "MANAGE"]
+AccountPermission = Literal["READ", "EDIT", "PROMOTE", "MANAGE"]
 AccountName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9._-]{1,31}$")]
 
 
@@ -20,7 +20,10 @@ class MlflowSettings(SettingsModel):
     max_replicas: int = Field(default=5, ge=1, le=20)
     """Most servers that the autoscaler starts under load; as many as `min_replicas` for no autoscaling."""
     accounts: dict[AccountName, AccountPermission] = Field(default_factory=dict)
-    """People and programs that log in, by name, and what they may do with all experiments and models."""
+    """People and programs that log in, by name, and what they may do with all experiments and models.
+
+    Only PROMOTE, which includes EDIT, moves the aliases of models.
+    """
 
     @field_validator("max_replicas")
     @classmethod

@@ -15,6 +15,8 @@ class TrainingJobSettings(SettingsModel):
     cpus: int = Field(default=3, ge=1)
     memory_gib: int = Field(default=12, ge=2)
     gpus: int = Field(default=1, ge=1)
+    cache_gib: int = Field(default=20, ge=1, le=16384)
+    """Disk for a pod's copy of the data set, files and decoded images together, in GiB."""
     deadline_hours: int = Field(default=12, ge=1, le=168)
     """Hours after which a job is ended, those in which it waits for its pods included."""
     start_minutes: int = Field(default=30, ge=5, le=1440)

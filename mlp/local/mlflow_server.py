@@ -14,6 +14,10 @@ from mlp.local.credentials import Credentials
 from mlp.local.home import Home
 from mlp.local.processes import Launch
 from mlp.local.service import HOST, Service, ask, require_package
+from mlp.shared.checkout import REPOSITORY
+
+_MODULES = REPOSITORY / "images" / "mlflow"
+"""Folder of the modules that the server's image adds to MLflow."""
 
 
 class MlflowServer(Service):
@@ -40,6 +44,7 @@ class MlflowServer(Service):
         environment = {
             **settings_in("laptop", mlflow.ENVIRONMENT),
             "MLFLOW_BACKEND_STORE_URI": records,
+            "PYTHONPATH": str(_MODULES),
             "MLFLOW_AUTH_CONFIG_PATH": str(self._home.mlflow_auth_file),
             "MLFLOW_AUTH_ADMIN_USERNAME": self._credentials.mlflow_username,
             "MLFLOW_AUTH_ADMIN_PASSWORD": self._credentials.mlflow_password,

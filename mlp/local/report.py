@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from infra.servers.mlflow import ADMIN
 from mlp.local.home import Home
 from mlp.local.observe import ServiceStatus
+from mlp.local.postgres import MLFLOW_DATABASE
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,6 +23,7 @@ def as_data(home: Home, statuses: Sequence[ServiceStatus]) -> dict[str, Any]:
         "home": str(home.path),
         "services": [_renamed(asdict(status)) for status in statuses],
         "login": {"username": ADMIN, "password_file": str(home.credentials_file)},
+        "ray_token_file": str(home.ray_token_file),
     }
 
 
@@ -46,9 +48,11 @@ def summary_table(summary: Summary, statuses: Sequence[ServiceStatus], home: Hom
     urls = {status.service: status.url or "" for status in statuses}
     shown = Table("", "", show_header=False, box=None, pad_edge=False)
     shown.add_row("MLflow", urls["mlflow"])
-    shown.add_row("login", f"{ADMIN}, password: mlflow_password in {home.credentials_file}")
+    shown.add_row("  login", f"{ADMIN}, password: mlflow_password in {home.credentials_file}")
     shown.add_row("Ray dashboard", urls["ray"])
+    shown.add_row("  token", f"in {home.ray_token_file}")
     shown.add_row("PostgreSQL", urls["postgres"])
+    shown.add_row("  login", f"{MLFLOW_DATABASE}, password: mlflow_database_password in {home.credentials_file}")
     shown.add_row("dataset", summary.dataset)
     shown.add_row("test accuracy", f"{summary.test_accuracy:.4f}")
     shown.add_row("training", f"{summary.train_seconds:.1f} s")
@@ -61,9 +65,11 @@ def summary_table(summary: Summary, statuses: Sequence[ServiceStatus], home: Hom
 
 
 def how_to_log_in(home: Home) -> str:
-    """Return two lines that tell how to log in."""
+    """Return lines that tell where the login of each service lies."""
     return (
         f"MLflow login: {ADMIN}, password: mlflow_password in {home.credentials_file}\n"
+        f"Ray dashboard's token: in {home.ray_token_file}\n"
+        f"PostgreSQL login: {MLFLOW_DATABASE}, password: mlflow_database_password in {home.credentials_file}\n"
         'In a shell: eval "$(mlp env)"   Stop: mlp down'
     )
 

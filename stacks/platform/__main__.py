@@ -46,6 +46,7 @@ environment = Environment(
     account=place.account,
     deletable=not settings.protect_data,
     permissions_boundary=settings.permissions_boundary_arn,
+    emulated=settings.aws.endpoint is not None,
 )
 
 stores = Stores("stores", StoresArgs(environment=environment, settings=settings.storage), on_aws)
@@ -130,7 +131,6 @@ service_accounts = {
         (
             *stores.datasets.read_access(),
             *stores.artifacts.write_access("checkpoints/"),
-            *stores.artifacts.append_access("registry/"),
         ),
     ),
     "load-balancer-controller": (LOAD_BALANCER_ACCOUNT, load_balancer_access(environment)),
@@ -204,6 +204,7 @@ PlatformOutputs(
     training_login_secret=services.training.login_secret if services else "",
     max_training_gpus=settings.training_gpus if services else 0,
     pipelines_config_map_uid=services.pipelines_config_map_uid if services else "",
+    promoter_secret_arn=services.tracking.promoter_secret_arn if services else "",
     alert_topic_arn=budget.topic_arn,
     service_urls=services.urls if services else {},
     public_urls=services.public_urls if services else {},

@@ -36,6 +36,7 @@ job = pulumi.Output.all(
     service_account=platform.training_service_account,
     secret=platform.training_login_secret,
     artifacts=platform.artifact_bucket,
+    datasets=platform.dataset_bucket,
     urls=platform.service_urls,
     gpu_quota=platform.max_training_gpus,
 ).apply(
@@ -49,7 +50,7 @@ job = pulumi.Output.all(
         environment={
             environment.TRACKING_URI: tracking_url(known["urls"], settings.environment),
             environment.CHECKPOINTS: f"s3://{known['artifacts']}/checkpoints",
-            environment.REGISTRY: f"s3://{known['artifacts']}/registry",
+            environment.DATA: f"s3://{known['datasets']}",
             environment.IMAGE_DIGEST: known["image"].rpartition("@")[2],
             environment.METRICS_PORT: str(METRICS_PORT),
             environment.PRICE: str(settings.training.price_per_hour),

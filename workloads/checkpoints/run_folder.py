@@ -27,6 +27,14 @@ class Identity:
     """Id of the run on the tracking server; None without tracking."""
     experiment_id: str | None = None
     """Id of its experiment on the tracking server; None without tracking."""
+    register: bool = True
+    """Whether the model is registered at the end."""
+    test: bool = True
+    """Whether the model is evaluated on the test images at the end."""
+    ranks: int = 1
+    """Number of ranks with which the run began."""
+    on_ray: bool = False
+    """Whether the run began on a Ray cluster."""
     format: int = FORMAT
 
 

@@ -38,7 +38,7 @@ def evaluate(
 
 
 def predict(
-    model: Annotated[str, typer.Option(help="Name of the registered model.")] = "vision-classifier",
+    model: Annotated[str, typer.Option(help="Name of the registered model.")],
     alias: Annotated[str, typer.Option(help="Alias of the version to query.")] = "production",
     index: Annotated[int, typer.Option(help="Which test image, from 0.")] = 0,
     as_json: Json = False,

@@ -11,7 +11,7 @@ import typer
 from workloads.commands.options import Assignments, Json, NoTracking, accuracy, print_table
 from workloads.environment import PlatformEnvironment
 from workloads.errors import SearchError
-from workloads.price import SECONDS_PER_HOUR
+from workloads.price import SECONDS_PER_HOUR, rounded
 from workloads.tuning.options import PRESETS, SearchOptions
 
 if TYPE_CHECKING:
@@ -152,12 +152,12 @@ def _show_forecast(
     if as_json:
         typer.echo(json.dumps(asdict(found)))
         return
-    price = "unknown" if found.usd is None else f"{found.usd:.2f} USD"
+    price = "unknown" if found.usd is None else f"{rounded(found.usd)} USD"
     typer.echo(
         f"{found.num_trials} trials of up to {found.num_epochs} epochs, {found.num_slots} at once: about "
         f"{found.epochs:.0f} epochs in all ({found.share:.0%} of all that there could be), "
         f"{found.seconds_per_epoch:.3g} s each on {found.device}\n"
-        f"about {found.hours:.2f} hours, price {price}"
+        f"about {rounded(found.hours)} hours, price {price}"
     )
 
 
@@ -197,10 +197,10 @@ def _show(result: SearchResult, *, as_json: bool) -> None:
         for trial in result.trials
     ]  # fmt: skip
     print_table(["trial", *keys, "val accuracy", "epochs", "state"], rows)
-    price = (
-        "" if totals.usd is None else f", {totals.usd:.2f} USD ({totals.saved_usd:.2f} saved by ending trials early)"
-    )
-    typer.echo(f"{totals.epochs} epochs in {result.seconds / SECONDS_PER_HOUR:.2f} hours{price}")
+    price = ""
+    if totals.usd is not None:
+        price = f", {rounded(totals.usd)} USD ({rounded(totals.saved_usd or 0)} saved by ending trials early)"
+    typer.echo(f"{totals.epochs} epochs in {rounded(result.seconds / SECONDS_PER_HOUR)} hours{price}")
     values = "  ".join(f"{key}={value}" for key, value in best.params.items())
     typer.echo(f"best {best.name}: {values}  val accuracy {best.val_accuracy:.4f}")
     if result.retrained and result.retrained.test_accuracy is not None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from workloads.commands.options import Json
 from workloads.environment import PlatformEnvironment
 
-data_app = typer.Typer(no_args_is_help=True, help="Find and fetch data sets.")
+data_app = typer.Typer(no_args_is_help=True, help="Find, fetch and upload data sets.")
 tracking_app = typer.Typer(no_args_is_help=True, help="Send records that the tracking server lacks.")
 
 
@@ -29,6 +33,30 @@ def data_fetch(name: Annotated[str, typer.Argument(help="Name of the data set.")
     from workloads.data.fetch import fetch
 
     typer.echo(fetch(name, PlatformEnvironment.read()))
+
+
+@data_app.command("push")
+def data_push(
+    name: Annotated[str, typer.Argument(help="Name of the data set.")],
+    folder: Annotated[
+        Path | None, typer.Option("--from", metavar="FOLDER", help="Folder that holds it; default: where it is found.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Upload a data set to S3 for jobs to read (MLP_DATA=s3://...).
+
+    It is read only once it is there whole. Uploading twice changes nothing.
+    """
+    from workloads.data.push import push
+
+    done = push(name, PlatformEnvironment.read(), folder)
+    if as_json:
+        typer.echo(json.dumps(asdict(done)))
+    else:
+        typer.echo(
+            f"{done.url} holds {name}: {done.num_files:,} files, {done.num_bytes / 1e6:,.1f} MB, "
+            f"{done.num_uploaded:,} of them uploaded now"
+        )
 
 
 @tracking_app.command("send")

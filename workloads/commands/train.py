@@ -13,8 +13,10 @@ from workloads.commands.options import Assignments, Config, Json, NoTracking, pr
 from workloads.environment import PlatformEnvironment
 from workloads.errors import WorkloadError
 from workloads.logs import is_json
+from workloads.price import rounded
 
 if TYPE_CHECKING:
+    from workloads.checkpoints.run_folder import Identity
     from workloads.config import TrainConfig
 
 LAUNCHERS = ("local", "torchrun", "ray")
@@ -25,17 +27,22 @@ def train(
         str | None, typer.Argument(metavar="[CONFIG]", help="A committed config's name, or the path of a yaml file.")
     ] = None,
     launcher: Annotated[str | None, typer.Option(help="local, torchrun or ray; by default what --ranks needs.")] = None,
-    ranks: Annotated[int, typer.Option(help="Processes that train together.")] = 1,
+    ranks: Annotated[int | None, typer.Option(help="Processes that train together; default 1.")] = None,
     assignments: Assignments = None,
     run_name: Annotated[str | None, typer.Option(help="Default: <config>-<utc>-<4 hex>.")] = None,
     resume: Annotated[
         str | None,
-        typer.Option(metavar="RUN", help="Resume a run from its newest checkpoint, as configured then."),
+        typer.Option(metavar="RUN", help="Resume a run from its newest checkpoint, as it was begun."),
     ] = None,
     max_restarts: Annotated[int, typer.Option(help="Most restarts of lost ranks.", min=0)] = 0,
     no_tracking: NoTracking = False,
-    register: Annotated[bool, typer.Option(help="Keep the model as a new version in the registry.")] = True,
-    test: Annotated[bool, typer.Option(help="Evaluate once on the test images at the end.")] = True,
+    register: Annotated[
+        bool | None, typer.Option("--register/--no-register", help="Whether the model becomes a new version (default).")
+    ] = None,
+    test: Annotated[
+        bool | None,
+        typer.Option("--test/--no-test", help="Whether the test images are evaluated at the end (default)."),
+    ] = None,
     max_steps: Annotated[int | None, typer.Option(help="Stop after this many optimizer steps.")] = None,
     print_config: Annotated[bool, typer.Option("--print-config", help="Print the resolved config and exit.")] = False,
     as_json: Json = False,
@@ -45,7 +52,7 @@ def train(
 
     environment = PlatformEnvironment.read()
     values = parse_assignments(assignments or []) | ({} if max_steps is None else {"max_steps": max_steps})
-    resolved = _train_config(config, values, run_name, resume, environment)
+    resolved, begun = _train_config(config, values, run_name, resume, environment)
     if print_config:
         typer.echo(resolved.as_yaml(), nl=False)
         return
@@ -59,18 +66,25 @@ def train(
     if environment.job and run_name is None and resume is None:
         run_name = environment.job
         resume = run_name if can_resume(environment, run_name, resolved) else None
+    # What is not given is as it was when the run began.
+    if begun is not None:
+        launcher = launcher or ("ray" if begun.on_ray else None)
+        ranks = (1 if launcher == "local" else begun.ranks) if ranks is None else ranks
+        register, test = (was if now is None else now for now, was in ((register, begun.register), (test, begun.test)))
+        no_tracking = no_tracking or begun.run_id is None
+    ranks = 1 if ranks is None else ranks
+    here = Ranks.from_environment()
+    chosen = "local" if here.started_by_torchrun else _launcher(launcher, ranks, max_restarts)
     options = TrainOptions(
         run_name=resume or run_name or new_run_name(resolved),
         tracking=not no_tracking,
-        register=register,
-        test=test,
+        register=register is not False,
+        test=test is not False,
+        on_ray=chosen == "ray",
         resume=resume is not None,
         max_restarts=max_restarts,
     )
-    here = Ranks.from_environment()
-    chosen = "local"
     if not here.started_by_torchrun:
-        chosen = _launcher(launcher, ranks, max_restarts)
         preflight(resolved, options, environment, num_ranks=ranks)
     if chosen == "torchrun":
         train_on_ranks(resolved, options, environment, num_ranks=ranks, as_json=as_json)
@@ -133,14 +147,14 @@ def validate(
     if as_json:
         typer.echo(json.dumps(asdict(forecast)))
         return
-    price = "unknown" if forecast.price_usd is None else f"{forecast.price_usd:.2f} USD"
+    price = "unknown" if forecast.price_usd is None else f"{rounded(forecast.price_usd)} USD"
     shape = " x ".join(map(str, forecast.image_shape))
     typer.echo(
         f"{forecast.dataset}: {forecast.num_train:,} images of {shape} to train on, {forecast.num_validation:,} to "
         f"validate, {forecast.num_test:,} to test\n"
         f"{resolved.model.name}: {forecast.num_parameters:,} parameters, {forecast.tflop_per_step:.4g} TFLOP a step\n"
-        f"{forecast.num_steps:,} steps on {forecast.device} in {forecast.precision}: about {forecast.hours:.2f} hours, "
-        f"{forecast.memory_gib:.2f} GiB, price {price}"
+        f"{forecast.num_steps:,} steps on {forecast.device} in {forecast.precision}: about "
+        f"{rounded(forecast.hours)} hours, {rounded(forecast.memory_gib)} GiB, price {price}"
     )
 
 
@@ -161,18 +175,19 @@ def _train_config(
     run_name: str | None,
     resume: str | None,
     environment: PlatformEnvironment,
-) -> TrainConfig:
-    """Return the config that CONFIG names, or the one with which the run to resume began."""
+) -> tuple[TrainConfig, Identity | None]:
+    """Return the config that CONFIG names; or that of the run to resume, and how that began."""
     from workloads.config import config_names, load_config
 
     if resume is None:
         if config is None:
             raise WorkloadError(f"Name a CONFIG, one of {', '.join(config_names())}, or a run by --resume")
-        return load_config(config, values)
+        return load_config(config, values), None
     if config is not None or values or run_name is not None:
         raise WorkloadError(
             f"Run {resume} is resumed as it was configured; leave out CONFIG, --set, --max-steps, --run-name"
         )
     from workloads.training.resume import config_of, unfinished
 
-    return config_of(unfinished(environment, resume))
+    begun = unfinished(environment, resume)
+    return config_of(begun), begun

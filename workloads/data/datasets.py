@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -62,14 +61,15 @@ def source_of(name: str) -> Source | None:
 
 
 def data_folder(environment: PlatformEnvironment) -> Path:
-    """Return the folder that holds data sets: MLP_DATA, its local copy where that is in S3, or the user's cache."""
-    from workloads.data import s3
-
-    if environment.data and s3.is_s3_url(environment.data):
-        return cache_folder() / "s3" / hashlib.sha256(environment.data.rstrip("/").encode()).hexdigest()[:16]
-    if environment.data:
+    """Return the folder on this machine that holds data sets: MLP_DATA, or the user's cache where that is in S3."""
+    if environment.data and not _s3_url(environment, ""):
         return Path(environment.data).expanduser().resolve()
     return cache_folder() / "data"
+
+
+def data_location(environment: PlatformEnvironment) -> str:
+    """Return MLP_DATA for another process, of whatever folder: the `s3://` prefix or an absolute path."""
+    return _s3_url(environment, "") or str(data_folder(environment))
 
 
 def cache_folder() -> Path:
@@ -89,16 +89,23 @@ def find(name: str, environment: PlatformEnvironment, *, system_folder: Path | N
     if name == "digits":
         return digits.folder()
     is_in = source.is_in if source else image_folder.is_in
-    own = data_folder(environment) / name
-    in_s3 = environment.data is not None and s3.is_s3_url(environment.data)
-    if in_s3 and not is_in(own):
-        s3.copy(f"{environment.data}/{name}", own)
+    url = _s3_url(environment, name)
+    copied = s3.copy(url, cache_folder() / "s3") if url else None
     system_folder = system_folder or (source.system_folder if source else None)
-    candidates = [own, *([system_folder] if system_folder else [])]
-    for folder in candidates:
+    candidates = [data_folder(environment) / name, *([system_folder] if system_folder else [])]
+    for folder in [*([copied] if copied else []), *candidates]:
         if is_in(folder):
             return folder
     raise DataError(_missing_message(name, source, environment, candidates))
+
+
+def check(name: str, environment: PlatformEnvironment) -> None:
+    """Raise DataError where `find` would, without copying anything from S3."""
+    from workloads.data import s3
+
+    url = _s3_url(environment, validated_name(name))
+    if name == "digits" or url is None or not s3.is_pushed(url):
+        find(name, environment)
 
 
 def load(name: str, environment: PlatformEnvironment, *, image_size: int = 64) -> Dataset:
@@ -122,11 +129,19 @@ def validated_name(name: str) -> str:
     return name
 
 
+def _s3_url(environment: PlatformEnvironment, name: str) -> str | None:
+    """Return the `s3://` URL of a data set; None where MLP_DATA is not in S3."""
+    from workloads.data import s3
+
+    data = environment.data
+    return f"{data.rstrip('/')}/{name}" if data and s3.is_s3_url(data) else None
+
+
 def _missing_message(name: str, source: Source | None, environment: PlatformEnvironment, searched: list[Path]) -> str:
     if environment.data and "://" in environment.data:
         return (
-            f"{environment.data}/{name} holds no whole data set {name}; copy its files there, for example by "
-            f"`aws s3 sync FOLDER {environment.data}/{name}`"
+            f"{environment.data.rstrip('/')}/{name} holds no whole data set {name}; upload it by "
+            f"`python -m workloads data push {name}`, where its files are and {DATA} is this one"
         )
     fault = f"Data set {name} is not in {searched[0]}"
     if len(searched) > 1:

@@ -21,6 +21,7 @@ from workloads.errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 MIN_CLASSES = 2
+SPLITS = ("train", "test")
 
 
 def is_in(folder: Path) -> bool:
@@ -28,12 +29,18 @@ def is_in(folder: Path) -> bool:
     return (folder / "train").is_dir() and (folder / "test").is_dir()
 
 
+def files_in(folder: Path) -> list[Path]:
+    """Return the paths of all images in `folder`; raise DataError if a class has none."""
+    class_names = _class_names_in(folder)
+    return [path for split in SPLITS for path in _list_images(folder / split, class_names)[0]]
+
+
 def load(folder: Path, image_size: int) -> Dataset:
     """Load the data set in `folder`, without reading an image; raise DataError if a class has none."""
     class_names = _class_names_in(folder)
     digest = hashlib.sha256(str(image_size).encode())
     splits = []
-    for name in ("train", "test"):
+    for name in SPLITS:
         paths, labels = _list_images(folder / name, class_names)
         for path, label in zip(paths, labels, strict=True):  # what is in the files is not read
             digest.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0{label}\n".encode())

@@ -22,8 +22,7 @@ def archived(number: int) -> str:
 def differences(state: AliasState, aliases: Mapping[str, int], existing: Collection[int]) -> dict[str, int | None]:
     """Return the changes that bring `aliases` to the recorded state: from alias to its version, None to remove it.
 
-    `production` and `archived-*` follow the moves. `staging`, which training sets too, is left alone unless it still
-    points where its last move found it. A version that was deleted can hold nothing.
+    All follow the moves; an alias that was never moved is left alone. A version that was deleted can hold nothing.
     """
     if state.production is None:
         wanted: dict[str, int | None] = {}
@@ -32,9 +31,8 @@ def differences(state: AliasState, aliases: Mapping[str, int], existing: Collect
         wanted = {PRODUCTION: state.production, **{archived(number): number for number in left}}
         if archived(state.production) in aliases:
             wanted[archived(state.production)] = None
-    staging = state.staging
-    if staging and aliases.get(STAGING) == staging.from_version:
-        wanted[STAGING] = staging.to_version
+    if state.staging is not None:
+        wanted[STAGING] = state.staging
     return {
         alias: number
         for alias, number in wanted.items()

@@ -62,8 +62,8 @@ class AliasState:
     """Versions in production in order, the current one last; a rollback removes from the end."""
     ever_served: frozenset[int] = frozenset()
     """All versions that were ever in production."""
-    staging: Move | None = None
-    """The last move of the alias `staging`, which training sets too."""
+    staging: int | None = None
+    """The version in staging; None if no move made one so."""
 
     @property
     def production(self) -> int | None:
@@ -83,7 +83,7 @@ def replay(moves: Iterable[Move]) -> AliasState:
     staging = None
     for move in moves:
         if move.alias == STAGING:
-            staging = move
+            staging = move.to_version
             continue
         if move.kind == ROLLBACK:
             served.pop()

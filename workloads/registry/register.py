@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from workloads.config import RegistryConfig
+from workloads.config import default_model_name
 from workloads.environment import PlatformEnvironment
 from workloads.errors import RegistryError
 from workloads.registry.model_format import ARTIFACT
@@ -51,7 +51,8 @@ def register_run(environment: PlatformEnvironment, run_id: str, model_name: str 
                 f"Run {run_id} has logged no model; trials of a search do not: train with its parameters by "
                 "`python -m workloads train CONFIG --set KEY=VALUE`"
             )
-        name = model_name or run.data.params.get("registry.model_name", RegistryConfig().model_name)
+        params = run.data.params
+        name = model_name or params.get("registry.model_name") or default_model_name(params.get("data.name", ""))
         known = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
         if known:
             return Registered(version=find_version(client, name, version=int(known[0].version)), is_new=False)

@@ -108,7 +108,9 @@ def train_on_ranks(
         flags = {
             "--json": as_json,
             "--no-tracking": not options.tracking,
+            "--register": options.register,
             "--no-register": not options.register,
+            "--test": options.test,
             "--no-test": not options.test,
         }
         given_flags = [flag for flag, is_given in flags.items() if is_given]

@@ -287,7 +287,7 @@ def _num_available(kind: str) -> int:
 
 def _with_absolute_paths(environment: PlatformEnvironment) -> PlatformEnvironment:
     """Return the environment with absolute paths: a worker has another working directory."""
-    locations = {"checkpoints": environment.checkpoints, "data": environment.data}
+    locations = {"checkpoints": environment.checkpoints, "data": environment.data, "registry": environment.registry}
     found = {
         key: location if urlsplit(location).scheme else str(Path(location).resolve())
         for key, location in locations.items()

@@ -16,6 +16,8 @@ class TrainOptions:
     """Whether the model is registered as a new version."""
     test: bool = True
     """Whether the model is evaluated on the test images at the end."""
+    on_ray: bool = False
+    """Whether the ranks are placed on a Ray cluster."""
     resume: bool = False
     """Whether the run of that name is resumed."""
     max_restarts: int = 0

@@ -123,6 +123,10 @@ class RunRecord:
             config=self.config.as_data(),
             run_id=tracker.run_id if tracker else None,
             experiment_id=tracker.experiment_id if tracker else None,
+            register=self.options.register,
+            test=self.options.test,
+            ranks=self.ranks.world_size,
+            on_ray=self.options.on_ray,
         )
         claim(store, identity)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import nn
 
 from workloads.config import TrainConfig
 from workloads.data.dataset import Dataset
-from workloads.data.datasets import find, load
+from workloads.data.datasets import check, load
 from workloads.data.splits import training_splits
 from workloads.environment import PlatformEnvironment
 from workloads.errors import Preempted, Stopped, TrackingError, WorkloadError
@@ -27,6 +28,9 @@ from workloads.price import price_per_hour
 from workloads.ranks import Ranks, detect_lost_ranks, process_group
 from workloads.registry.evaluate import record_test
 from workloads.registry.model_format import register
+from workloads.registry.moves import this_user
+from workloads.registry.promotion import promote
+from workloads.registry.rules import DEFAULT
 from workloads.registry.versions import STAGING
 from workloads.stop_request import StopRequest
 from workloads.tracking import exporter
@@ -39,6 +43,8 @@ from workloads.training.reports import EpochReport, Saver, StepReport
 from workloads.training.resume import check_new
 from workloads.training.spot_notice import NoNotice, spot_notice
 from workloads.training.trainer import Trainer
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +102,7 @@ def check_ranks(config: TrainConfig, num_ranks: int) -> None:
 def preflight(config: TrainConfig, options: TrainOptions, environment: PlatformEnvironment, *, num_ranks: int) -> None:
     """Raise WorkloadError, within seconds and before any process is started, where the run would fail."""
     check_ranks(config, num_ranks)
-    find(config.data.name, environment)
+    check(config.data.name, environment)
     exporter.metrics_port(environment)
     price_per_hour(environment)
     spot_notice(environment)
@@ -165,13 +171,13 @@ def run(
                 test = Report.of(counts, dataset.class_names)
         if not ranks.is_first:
             return None
-        tracker, version, alias = record.tracker, None, None
+        tracker, version = record.tracker, None
         tracker.log_metrics({NUM_PARAMETERS: num_parameters(trained.module)}, trained.reports[-1].step)
         if test:
             record_test(tracker, test, trained.reports[-1].step)
         if options.register and isinstance(tracker, MlflowTracker):
             with _with_retry_hint(record):
-                version, alias = _register(tracker, config, trained, dataset, environment)
+                version = _register(tracker, config, trained, dataset, environment)
         result = TrainResult(
             run_name=options.run_name,
             run_id=tracker.run_id,
@@ -184,11 +190,14 @@ def run(
             images_per_second=sum(report.num_images for report in trained.reports)
             / sum(report.train_seconds for report in trained.reports),
             ranks=ranks.world_size,
-            model_name=config.registry.model_name if version else None,
+            model_name=config.model_name if version else None,
             model_version=version,
-            alias=alias,
+            alias=None,
         )
         record.mark_finished(asdict(result))
+    # Afterwards, so that the server knows all of the run that the gate asks about.
+    if result.model_version and test and result.val_accuracy >= config.registry.staging_minimum:
+        return replace(result, alias=_ask_for_staging(environment, result))
     return result
 
 
@@ -273,15 +282,36 @@ def _register(
     trained: TrainedModel,
     dataset: Dataset,
     environment: PlatformEnvironment,
-) -> tuple[int, str | None]:
-    """Register the model; return the new version and its alias: `staging` if its accuracy is high enough, else None."""
-    model_name = config.registry.model_name
+) -> int:
+    """Register the model and return the new version."""
+    model_name = config.model_name
     version = register(tracker, trained.module, trained.spec, dataset, model_name)
     tags = version_tags(dataset, environment) | {"val_accuracy": f"{trained.validation.accuracy:.4f}"}
-    stages = trained.validation.accuracy >= config.registry.staging_minimum
     with requests_to(tracker.uri):
         for key, value in tags.items():
             tracker.client.set_model_version_tag(model_name, version, key, value)
-        if stages:
-            tracker.client.set_registered_model_alias(model_name, STAGING, version)
-    return int(version), STAGING if stages else None
+    return int(version)
+
+
+def _ask_for_staging(environment: PlatformEnvironment, result: TrainResult) -> str | None:
+    """Have the gate decide whether the new version is `staging`, and its move recorded; return the alias if it has it.
+
+    Where moves cannot be recorded, nobody is asked: jobs in a cluster do not move aliases. The run is done either way.
+    """
+    name, number = str(result.model_name), int(result.model_version or 0)
+    asked_by = f"python -m workloads registry promote {name} {number} --to {STAGING}"
+    if environment.registry is None:
+        logger.info("%s version %d waits for an alias; ask for one with: %s", name, number, asked_by)
+        return None
+    why = f"trained as {result.run_name}, validation accuracy {result.val_accuracy:.4f}"
+    try:
+        done = promote(environment, name, number, to=STAGING, rules_file=DEFAULT, by=this_user(), why=why)
+    except WorkloadError as error:
+        logger.warning(
+            "%s version %d is registered and has no alias: %s; try again with: %s", name, number, error, asked_by
+        )
+        return None
+    if done.verdict is not None and not done.verdict.passes:
+        logger.warning("%s", done.verdict)
+        return None
+    return STAGING

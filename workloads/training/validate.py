@@ -14,7 +14,7 @@ from workloads.data.splits import training_splits
 from workloads.environment import PRICE, PlatformEnvironment
 from workloads.errors import WorkloadError
 from workloads.models.build import ModelSpec
-from workloads.price import SECONDS_PER_HOUR, price_per_hour
+from workloads.price import SECONDS_PER_HOUR, price_per_hour, rounded
 from workloads.ranks import Ranks
 from workloads.tracking.connection import check_server
 from workloads.training.devices import resolve_device, resolve_precision, set_threads
@@ -93,9 +93,9 @@ def validate(
     )
     if budget_usd is not None and forecast.price_usd is not None and forecast.price_usd > budget_usd:
         raise WorkloadError(
-            f"The run would cost about {forecast.price_usd:.2f} USD ({forecast.num_steps} steps, {hours:.2f} hours at "
-            f"{price:g} USD), above the budget of {budget_usd:.2f} USD; lower epochs or max_steps, or raise "
-            "--budget-usd"
+            f"The run would cost about {rounded(forecast.price_usd)} USD ({forecast.num_steps} steps, "
+            f"{rounded(hours)} hours at {price:g} USD), above the budget of {budget_usd:g} USD; lower epochs or "
+            "max_steps, or raise --budget-usd"
         )
     return forecast
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from workloads.config import TrainConfig
 from workloads.environment import PlatformEnvironment
 from workloads.errors import SearchError
-from workloads.price import SECONDS_PER_HOUR, price_per_hour
+from workloads.price import SECONDS_PER_HOUR, price_per_hour, rounded
 from workloads.ranks import num_cores
 from workloads.training.validate import validate
 from workloads.tuning.engines import num_local_slots
@@ -73,8 +73,8 @@ def forecast(config: TrainConfig, options: SearchOptions, environment: PlatformE
     usd = None if price is None else hours * price
     if options.budget_usd is not None and usd is not None and usd > options.budget_usd:
         raise SearchError(
-            f"The search would cost about {usd:.2f} USD ({epochs:.0f} epochs of {seconds:.3g} s, {slots} at once, "
-            f"{hours:.2f} hours at {price:g} USD), above the budget of {options.budget_usd:.2f} USD; lower "
+            f"The search would cost about {rounded(usd)} USD ({epochs:.0f} epochs of {seconds:.3g} s, {slots} at once, "
+            f"{rounded(hours)} hours at {price:g} USD), above the budget of {options.budget_usd:g} USD; lower "
             "--num-samples or --epochs, or raise --budget-usd"
         )
     return SearchForecast(

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from workloads.config import TrainConfig
-from workloads.data.datasets import find
+from workloads.data.datasets import check as check_data
 from workloads.environment import PRICE, PlatformEnvironment
 from workloads.errors import Preempted, SearchError, Stopped, TrackingError
 from workloads.price import SECONDS_PER_HOUR, price_per_hour
@@ -140,7 +140,7 @@ def check(config: TrainConfig, options: SearchOptions, environment: PlatformEnvi
         )
     if faults:
         raise SearchError("\n  ".join([f"Config {config.name} cannot be searched so:", *faults]))
-    find(config.data.name, environment)
+    check_data(config.data.name, environment)
     if options.tracking:
         check_server(environment, can_go_without=True)
     if options.engine == RAY:

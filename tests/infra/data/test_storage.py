@@ -94,6 +94,30 @@ def test_plain_http_is_denied_to_everyone_whatever_is_asked_for(over_tls, denied
 
 
 @pytest.mark.parametrize(
+    ("key", "context", "denied"),
+    [
+        ("registry/m/00000001.json", {}, True),
+        ("registry/m/00000001.json", {"s3:if-none-match": "*"}, False),
+        ("mlflow/registry/1", {}, False),
+    ],
+    ids=["overwrites", "is new", "elsewhere"],
+)
+def test_what_is_written_once_is_overwritten_by_nobody(key, context, denied):
+    arn, policy = bucket_and_policy(deploy_store(written_once="registry/"))
+    context = {"aws:SecureTransport": "true", **context}
+    assert denies(policy, action="s3:PutObject", resource=f"{arn}/{key}", context=context) is denied
+    assert not denies(policy, action="s3:GetObject", resource=f"{arn}/{key}", context=context)
+
+
+@pytest.mark.parametrize("more", [{}, {"takes_logs": True}, {"written_once": "registry/"}], ids=["own", "logs", "once"])
+def test_an_emulator_has_no_tls_to_ask_for_and_judges_no_condition(more):
+    args = ObjectStoreArgs(environment=environment(emulated=True), noncurrent_days=30, **more)
+    deployment = deploy(lambda: ObjectStore("store", args))
+    assert wanted(deployment, "aws:s3/bucketPolicy:BucketPolicy") == {}
+    assert len(wanted(deployment, "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock")) == 1
+
+
+@pytest.mark.parametrize(
     ("account", "path", "allowed"),
     [
         ("123456789012", "AWSLogs/123456789012/a", True),

@@ -11,7 +11,7 @@ from infra.services.metrics import TRAINING_PORT_NAME
 from infra.services.training_job import METRICS_PORT, training_job
 from infra.settings.workload_settings import TrainingJobSettings
 from tests.builders import planned, wanted
-from workloads.environment import CHECKPOINTS, JOB_CLUSTER
+from workloads.environment import CHECKPOINTS, DATA, JOB_CLUSTER, REGISTRY
 from workloads.environment import METRICS_PORT as METRICS_PORT_VARIABLE
 
 POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
@@ -116,8 +116,9 @@ def test_every_pod_has_a_class_a_number_for_its_user_and_requests_and_is_not_mov
 def test_shared_memory_is_what_kuberay_gives_as_much_as_a_pods_limit():
     # KubeRay leaves a pod as it is that mounts something there itself; Ray wants 30 % of the memory in it.
     for template in templates(job_of()).values():
-        assert "volumes" not in template["spec"]
-        assert "volumeMounts" not in template["spec"]["containers"][0]
+        assert not [one for one in template["spec"].get("volumes", ()) if "medium" in one.get("emptyDir", {})]
+        mounts = template["spec"]["containers"][0].get("volumeMounts", ())
+        assert "/dev/shm" not in [one["mountPath"] for one in mounts]
 
 
 def test_a_cluster_needs_a_token():
@@ -213,3 +214,23 @@ def test_a_job_that_can_never_have_its_gpus_is_refused(workers, gpus, quota):
     with pytest.raises(pulumi.RunError, match=message):
         job_of(gpu_quota=quota, workers=workers, gpus=gpus)
     assert job_of(gpu_quota=workers * gpus, workers=workers, gpus=gpus)
+
+
+def test_a_job_is_told_of_the_data_sets_and_its_worker_has_room_for_a_copy():
+    platform, workloads = planned("prod")
+    head, worker = containers(workloads.outputs["training_job"])
+    for container in (head, worker):
+        variables = {one["name"]: one.get("value") for one in container["env"]}
+        assert variables[DATA] == f"s3://{platform.outputs['dataset_bucket']}"
+    pod = workloads.outputs["training_job"]["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]["template"]["spec"]
+    [volume] = [one for one in pod["volumes"] if one["name"] == "cache"]
+    room = f"{TrainingJobSettings().cache_gib}Gi"
+    assert volume["emptyDir"] == {"sizeLimit": room}
+    assert worker["resources"]["requests"]["ephemeral-storage"] == room
+    [mount] = [one for one in worker["volumeMounts"] if one["name"] == "cache"]
+    assert {one["name"]: one.get("value") for one in worker["env"]}["XDG_CACHE_HOME"] == mount["mountPath"]
+
+
+def test_a_job_has_no_part_in_moves_of_aliases():
+    for container in containers(planned("prod")[1].outputs["training_job"]):
+        assert REGISTRY not in {one["name"] for one in container["env"]}

@@ -6,7 +6,7 @@ from mlp.local.quickstart import Quickstart, WorkloadSteps
 from mlp.shared.errors import PlatformError
 from tests.mlp.local.builders import Told
 
-MODEL = "vision-classifier"
+MODEL = "fashion-mnist-classifier"
 
 
 class FakeSteps:

@@ -43,27 +43,30 @@ def test_programs_get_the_same_and_the_file_of_the_password_rather_than_the_pass
              "detail": "it is slow"}
         ],
         "login": {"username": "admin", "password_file": str(tmp_path / "credentials.json")},
+        "ray_token_file": str(tmp_path / "ray_token"),
     }  # fmt: skip
 
 
-def test_people_are_told_where_the_password_is_and_what_to_type_next(tmp_path):
+def test_people_are_told_where_each_login_lies_and_what_to_type_next(tmp_path):
     assert how_to_log_in(Home(tmp_path)).splitlines() == [
         f"MLflow login: admin, password: mlflow_password in {tmp_path / 'credentials.json'}",
+        f"Ray dashboard's token: in {tmp_path / 'ray_token'}",
+        f"PostgreSQL login: mlflow, password: mlflow_database_password in {tmp_path / 'credentials.json'}",
         'In a shell: eval "$(mlp env)"   Stop: mlp down',
     ]
 
 
 def test_the_last_table_has_all_that_the_main_job_came_to(tmp_path):
     summary = Summary(
-        dataset="digits (fallback)", test_accuracy=0.98765, train_seconds=12.34, model_name="vision-classifier",
+        dataset="digits (fallback)", test_accuracy=0.98765, train_seconds=12.34, model_name="fashion-mnist-classifier",
         version=3, alias="production", predicted="4", probability=0.9876, label="4",
     )  # fmt: skip
     statuses = [running(name, 2000 + n) for n, name in enumerate(("postgres", "mlflow", "ray"))]
     text = shown(summary_table(summary, statuses, Home(tmp_path)))
     for expected in (
         "http://127.0.0.1:2000", "http://127.0.0.1:2001", "http://127.0.0.1:2002", "admin",
-        str(tmp_path / "credentials.json"),
-        "digits (fallback)", "0.9877", "12.3 s", "vision-classifier version 3, alias production",
+        str(tmp_path / "credentials.json"), str(tmp_path / "ray_token"), "mlflow_database_password",
+        "digits (fallback)", "0.9877", "12.3 s", "fashion-mnist-classifier version 3, alias production",
         "4 (probability 0.988; true class 4)",
     ):  # fmt: skip
         assert expected in text

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from workloads.cli import app
 
-MODEL = "vision-classifier"
+MODEL = "digits-classifier"
 
 
 def invoke(*arguments: str, exit_code: int = 0) -> str:

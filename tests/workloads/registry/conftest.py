@@ -47,7 +47,7 @@ def trained(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture
 def client(trained: Path, environment: PlatformEnvironment) -> MlflowClient:
-    """Of a server with both versions, evaluated, and the first in staging."""
+    """Of a server with both versions, evaluated."""
     return _client_of(trained / "evaluated.db", environment)
 
 

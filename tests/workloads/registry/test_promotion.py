@@ -58,9 +58,9 @@ def kept(client: MlflowClient, address: str) -> dict[str, Any]:
 
 def test_a_version_is_judged_promoted_and_its_verdict_kept(client: MlflowClient):
     output = registry("promote", "1", *TO_PRODUCTION, "--force", "--why", "the first", "--by", "ada")  # without need
-    assert "vision-classifier version 1 is now production (move 1)" in output
+    assert "digits-classifier version 1 is now production (move 1)" in output
     assert "skipped    margin: no version is in production to compare with" in output
-    assert aliases(client) == {"production": 1, "staging": 1}
+    assert aliases(client) == {"production": 1}
     version = client.get_model_version(MODEL, "1")
     assert version.tags["gate.production.verdict"] == "promote"
     verdict = kept(client, version.tags["gate.production.artifact"])
@@ -90,7 +90,7 @@ def test_a_dry_run_tells_and_changes_nothing(client: MlflowClient, history: Hist
     before = state()
     assert "may be production; nothing was changed" in registry("promote", "1", *TO_PRODUCTION, "--dry-run")
     output = registry("promote", "2", *TO_PRODUCTION, "--dry-run", exit_code=3)
-    assert "Version 2 of vision-classifier may not be production: refuse" in output
+    assert "Version 2 of digits-classifier may not be production: refuse" in output
     assert answer("promote", "2", *TO_PRODUCTION, "--dry-run", exit_code=3)["verdict"]["verdict"] == "refuse"
     assert state() == before
 
@@ -110,7 +110,7 @@ def test_a_refusal_names_the_failing_rules_and_keeps_its_verdict(client: MlflowC
     assert verdict["against"] == 1
     assert verdict["pairs"]["num_images"] == 359
     assert verdict["pairs"]["upper"] < -0.3
-    assert aliases(client) == {"production": 1, "staging": 1}
+    assert aliases(client) == {"production": 1}
     assert len(history.moves()) == 1
 
 
@@ -128,13 +128,13 @@ def test_the_gate_is_overruled_with_a_reason_and_rolled_back(client: MlflowClien
         registry("promote", "2", *TO_PRODUCTION, "--force")
     output = registry("promote", "2", *TO_PRODUCTION, "--force", "--why", "a drill")
     assert "version 2 is now production, by force (move 2); version 1 was, and is now archived-1" in output
-    assert aliases(client) == {"production": 2, "archived-1": 1, "staging": 1}
+    assert aliases(client) == {"production": 2, "archived-1": 1}
     evidence = history.moves()[-1].evidence or {}
     assert (evidence["forced"], evidence["verdict"]) == (True, "refuse")
 
     assert "version 1 is production again; version 2 was" in registry("rollback", "--why", "the drill is over")
-    assert aliases(client) == {"production": 1, "archived-2": 2, "staging": 1}
-    with pytest.raises(RegistryError, match="No version of vision-classifier was in production before 1"):
+    assert aliases(client) == {"production": 1, "archived-2": 2}
+    with pytest.raises(RegistryError, match="No version of digits-classifier was in production before 1"):
         registry("rollback")
     shown = registry("history")
     assert "refuse (overruled)" in shown
@@ -169,14 +169,14 @@ def test_a_crash_before_the_alias_is_reported_and_repaired_by_the_next_promotion
         patch.setattr(MlflowClient, "set_registered_model_alias", fail)
         with pytest.raises(TrackingError, match="the server is gone"):
             registry("promote", "1", *TO_PRODUCTION)
-    assert aliases(client) == {"staging": 1}
+    assert aliases(client) == {}
     assert len(history.moves()) == 1
     result = CliRunner().invoke(app, ["registry", "list", MODEL])
     assert "repairs them: production to version 1" in result.stderr
     result = CliRunner().invoke(app, ["registry", "promote", MODEL, "1", *TO_PRODUCTION])
     assert "aliases repaired from the history: production to version 1" in result.stderr
     assert "is production already" in result.stdout
-    assert aliases(client) == {"production": 1, "staging": 1}
+    assert aliases(client) == {"production": 1}
     assert len(history.moves()) == 1
 
 
@@ -190,7 +190,7 @@ def test_a_model_in_production_since_before_its_history_is_found_and_rolled_back
         ("found", None, 2), ("promote", 2, 1),
     ]  # fmt: skip
     registry("rollback")
-    assert aliases(client) == {"production": 2, "archived-1": 1, "staging": 1}
+    assert aliases(client) == {"production": 2, "archived-1": 1}
 
 
 def test_staging_has_rules_and_moves_of_its_own(client: MlflowClient, history: History, tmp_path: Path):
@@ -200,7 +200,7 @@ def test_staging_has_rules_and_moves_of_its_own(client: MlflowClient, history: H
     registry("promote", "1", "--to", "staging")
     assert aliases(client) == {"staging": 1}
     assert [(move.alias, move.from_version, move.to_version) for move in history.moves()] == [
-        ("staging", 1, 2), ("staging", 2, 1),
+        ("staging", None, 2), ("staging", 2, 1),
     ]  # fmt: skip
     with pytest.raises(RegistryError, match="has no rules for production"):
         registry("promote", "1", *TO_PRODUCTION, "--rules", str(rules))
@@ -261,7 +261,7 @@ def test_two_versions_are_compared_on_the_same_images(client: MlflowClient):
 def test_one_version_is_shown_with_where_it_comes_from(client: MlflowClient):
     registry("promote", "1", *TO_PRODUCTION)
     shown = answer("show", "--alias", "production")
-    assert (shown["version"], shown["aliases"], shown["dataset"]) == (1, ["production", "staging"], "digits")
+    assert (shown["version"], shown["aliases"], shown["dataset"]) == (1, ["production"], "digits")
     assert shown["data_version"] == load("digits", PlatformEnvironment.read()).version
     assert shown["code_version"]
     assert shown["verdicts"] == {"production": "promote", "staging": None}
@@ -302,11 +302,11 @@ def test_without_a_place_for_moves_only_looking_works(client: MlflowClient, monk
     for arguments in (("promote", "1", *TO_PRODUCTION), ("rollback",), ("history",)):
         with pytest.raises(RegistryError, match="MLP_REGISTRY is not set; run"):
             registry(*arguments)
-    assert aliases(client) == {"staging": 1}
+    assert aliases(client) == {}
 
 
 def test_a_model_that_was_never_moved_has_no_history(client: MlflowClient):
-    assert registry("history") == "no alias of vision-classifier was moved yet\n"
+    assert registry("history") == "no alias of digits-classifier was moved yet\n"
     with pytest.raises(RegistryError, match="was in production before now"):
         registry("rollback")
 

@@ -17,12 +17,13 @@ from typer.testing import CliRunner
 from tests.workloads.registry.builders import run_of
 from workloads.cli import app
 from workloads.data.datasets import load
-from workloads.environment import PlatformEnvironment
+from workloads.environment import REGISTRY, PlatformEnvironment
 from workloads.errors import DataError, RegistryError, TrainingDiverged
 from workloads.models.build import ModelSpec
+from workloads.registry.moves import open_history
 from workloads.tracking.connection import connect
 
-MODEL = "vision-classifier"
+MODEL = "digits-classifier"
 Call = Callable[..., str]
 
 
@@ -84,6 +85,40 @@ def test_a_run_is_recorded_whole_and_its_model_loads_back_the_same(
     assert description["class_names"] == [str(digit) for digit in range(10)]
 
 
+def test_staging_goes_to_whom_the_gate_lets_pass_and_the_history_says_so(
+    call: Call, environment: PlatformEnvironment, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    low = ("--set", "registry.staging_minimum=0.05")
+    result = train(call, "--set", "epochs=4", *low)
+    history = open_history(environment, MODEL)
+    [move] = history.moves()
+    assert (move.kind, move.alias, move.from_version, move.to_version) == ("promote", "staging", None, 1)
+    assert move.why == f"trained as {result['run_name']}, validation accuracy {result['val_accuracy']:.4f}"
+
+    # Whatever is trained last does not take it: the gate refuses what is weak, also where its config asks.
+    weak = train(call, "--max-steps", "1", *low)
+    assert (weak["model_version"], weak["alias"]) == (2, None)
+    assert "Version 2 of digits-classifier may not be staging: refuse" in caplog.text
+    # Nothing is asked where the config wants more, without a test, or where no move can be recorded.
+    for unasked in (("--set", "registry.staging_minimum=1"), ("--no-test", *low)):
+        assert train(call, "--max-steps", "1", *unasked)["alias"] is None
+    monkeypatch.delenv(REGISTRY)
+    assert train(call, "--max-steps", "1", *low)["alias"] is None
+    assert connect(environment).get_registered_model(MODEL).aliases == {"staging": 1}
+    assert len(history.moves()) == 1
+    assert caplog.text.count("may not be staging") == 1
+
+
+def test_a_run_is_finished_where_staging_cannot_be_moved(
+    call: Call, environment: PlatformEnvironment, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(REGISTRY, "gs://elsewhere")
+    result = train(call, "--max-steps", "1", "--set", "registry.staging_minimum=0")
+    assert (result["model_version"], result["alias"]) == (1, None)
+    assert "has no alias: MLP_REGISTRY is gs://elsewhere" in caplog.text
+    assert "registry promote digits-classifier 1 --to staging" in caplog.text
+
+
 def files(client: MlflowClient, result: dict[str, Any], folder: str) -> list[Any]:
     return list(client.list_artifacts(result["run_id"], folder))
 
@@ -118,19 +153,19 @@ def test_versions_are_promoted_judged_and_asked(
     assert len(client.get_metric_history(first["run_id"], "test/accuracy")) == 1
 
     listed = json.loads(call("registry", "list", MODEL, "--json"))["versions"]
-    assert [(version["version"], version["aliases"]) for version in listed] == [(2, []), (1, ["production", "staging"])]
-    assert "production, staging" in call("registry", "list", MODEL)
+    assert [(version["version"], version["aliases"]) for version in listed] == [(2, []), (1, ["production"])]
+    assert "production" in call("registry", "list", MODEL)
 
-    answer = json.loads(call("predict", "--index", "3", "--json"))
+    answer = json.loads(call("predict", "--model", MODEL, "--index", "3", "--json"))
     label = load("digits", environment).test.labels[3]
     assert (answer["version"], answer["alias"], answer["label"]) == (1, "production", str(int(label)))
     assert 0.1 < answer["probability"] <= 1
-    assert f"true class {answer['label']}" in call("predict", "--index", "3")
+    assert f"true class {answer['label']}" in call("predict", "--model", MODEL, "--index", "3")
 
     with pytest.raises(DataError, match="Test image 359 does not exist; digits has 359, numbered from 0 to 358"):
-        call("predict", "--index", "359")
-    with pytest.raises(RegistryError, match="No version of vision-classifier has the alias shadow; it has production"):
-        call("predict", "--alias", "shadow")
+        call("predict", "--model", MODEL, "--index", "359")
+    with pytest.raises(RegistryError, match="No version of digits-classifier has the alias shadow; it has production"):
+        call("predict", "--model", MODEL, "--alias", "shadow")
     with pytest.raises(RegistryError, match="has no version 9; it has 1, 2"):
         call("evaluate", "--model", MODEL, "--version", "9")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +10,12 @@ from typing import Any
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from workloads.checkpoints.checkpoints import Checkpoints, copy_to_cpu
+from workloads.checkpoints.run_folder import Identity, claim, read_identity, run_store
 from workloads.checkpoints.store import FolderStore
+from workloads.cli import app
 from workloads.config import TrainConfig
 from workloads.data.dataset import Dataset
 from workloads.data.datasets import load
@@ -253,3 +257,90 @@ def test_a_run_without_a_record_goes_on_without_one(digits_config: ConfigBuilder
         run_alone(digits_config(SMALL), options(tracking=False), kept_in, die_after(2))
     with pytest.raises(WorkloadError, match=r"Run a began without a record .* with --no-tracking"):
         run_alone(digits_config(SMALL), options(resume=True), kept_in)
+
+
+# What `train --resume` takes from how the run was begun.
+
+
+def resumed(
+    monkeypatch: pytest.MonkeyPatch, kept_in: PlatformEnvironment, *arguments: str
+) -> tuple[TrainOptions, int, str]:
+    """The options, ranks and launcher with which the command would go on."""
+    seen: list[tuple[TrainOptions, int, str]] = []
+
+    def by(launcher: str) -> Callable[..., None]:
+        def note(config: object, options: TrainOptions, *_: object, num_ranks: int = 1, **__: object) -> None:
+            seen.append((options, num_ranks, launcher))
+
+        return note
+
+    with monkeypatch.context() as patch:
+        for name, value in kept_in.variables().items():
+            patch.setenv(name, value)
+        patch.setattr("workloads.training.run.run", by("local"))
+        patch.setattr("workloads.training.launch.train_on_ranks", by("torchrun"))
+        patch.setattr("workloads.training.on_ray.train_on_ray", by("ray"))
+        result = CliRunner().invoke(app, ["train", "--resume", "a", *arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    [found] = seen
+    return found
+
+
+@pytest.mark.parametrize(
+    ("begun", "ranks", "launcher"),
+    [
+        pytest.param({}, 1, "local", id="nothing"),
+        pytest.param({"register": False}, 1, "local", id="no register"),
+        pytest.param({"test": False}, 1, "local", id="no test"),
+        pytest.param({"tracking": False}, 1, "local", id="no tracking"),
+        pytest.param({"ranks": 2}, 2, "torchrun", id="ranks"),
+        pytest.param({"ranks": 2, "on_ray": True}, 2, "ray", id="on Ray"),
+    ],
+)
+def test_a_run_goes_on_as_it_was_begun(
+    kept_in: PlatformEnvironment,
+    monkeypatch: pytest.MonkeyPatch,
+    digits_config: ConfigBuilder,
+    begun: dict[str, Any],
+    ranks: int,
+    launcher: str,
+) -> None:
+    options = {"register": True, "test": True, "tracking": True} | begun
+    tracking = options.pop("tracking")
+    claim_run(kept_in, digits_config(SMALL), run_id="1" if tracking else None, **options)
+    found, num_ranks, by = resumed(monkeypatch, kept_in)
+    assert (found.register, found.test, found.tracking) == (options["register"], options["test"], tracking)
+    assert (num_ranks, by, found.on_ray, found.resume) == (ranks, launcher, launcher == "ray", True)
+
+
+def claim_run(kept_in: PlatformEnvironment, config: TrainConfig, **values: Any) -> None:
+    store = run_store(kept_in, "a")
+    assert store is not None
+    claim(store, Identity(run_name="a", config=config.as_data(), **values))
+
+
+def test_what_is_given_again_comes_before_what_was(
+    kept_in: PlatformEnvironment, monkeypatch: pytest.MonkeyPatch, digits_config: ConfigBuilder
+) -> None:
+    claim_run(kept_in, digits_config(SMALL), run_id="1", register=False, test=False, ranks=2)
+    found, num_ranks, by = resumed(monkeypatch, kept_in, "--register", "--test", "--ranks", "1", "--no-tracking")
+    assert (found.register, found.test, found.tracking, num_ranks, by) == (True, True, False, 1, "local")
+
+
+def test_a_run_begun_before_this_was_kept_goes_on(
+    kept_in: PlatformEnvironment, monkeypatch: pytest.MonkeyPatch, digits_config: ConfigBuilder, tmp_path: Path
+) -> None:
+    old = {"run_name": "a", "config": digits_config(SMALL).as_data(), "run_id": "1", "experiment_id": "0", "format": 1}
+    (tmp_path / "runs" / "a").mkdir(parents=True)
+    (tmp_path / "runs" / "a" / "run.json").write_text(json.dumps(old))
+    found, num_ranks, _ = resumed(monkeypatch, kept_in)
+    assert (found.register, found.test, num_ranks) == (True, True, 1)
+
+
+def test_a_run_keeps_how_it_was_begun(digits_config: ConfigBuilder, kept_in: PlatformEnvironment) -> None:
+    run_alone(digits_config(SMALL | {"epochs": 1}), options(tracking=False), kept_in)
+    store = run_store(kept_in, "a")
+    assert store is not None
+    begun = read_identity(store)
+    assert begun is not None
+    assert (begun.register, begun.test, begun.ranks, begun.on_ray, begun.run_id) == (False, False, 1, False, None)

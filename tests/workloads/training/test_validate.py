@@ -39,6 +39,8 @@ def test_a_run_above_the_budget_is_refused_with_both_prices(digits_config: Confi
     assert forecast(digits_config(), price="1", budget_usd=1000)
     with pytest.raises(WorkloadError, match=r"would cost about .* USD \(42 steps, .*above the budget of 0\.01 USD"):
         forecast(digits_config(), price="1e9", budget_usd=0.01)
+    with pytest.raises(WorkloadError, match=r"about 0\.0\d*[1-9]\d* USD .* above the budget of 1e-10 USD"):
+        forecast(digits_config(), price="0.001", budget_usd=1e-10)
     with pytest.raises(WorkloadError, match="MLP_PRICE_USD_PER_HOUR is not set"):
         forecast(digits_config(), budget_usd=1)
 

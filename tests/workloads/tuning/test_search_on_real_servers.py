@@ -85,6 +85,6 @@ def test_a_search_is_recorded_whole(
         read.remove_session()
         read.engine.dispose()
 
-        version = client.get_model_version("vision-classifier", result["retrained"]["model_version"])
+        version = client.get_model_version("digits-classifier", result["retrained"]["model_version"])
         of_best = client.get_run(str(version.run_id))
         assert of_best.data.params["optim.lr"] == str(result["best"]["params"]["optim.lr"])

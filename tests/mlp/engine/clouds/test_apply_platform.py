@@ -67,6 +67,9 @@ def test_an_emulator_that_holds_a_platform_is_emptied_and_applied_again(server_u
     buckets = client("s3", server_url).list_buckets()["Buckets"]
     kinds = ("artifact_bucket", "dataset_bucket", "log_bucket")
     assert {bucket["Name"] for bucket in buckets} == {outputs[kind] for kind in kinds}
+    for kind in kinds:  # objects come without TLS here, and are taken all the same
+        for key in ("mlflow/model", "registry/m/00000001.json", "AWSLogs/1"):
+            client("s3", server_url).put_object(Bucket=outputs[kind], Key=key, Body=b"content")
     login = client("secretsmanager", server_url).get_secret_value(SecretId=outputs["database_secret_arn"])
     assert json.loads(login["SecretString"])["host"] == outputs["database_host"]
 

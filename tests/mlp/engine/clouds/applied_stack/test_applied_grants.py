@@ -88,9 +88,6 @@ ALLOWED: dict[str, list[Request]] = {
         Request("s3:PutObject", "{artifacts}/checkpoints/run/1.pt"),
         Request("s3:DeleteObject", "{artifacts}/checkpoints/run/1.pt"),
         listing("{artifacts}", "checkpoints/run/"),
-        Request("s3:GetObject", "{artifacts}/registry/vision-classifier/00000001.json"),
-        Request("s3:PutObject", "{artifacts}/registry/vision-classifier/00000001.json"),
-        listing("{artifacts}", "registry/vision-classifier/"),
     ],
     "airflow-worker-identity": [
         Request("s3:GetObject", "{logs}/airflow/dag/1.log"),
@@ -159,7 +156,8 @@ DENIED: dict[str, list[Request]] = {
         Request("secretsmanager:GetSecretValue", "{secret}"),
     ],
     "training-identity": [
-        Request("s3:DeleteObject", "{artifacts}/registry/vision-classifier/00000001.json"),
+        Request("s3:PutObject", "{artifacts}/registry/digits-classifier/00000001.json", {"s3:if-none-match": "*"}),
+        Request("s3:DeleteObject", "{artifacts}/registry/digits-classifier/00000001.json"),
         Request("s3:PutObject", "{datasets}/digits/train.bin"),
         Request("s3:DeleteObject", "{datasets}/digits/train.bin"),
         Request("s3:GetObject", "{artifacts}/mlflow/1/model.pt"),

@@ -111,6 +111,14 @@ def test_a_bucket_is_spoken_to_over_tls_alone(applied: Applied, bucket: str, act
         assert not denies(policy, action=action, resource=resource, context={"aws:SecureTransport": "true"})
 
 
+def test_a_recorded_move_of_an_alias_is_overwritten_by_nobody(applied: Applied) -> None:
+    bucket = applied.outputs["artifact_bucket"]
+    asked: dict[str, str] = {"action": "s3:PutObject", "resource": f"arn:aws:s3:::{bucket}/registry/m/00000001.json"}
+    over_tls = {"aws:SecureTransport": "true"}
+    assert denies(policy_of(applied, bucket), **asked, context=over_tls)
+    assert not denies(policy_of(applied, bucket), **asked, context={**over_tls, "s3:if-none-match": "*"})
+
+
 def test_objects_are_kept_archived_and_deleted_as_the_environment_asks(
     applied: Applied, bucket: str, kind: str
 ) -> None:
