@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from infra.servers.mlflow import ADMIN
+from infra.servers.mlflow import ADMIN, DATABASE
 from mlp.local.home import Home
 from mlp.local.observe import ServiceStatus
-from mlp.local.postgres import MLFLOW_DATABASE
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -52,7 +51,7 @@ def summary_table(summary: Summary, statuses: Sequence[ServiceStatus], home: Hom
     shown.add_row("Ray dashboard", urls["ray"])
     shown.add_row("  token", f"in {home.ray_token_file}")
     shown.add_row("PostgreSQL", urls["postgres"])
-    shown.add_row("  login", f"{MLFLOW_DATABASE}, password: mlflow_database_password in {home.credentials_file}")
+    shown.add_row("  login", f"{DATABASE}, password: mlflow_database_password in {home.credentials_file}")
     shown.add_row("dataset", summary.dataset)
     shown.add_row("test accuracy", f"{summary.test_accuracy:.4f}")
     shown.add_row("training", f"{summary.train_seconds:.1f} s")
@@ -69,7 +68,7 @@ def how_to_log_in(home: Home) -> str:
     return (
         f"MLflow login: {ADMIN}, password: mlflow_password in {home.credentials_file}\n"
         f"Ray dashboard's token: in {home.ray_token_file}\n"
-        f"PostgreSQL login: {MLFLOW_DATABASE}, password: mlflow_database_password in {home.credentials_file}\n"
+        f"PostgreSQL login: {DATABASE}, password: mlflow_database_password in {home.credentials_file}\n"
         'In a shell: eval "$(mlp env)"   Stop: mlp down'
     )
 

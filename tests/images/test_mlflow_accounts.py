@@ -91,9 +91,9 @@ def accounts(server, tmp_path):
     return reconcile
 
 
-def may(server, name, path, **body: Any):
+def may(server, account, path, /, **body: Any):
     answer = requests.post(
-        f"{server}/api/2.0/mlflow/{path}", json=body, auth=(name, f"password-of-{name}"), timeout=120
+        f"{server}/api/2.0/mlflow/{path}", json=body, auth=(account, f"password-of-{account}"), timeout=120
     )
     assert answer.status_code in (200, 401, 403), answer.text
     return answer.ok

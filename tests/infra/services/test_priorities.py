@@ -1,6 +1,7 @@
 """Which pods make room for which: each has a class and requests, or a training job pushes out what all work needs."""
 
 import importlib.util
+from collections.abc import Mapping
 
 import pytest
 
@@ -17,7 +18,7 @@ STORE = find_store()
 TRAINING, SERVICE, SYSTEM = "training", "platform-service", "platform-system"
 CHARTS_OWN = "system-node-critical", "system-cluster-critical"
 """Classes of Kubernetes' own, above all of ours: the default of three charts, which we leave."""
-CLASSES = {
+CLASSES: Mapping[str, Mapping[str, tuple[str, str | tuple[str, ...]]]] = {
     "airflow": {
         "-api-server": ("apiServer", SERVICE),
         "-dag-processor": ("dagProcessor", SERVICE),
@@ -121,6 +122,7 @@ def test_the_operator_of_ray_is_not_held_to_the_charts_tenth_of_a_processor(depl
 def rendered_classes(release, kubernetes_version):
     """The class of each pod that the chart renders, those of operators' objects and of Airflow's tasks included."""
     archive = STORE.archive(release.chart, release.version)
+    assert archive
     cluster = rendering.Cluster(kubernetes_version=kubernetes_version)
     for text in rendering.find_renderer()(archive, release, cluster):
         if text.path.endswith(".md"):

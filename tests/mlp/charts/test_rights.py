@@ -4,6 +4,7 @@ import importlib.util
 import re
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,8 @@ RIGHTS = re.compile(
 
 def rights(objects):
     """What each account may do: by account and namespace (`*`: in all), the resources by the verbs on them."""
-    roles, found = {}, {}
+    roles: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    found: dict[str, dict[str, Any]] = {}
     for one in objects:
         metadata = one["metadata"]
         if one["kind"] in ("Role", "ClusterRole"):
@@ -89,6 +91,7 @@ def of_programs(stack):
 def of_release(release, cluster):
     """The roles, bindings and accounts that a release's chart renders."""
     archive = STORE.archive(release.chart, release.version)
+    assert archive
     for text in rendering.find_renderer()(archive, release, cluster):
         if re.search(r"^kind: (List|ServiceAccount|(Cluster)?Role(Binding)?)", text.text, re.MULTILINE):
             for document in yaml_text.documents(text.text):

@@ -396,6 +396,7 @@ def test_workloads_fill_the_config_map_that_airflow_mounts_and_another_one_anew(
     platform, workloads = planned_with_airflow("dev")
     [patch] = inputs_of(workloads, "kubernetes:core/v1:ConfigMapPatch").values()
     [made] = [one for one in platform.of_type("kubernetes:core/v1:ConfigMap") if one.wanted.name == "airflow-workloads"]
+    assert made.created
     metadata = made.created.outputs["metadata"]
     assert [patch["metadata"][key] for key in ("namespace", "name")] == ["airflow", "workloads"]
     assert [metadata[key] for key in ("namespace", "name")] == ["airflow", "workloads"]
