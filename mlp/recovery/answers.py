@@ -143,7 +143,7 @@ class Recovery:
             return _Decision(Action.ASK, f"its name is not in the state; --id '{resource.name}=NAMESPACE/NAME'")
         other = self._state.live.get(resource.urn)
         if other is None:
-            return _Decision(Action.REMOVE, "if it is there, perhaps in part", id_)
+            return _Decision(Action.REMOVE, "it is deleted where it is there, perhaps in part", id_)
         if other.id == id_:
             return _Decision(Action.FORGET, "a later run made it")
         first = delete_command(resource)

@@ -14,6 +14,7 @@ from mlp.shared.aws_session import Clients
 from mlp.shared.errors import PlatformError
 from mlp.shared.progress import Progress, during
 
+_SOURCE = "the output of `pulumi stack export`"
 PAUSE_S = 20
 PAUSES = 120
 """How often AWS is asked whether it is ready: 40 minutes in all, the longest that a cluster or a database took."""
@@ -53,7 +54,7 @@ def recover(
 
     Waits for what AWS is still making. Each step may be repeated: a run that is killed here is followed by another one.
     """
-    state = parse(stack.export(), "the output of `pulumi stack export`")
+    state = parse(stack.export(), _SOURCE)
     answers = look(state, clients, ids, progress)
     if not apply or not answers:
         return Recovered(answers=answers, applied=apply)
@@ -71,16 +72,18 @@ def _applied(stack: Stack, state: Exported, answers: tuple[Answer, ...], progres
     with during(progress, "state"):
         stack.replace(json.dumps(corrected(state, answers)))
     known = {one.urn for one in state.resources}
-    read = [one for one in answers if one.action is Action.REFRESH and one.operation.resource.urn in known]
-    read += [one for one in answers if one.action is Action.ADOPT]
     removed = [one for one in answers if one.action is Action.REMOVE]
+    read = [one for one in answers if one.action is Action.ADOPT or one in removed]
+    read += [one for one in answers if one.action is Action.REFRESH and one.operation.resource.urn in known]
     try:
         if read:
             with during(progress, f"refresh of {len(read)}"):
                 stack.refresh(_urns(read))
-        if removed:
-            with during(progress, f"deletion of {len(removed)} that may be there in part"):
-                stack.delete(_urns(removed))
+        there = {one.urn for one in parse(stack.export(), _SOURCE).resources} if removed else set()
+        half_made = [urn for urn in _urns(removed) if urn in there]
+        if half_made:
+            with during(progress, f"deletion of {len(half_made)} that may be there in part"):
+                stack.delete(half_made)
     except PlatformError as error:
         half = "".join(f" --target '{urn}'" for urn in _urns(removed))
         then = f"`pulumi destroy --stack {stack.name}{half}`, then " if half else ""

@@ -25,6 +25,7 @@ from tests.mlp.recovery.builders import (
 JOB = pending("kubernetes:batch/v1:Job", "job", metadata={"name": "a", "namespace": "b"})
 CLUSTER = pending("aws:eks/cluster:Cluster", "cluster", name="c")
 RELEASE = resource("kubernetes:helm.sh/v3:Release", "release", "n/r", name="r", namespace="n")
+NEW_RELEASE = resource("kubernetes:helm.sh/v3:Release", "new", name="r", namespace="n")
 
 
 class FakeStack:
@@ -32,8 +33,10 @@ class FakeStack:
 
     name = "dev"
 
-    def __init__(self, *operations, resources=(), refuses=""):
+    def __init__(self, *operations, resources=(), refuses="", gone=()):
         self.state, self.done, self._refuses = export(operations, resources), [], refuses
+        self._gone = gone
+        """Logical names of what a refresh finds nothing of."""
 
     def export(self):
         return json.dumps(self.state)
@@ -44,6 +47,10 @@ class FakeStack:
 
     def refresh(self, urns):
         self._do("refresh", urns)
+        deployment = self.state["deployment"]
+        deployment["resources"] = [
+            one for one in deployment["resources"] if one["urn"].rpartition("::")[2] not in self._gone
+        ]
 
     def delete(self, urns):
         self._do("delete", urns)
@@ -85,8 +92,18 @@ def test_without_apply_nothing_is_changed():
 def test_what_is_adopted_is_read_and_what_is_half_made_is_deleted():
     stack = FakeStack(JOB, CLUSTER)
     found = recover(stack, Becoming("ACTIVE"))
-    assert stack.done == ["replace", ("refresh", ["cluster"]), ("delete", ["job"])]
+    assert stack.done == ["replace", ("refresh", ["job", "cluster"]), ("delete", ["job"])]
     assert found.open == ()
+
+
+def test_what_a_refresh_does_not_find_is_not_deleted():
+    """Helm refuses to delete a release that is not there."""
+    stack = FakeStack(JOB, operation(NEW_RELEASE), gone={"new"})
+    recover(stack)
+    assert stack.done == ["replace", ("refresh", ["job", "new"]), ("delete", ["job"])]
+    stack = FakeStack(operation(NEW_RELEASE), gone={"new"})
+    recover(stack)
+    assert stack.done == ["replace", ("refresh", ["new"])]
 
 
 def test_it_waits_until_aws_is_ready():
@@ -131,7 +148,7 @@ PULUMI = """#!/bin/sh
 echo "$@" >> {log}
 case "$1 $2" in
   "stack export") cat {state} ;;
-  "stack import") cat > {state}.new ;;
+  "stack import") cat > {state}.new; cp {state}.new {state} ;;
 esac
 {more}
 """
@@ -167,8 +184,14 @@ def test_the_command_puts_the_state_in_order(pulumi):
     assert ended.returncode == 0
     assert "go on with `pulumi up --refresh --stack dev`" in ended.stdout
     lines = log.read_text().splitlines()
-    assert [one.split(" --")[0] for one in lines] == ["stack export", "stack import", "destroy"]
-    assert f"--target {JOB['resource']['urn']}" in lines[2]
+    assert [one.split(" --")[0] for one in lines] == [
+        "stack export",
+        "stack import",
+        "refresh",
+        "stack export",
+        "destroy",
+    ]
+    assert f"--target {JOB['resource']['urn']}" in lines[4]
     assert all("--stack dev" in one and "--non-interactive" in one for one in lines)
     [entry] = json.loads((log.parent / "state.new").read_text())["deployment"]["resources"][2:]
     assert entry["id"] == "b/a"
