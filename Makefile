@@ -29,7 +29,7 @@ test: .venv/installed test-programs ## Test what needs no account and no GPU; wi
 	$(BIN)/pytest --numprocesses 2 --dist loadfile $(if $(COVERAGE),--cov --cov-report=html --tb=short)
 
 .PHONY: test-slow
-test-slow: .venv/installed dataset ## Run the tests that take longer
+test-slow: .venv/installed dataset container-engine ## Run the tests that take longer
 	$(BIN)/pytest -m slow --numprocesses 2 --dist loadfile --timeout 900 --tb=short
 
 .PHONY: check
@@ -39,6 +39,10 @@ check: .venv/installed ## Style and types
 	$(BIN)/mypy --num-workers 2
 	$(BIN)/mypy stacks/platform/__main__.py
 	$(BIN)/mypy stacks/workloads/__main__.py
+
+.PHONY: images
+images: .venv/installed container-engine ## Build every image with podman or docker, as `pulumi up` does, and push nothing
+	$(BIN)/python images/build.py
 
 .PHONY: locks
 locks: .venv/installed ## Write the images' locks anew, from their requirements.in and constraints.txt
@@ -79,6 +83,16 @@ test-programs:
 		echo "installing the packages$$missing"; \
 		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing; } >/dev/null \
 			|| echo "they could not be installed"; \
+	fi
+
+# What builds and runs the images. Without it the tests that run them are skipped, and say so.
+.PHONY: container-engine
+container-engine:
+	@if [ -z "$${CONTAINER_ENGINE:-}" ] && ! command -v podman >/dev/null && ! command -v docker >/dev/null \
+		&& command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		echo "installing podman"; \
+		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends podman buildah runc >/dev/null; } \
+			|| echo "podman could not be installed"; \
 	fi
 
 # The pinned versions, installed once; again when they change.
