@@ -160,7 +160,6 @@ def _airflow(release: Release) -> tuple[dict[str, Any], Objects]:
     env += [
         _from_secret("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", secret, "connection"),
         _from_secret("AIRFLOW__CORE__FERNET_KEY", values["fernetKeySecretName"], "fernet-key"),
-        _from_secret("AIRFLOW__API_AUTH__JWT_SECRET", values["jwtSecretName"], "jwt-secret"),
         _from_secret("AIRFLOW__API__SECRET_KEY", values["apiSecretKeySecretName"], "api-secret-key"),
     ]
     config = {"core": {"execution_api_server_url": "http://airflow-api-server:8080/execution/"}, **values["config"]}
@@ -171,6 +170,7 @@ def _airflow(release: Release) -> tuple[dict[str, Any], Objects]:
         for key, value in entries.items()
     ]
     image = values["images"]["airflow"]
+    signs = [_from_secret("AIRFLOW__API_AUTH__JWT_SECRET", values["jwtSecretName"], "jwt-secret")]
     pods = {}
     for part, key in _PARTS.items():
         of_the_pod, context = _contexts(release, f"airflow-{part}")
@@ -180,7 +180,7 @@ def _airflow(release: Release) -> tuple[dict[str, Any], Objects]:
             "args": values[key].get("args") or ["bash", "-c", f"exec airflow {part}"],
             "securityContext": context,
             "resources": values[key]["resources"],
-            "env": [*env, *(values[key].get("env") or ())],
+            "env": [*env, *([] if part == "dag-processor" else signs), *(values[key].get("env") or ())],
             "volumeMounts": [*values["volumeMounts"], {"name": "logs", "mountPath": "/opt/airflow/logs"}],
         }
         volumes = [*values["volumes"], {"name": "logs", "emptyDir": {}}]

@@ -183,7 +183,8 @@ def as_pods(manifests):
             names = ("init-config-reloader", "config-reloader", one["kind"].lower())
             one["spec"]["containers"] = [{"name": name, "securityContext": hardened} for name in names]
         if one["kind"] == "ConfigMap" and "pod_template_file.yaml" in one.get("data", {}):
-            yield f"{one['metadata']['name']}-worker", yaml_text.mapping(one["data"]["pod_template_file.yaml"])["spec"]
+            release = one["metadata"]["name"].removesuffix("-config")
+            yield f"{release}-worker", yaml_text.mapping(one["data"]["pod_template_file.yaml"])["spec"]
         else:
             yield from ((one["metadata"]["name"], spec) for spec in pod_specs(one))
 
