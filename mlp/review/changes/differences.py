@@ -235,9 +235,9 @@ class _Kept:
         if _has_chosen_name(cause):  # its replacement has the same
             return
         known = list(user.fields)
-        for path in _references(entry.inputs, cause):
+        for reference in _references(entry.inputs, cause):
             new = f"{_KNOWN_AFTER}{cause.name} is replaced>"
-            follows = FieldChange(keys=_names(path), old=at(user.old.inputs, path), new=new)
+            follows = FieldChange(keys=_names(reference), old=at(user.old.inputs, reference), new=new)
             if not any(_overlap(one, follows) for one in known):
                 user.fields.append(follows)
 

@@ -39,8 +39,9 @@ def short(urn):
 
 
 def forced(type_, inputs):
-    found = {}
-    for path in forcing(type_).paths:
+    found: dict[str, object] = {}
+    rules = forcing(type_)
+    for path in rules.paths if rules else ():
         value = inputs
         for key in path:
             value = value.get(key) if isinstance(value, dict) else None

@@ -120,7 +120,8 @@ def test_a_secret_of_a_renamed_resource_is_not_compared():
     def plan(name, *aliases):
         def declare():
             made = aws.s3.Bucket(name, opts=pulumi.ResourceOptions(aliases=[pulumi.Alias(name=one) for one in aliases]))
-            kubernetes.core.v1.ConfigMap("told", data={"arn": pulumi.Output.secret(made.arn)})
+            arn: pulumi.Output[str] = pulumi.Output.secret(made.arn)
+            kubernetes.core.v1.ConfigMap("told", data={"arn": arn})
 
         return program_plan(deploy(declare))
 
