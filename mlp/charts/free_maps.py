@@ -130,6 +130,7 @@ BY_CHART: Mapping[str, tuple[FreeMap, ...]] = {
         FreeMap("kube-state-metrics.priorityClassName", _COMMENTED),
         FreeMap("prometheus-node-exporter.priorityClassName", _COMMENTED),
         FreeMap("prometheus.prometheusSpec.storageSpec", "Prometheus' volume", _CLAIM),
+        FreeMap("prometheusOperator.priorityClassName", _COMMENTED),
         FreeMap("prometheusOperator.namespaces", "which namespaces it sees", ("additional", "releaseNamespace")),
     ),
     "kuberay-operator": (FreeMap("watchNamespace", _COMMENTED),),
