@@ -241,7 +241,12 @@ _GPU_VALUES = {
 }
 
 
-_APART = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"}
+_APART = {
+    "maxSkew": 1,
+    "topologyKey": "kubernetes.io/hostname",
+    "whenUnsatisfiable": "ScheduleAnyway",
+    "matchLabelKeys": ["pod-template-hash"],  # else pods that an update is about to replace count
+}
 
 
 def _secrets_values(args: ControllersArgs) -> dict[str, Any]:
