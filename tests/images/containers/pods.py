@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import secrets
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -53,7 +54,8 @@ class Pods:
     def end(self) -> None:
         """Remove every container."""
         for container in reversed(self.started):  # the network's is needed by the others
-            subprocess.run([*self.command, "rm", "--force", container], capture_output=True, check=False)
+            for verb in (("kill",), ("rm", "--force")):
+                subprocess.run([*self.command, *verb, container], capture_output=True, check=False)
 
     def run(
         self, spec: Mapping[str, Any], *, name: str | None = None, environment: Mapping[str, str] | None = None
@@ -124,7 +126,7 @@ class Pods:
         return done.stdout
 
     def _start(self, options: Sequence[str]) -> str:
-        name = f"ml-platform-{self.folder.name}-{next(self._numbers)}".lower().replace("_", "-")
+        name = f"ml-platform-test-{secrets.token_hex(4)}"
         self.started.append(name)
         self.call("run", "--detach", "--name", name, *options)
         return name
