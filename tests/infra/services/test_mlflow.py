@@ -165,7 +165,7 @@ def test_the_job_of_the_accounts_logs_in_as_the_administrator_and_finds_each_one
     [passwords] = [one["spec"]["data"] for one in manifests if one["spec"]["target"]["name"] == secret]
     assert {one["secretKey"] for one in passwords} == {"ada", "monitoring", "promoter", "workloads"}
     assert {one["remoteRef"]["property"] for one in passwords} == {"password"}
-    assert len({one["remoteRef"]["key"] for one in passwords}) == 3
+    assert len({one["remoteRef"]["key"] for one in passwords}) == 4
 
 
 def test_jobs_log_in_with_an_account_of_their_own():
