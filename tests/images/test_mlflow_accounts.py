@@ -138,8 +138,8 @@ def model(server):
     name = f"model-{secrets.token_hex(4)}"
     for path, body in (
         ("registered-models/create", {}),
-        ("model-versions/create", {"source": "mlflow-artifacts:/0/a"}),
-        ("model-versions/create", {"source": "mlflow-artifacts:/0/b"}),
+        ("model-versions/create", {"source": "s3://bucket/a"}),
+        ("model-versions/create", {"source": "s3://bucket/b"}),
         ("registered-models/alias", {"alias": "production", "version": "1"}),
     ):
         answer = requests.post(f"{server}/api/2.0/mlflow/{path}", json={"name": name, **body}, auth=ADMIN, timeout=120)
@@ -172,7 +172,7 @@ def test_only_a_promoter_moves_aliases(server, everybody, model):
 def test_who_made_a_model_moves_its_aliases_no_more_than_others(server, everybody):
     name = f"own-{secrets.token_hex(4)}"
     assert may(server, "edit", "registered-models/create", name=name)
-    assert may(server, "edit", "model-versions/create", name=name, source="mlflow-artifacts:/0/a")
+    assert may(server, "edit", "model-versions/create", name=name, source="s3://bucket/a")
     assert may(server, "edit", "model-versions/set-tag", name=name, version="1", key="k", value="v")
     assert not may(server, "edit", "registered-models/alias", name=name, alias="staging", version="1")
     login = ("edit", "password-of-edit")
@@ -190,7 +190,7 @@ def test_who_reads_makes_nothing(server, everybody, run, model):
         assert may(server, name, "experiments/create", name=f"{name}-{secrets.token_hex(4)}") is makes
         assert may(server, name, "registered-models/create", name=f"{name}-{secrets.token_hex(4)}") is makes
         assert may(server, name, "runs/create", experiment_id="0", start_time=1) is makes
-        assert may(server, name, "model-versions/create", name=model, source="mlflow-artifacts:/0/c") is makes
+        assert may(server, name, "model-versions/create", name=model, source="s3://bucket/c") is makes
         url = f"{server}/api/2.0/mlflow-artifacts/artifacts/0/{run}/artifacts/{name}"
         put = requests.put(url, data=b"x", auth=(name, f"password-of-{name}"), timeout=120)
         assert put.ok is makes, put.text
@@ -225,4 +225,5 @@ def test_an_account_that_only_reads_now_keeps_no_right_on_what_it_made(server, a
 
 
 def test_the_platforms_own_accounts_are_of_permissions_that_there_are(accounts):
-    assert accounts(**OWN_ACCOUNTS) == [f"{name}: {permission}" for name, permission in sorted(OWN_ACCOUNTS.items())]
+    made = [line for line in accounts(**OWN_ACCOUNTS) if not line.endswith(": deleted")]
+    assert made == [f"{name}: {permission}" for name, permission in sorted(OWN_ACCOUNTS.items())]

@@ -43,9 +43,9 @@ def data_push(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Upload a data set to S3 for jobs to read (MLP_DATA=s3://...).
+    """Upload a data set to S3, where jobs read it.
 
-    It is read only once it is there whole. Uploading twice changes nothing.
+    It goes to the place that MLP_DATA names. It is read only once it is there whole. Uploading twice changes nothing.
     """
     from workloads.data.push import push
 

@@ -96,7 +96,7 @@ def test_passwords_are_in_values_by_reference_alone():
         for one in deployment.of_type("random:index/randomPassword:RandomPassword")
         if "flask" not in one.wanted.name
     ]
-    assert len(passwords) == 4
+    assert len(passwords) == 5
     text = str(values_of(deployment))
     assert not [password for password in passwords if password in text]
 
@@ -142,7 +142,9 @@ def test_accounts_are_made_by_a_job_that_changes_with_them():
     assert first["metadata"]["name"] != second["metadata"]["name"]
     [container] = second["spec"]["template"]["spec"]["containers"]
     variables = {one["name"]: one.get("value") for one in container["env"]}
-    assert variables["ACCOUNTS"] == '{"ada": "MANAGE", "monitoring": "READ", "workloads": "EDIT"}'
+    assert (
+        variables["ACCOUNTS"] == '{"ada": "MANAGE", "monitoring": "READ", "promoter": "PROMOTE", "workloads": "EDIT"}'
+    )
     assert variables["MLFLOW_TRACKING_URI"] == "http://mlflow.mlflow.svc.cluster.local"
 
 
@@ -161,9 +163,9 @@ def test_the_job_of_the_accounts_logs_in_as_the_administrator_and_finds_each_one
     [secret] = [one["secret"]["secretName"] for one in spec["volumes"] if one["name"] == volume]
     manifests = inputs_of(deployment, "kubernetes:external-secrets.io/v1:ExternalSecret").values()
     [passwords] = [one["spec"]["data"] for one in manifests if one["spec"]["target"]["name"] == secret]
-    assert {one["secretKey"] for one in passwords} == {"ada", "monitoring", "workloads"}
+    assert {one["secretKey"] for one in passwords} == {"ada", "monitoring", "promoter", "workloads"}
     assert {one["remoteRef"]["property"] for one in passwords} == {"password"}
-    assert len({one["remoteRef"]["key"] for one in passwords}) == 3
+    assert len({one["remoteRef"]["key"] for one in passwords}) == 4
 
 
 def test_jobs_log_in_with_an_account_of_their_own():

@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.workloads.data.test_datasets import put_fashion_mnist
 from workloads.data import s3
-from workloads.data.datasets import check, find, load
+from workloads.data.datasets import check, data_location, find, load
 from workloads.data.push import push
 from workloads.environment import PlatformEnvironment
 from workloads.errors import DataError
@@ -207,3 +207,11 @@ def test_a_manifest_that_is_none_is_refused(here: PlatformEnvironment, manifest:
     boto3.client("s3").put_object(Bucket=BUCKET, Key="sets/mnist/manifest.json", Body=manifest)
     with pytest.raises(DataError, match=rf"s3://data/sets/mnist/manifest.json is no list of files .*{fault}"):
         find("mnist", here)
+
+
+def test_another_process_is_told_of_the_bucket_or_of_a_whole_path(
+    here: PlatformEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert data_location(here) == "s3://data/sets/"
+    monkeypatch.chdir(tmp_path)
+    assert data_location(PlatformEnvironment(data="sets")) == str(tmp_path / "sets")
