@@ -99,7 +99,8 @@ def test_the_training_image_trains_on_gpus():
 @pytest.mark.parametrize(("image", "code"), [("training", "workloads"), ("mlflow", "images/mlflow")])
 def test_whatever_the_code_of_an_image_imports_is_in_its_lock(image, code):
     modules = {module for path in (REPOSITORY / code).rglob("*.py") for module in imports(path)}
-    foreign = modules - sys.stdlib_module_names - {code}
+    own = {code, *(path.stem for path in (REPOSITORY / code).glob("*.py"))}
+    foreign = modules - sys.stdlib_module_names - own
     assert foreign
     providers = packages_distributions()
     in_lock = locked(image).keys()

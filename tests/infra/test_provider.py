@@ -5,9 +5,8 @@ import pulumi
 from infra.provider import acting_kubeconfig, aws_provider
 from mlp.engine.clouds.recording import RecordingCloud
 from mlp.engine.deployment import run_program
-from mlp.engine.programs import PLATFORM
 from mlp.engine.values import revealed
-from tests.builders import WORKLOADS_WITH_AIRFLOW, changed, deploy, deployed, inputs_of, planned
+from tests.builders import PLATFORM_WITH_AIRFLOW, WORKLOADS_WITH_AIRFLOW, changed, deploy, deployed, inputs_of, planned
 
 ROLE = "arn:aws:iam::123456789012:role/ml-platform-deploy-dev"
 
@@ -49,7 +48,8 @@ def changed_types(one, other):
 
 def test_a_program_without_the_role_that_deploys_differs_in_its_logins_alone():
     with_role = {"deploy_role_arn": ROLE}
-    platform, deploying = deployed("dev", changed(PLATFORM, **with_role), changed(WORKLOADS_WITH_AIRFLOW, **with_role))
+    programs = (changed(one, **with_role) for one in (PLATFORM_WITH_AIRFLOW, WORKLOADS_WITH_AIRFLOW))
+    platform, deploying = deployed("dev", *programs)
     references = {platform.reference: platform.outputs}
     previewing = run_program(WORKLOADS_WITH_AIRFLOW, "dev", RecordingCloud(), references=references)
 

@@ -206,8 +206,10 @@ def test_up_and_status_tell_people_and_programs_the_same(platform):
         assert service["state"] == "running"
         assert service["url"] in shown
         assert str(service["pid"]) in shown
-    [*_table, login, shell] = shown.splitlines()
+    [*_table, login, token, database, shell] = shown.splitlines()
     assert login == f"MLflow login: admin, password: mlflow_password in {platform.credentials_file}"
+    assert token == f"Ray dashboard's token: in {platform.ray_token_file}"
+    assert database == f"PostgreSQL login: mlflow, password: mlflow_database_password in {platform.credentials_file}"
     assert shell == 'In a shell: eval "$(mlp env)"   Stop: mlp down'
     assert shown.splitlines()[0].split() == ["service", "state", "url", "pid"]
     assert load_credentials(platform).mlflow_password not in shown

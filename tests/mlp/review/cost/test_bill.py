@@ -67,7 +67,7 @@ def test_dev_costs_what_its_bill_by_hand_says():
         ("Storage", "volume of monitoring-release prometheus"): 0.80,  # 10 GB x 0.08
         ("Storage", "volume of monitoring-release alertmanager"): 0.08,  # 1 GB x 0.08
         ("Security", "encryption keys"): 1.00,
-        ("Security", "secrets"): 2.80,  # 7 x 0.40
+        ("Security", "secrets"): 3.20,  # 8 x 0.40
         ("Security", "requests to keys"): 0.30,  # 10 x 0.03
         ("Security", "requests for secrets"): 0.05,  # 1 x 0.05
     }
