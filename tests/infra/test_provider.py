@@ -6,7 +6,15 @@ from infra.provider import acting_kubeconfig, aws_provider
 from mlp.engine.clouds.recording import RecordingCloud
 from mlp.engine.deployment import run_program
 from mlp.engine.values import revealed
-from tests.builders import PLATFORM_WITH_AIRFLOW, WORKLOADS_WITH_AIRFLOW, changed, deploy, deployed, inputs_of, planned
+from tests.builders import (
+    PLATFORM_WITH_AIRFLOW,
+    WORKLOADS_WITH_AIRFLOW,
+    changed,
+    deploy,
+    deployed,
+    inputs_of,
+    planned_with_airflow,
+)
 
 ROLE = "arn:aws:iam::123456789012:role/ml-platform-deploy-dev"
 
@@ -53,11 +61,12 @@ def test_a_program_without_the_role_that_deploys_differs_in_its_logins_alone():
     references = {platform.reference: platform.outputs}
     previewing = run_program(WORKLOADS_WITH_AIRFLOW, "dev", RecordingCloud(), references=references)
 
+    without = planned_with_airflow("dev")[0]
     logins = {"pulumi:providers:aws", "pulumi:providers:kubernetes"}
-    assert changed_types(platform, planned("dev")[0]) == logins | {"eks:index:Cluster"}
+    assert changed_types(platform, without) == logins | {"eks:index:Cluster"}
     assert changed_types(deploying, previewing) == logins
     assert ROLE in str([revealed(one.wanted.inputs) for one in deploying.resources.values()])
-    for one in (planned("dev")[0], previewing):
+    for one in (without, previewing):
         assert not [urn for urn, found in one.resources.items() if ROLE in str(revealed(found.wanted.inputs))]
 
 
