@@ -33,6 +33,8 @@ _NEEDED = {
     registry.TransitionModelVersionStage: _PROMOTERS,
 }
 """Permissions of which one is needed, by the kind of request."""
+# MLflow refuses everybody but administrators what it has no rule for; Prometheus reads its figures with a login.
+auth.BEFORE_REQUEST_VALIDATORS["/metrics", "GET"] = lambda: True
 _NEEDED_AT = {
     (path, method): _NEEDED[kind]
     for path, kind, methods in get_endpoints(lambda kind: kind)

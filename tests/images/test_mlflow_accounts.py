@@ -38,6 +38,7 @@ def server(tmp_path_factory):
     uri = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--app-name", "basic-auth", "--backend-store-uri", f"sqlite:///{folder}/runs.db"]
+    command += ["--expose-prometheus", str(folder / "metrics")]
     environment = {
         "PATH": str(Path(sys.executable).parent),
         "HOME": str(folder),
@@ -208,7 +209,10 @@ def test_who_reads_goes_on_reading(server, everybody, run, model):
     ):
         answer = requests.get(f"{server}/api/2.0/mlflow/{path}", params=query, auth=login, timeout=120)
         assert answer.ok, answer.text
-    assert requests.get(f"{server}/metrics", auth=login, timeout=120).status_code != 403
+    figures = requests.get(f"{server}/metrics", auth=login, timeout=120)
+    assert figures.ok, figures.text  # as the platform's account `monitoring` does
+    assert "mlflow" in figures.text
+    assert requests.get(f"{server}/metrics", timeout=120).status_code == 401
 
 
 def test_an_account_that_only_reads_now_keeps_no_right_on_what_it_made(server, accounts):
