@@ -15,7 +15,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pulumi
@@ -44,6 +44,8 @@ class Resource:
 
     wanted: Registration
     created: Created | None
+    sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """URNs of the resources of whose outputs each input is made."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,7 +209,8 @@ class _Monitor(mocks.MockMonitor):
         wanted = replace(wanted, aliases=former_urns(wanted, request.aliases, parent))
         if request.remote:
             return self._expand(wanted)
-        created = self._make(wanted)
+        sources = {key: tuple(one.urns) for key, one in request.propertyDependencies.items() if one.urns}
+        created = self._make(wanted, sources)
         outputs = {**wanted.inputs, **(created.outputs if created else {})}
         for name in {*request.additionalSecretOutputs} & {*outputs}:
             outputs[name] = Secret(revealed(outputs[name]))
@@ -269,7 +272,7 @@ class _Monitor(mocks.MockMonitor):
         """Return the URN of the provider with which a remote component's children are created."""
         return str(request.providers.get("aws", "")) if getattr(request, "remote", False) else ""
 
-    def _make(self, wanted: Registration) -> Created | None:
+    def _make(self, wanted: Registration, sources: Mapping[str, tuple[str, ...]] | None = None) -> Created | None:
         created: Created | None = None
         with self._recording_fault():
             if wanted.urn in self.made:
@@ -279,7 +282,7 @@ class _Monitor(mocks.MockMonitor):
                 created = self.cloud.create(wanted, inputs, self._place(wanted.provider))
                 wanted = replace(wanted, id=created.id)
         with self._lock:
-            self.made[wanted.urn] = Resource(wanted=wanted, created=created)
+            self.made[wanted.urn] = Resource(wanted=wanted, created=created, sources=sources or {})
             if wanted.type.startswith("pulumi:providers:") and "region" in wanted.inputs:
                 self._regions[wanted.urn] = wanted.inputs["region"]
         return created

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mlp.engine.cloud import Registration
 from mlp.engine.deployment import Deployment, Resource
 from mlp.engine.values import secret_digests, shown
+from mlp.plan.origins import Origins, origins
 from mlp.plan.placeholders import replaced, symbols
 
 
@@ -20,6 +21,8 @@ class ProgramPlan:
     stack: str
     resources: Mapping[str, Registration]
     outputs: Mapping[str, Any]
+    origins: Origins = field(default=Origins(), compare=False)
+    """Where its values come from; empty for a plan that was read from a file."""
 
     def of_type(self, type_: str) -> list[Registration]:
         """Return the resources of one type, ordered by URN."""
@@ -38,7 +41,7 @@ def program_plan(deployment: Deployment) -> ProgramPlan:
     resources = {
         urn: replace(one, secrets=_digests(deployment.resources[urn], known)) for urn, one in plan.resources.items()
     }
-    return _shown_with(replace(plan, resources=resources), known)
+    return _shown_with(replace(plan, resources=resources, origins=origins(deployment.resources, known)), known)
 
 
 def _digests(resource: Resource, known: Mapping[str, str]) -> dict[str, str]:

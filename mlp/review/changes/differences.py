@@ -10,11 +10,12 @@ from typing import Any, Literal
 from mlp.engine.cloud import Registration
 from mlp.engine.types import forcing
 from mlp.engine.values import SECRET_SHOWN
+from mlp.plan.origins import Origins
 from mlp.plan.planned import ProgramPlan
 from mlp.review.changes.moves import Moves
 from mlp.review.changes.property_paths import ALL, MissingError, Path, at, covers, differs, parsed, restored
+from mlp.review.changes.references import Cause, Unknown
 from mlp.review.changes.structure import ABSENT, FieldChange, differences, structured
-from mlp.review.node_groups import NODE_GROUP
 from mlp.shared.errors import PlatformError
 
 Kind = Literal["created", "replaced", "changed", "deleted"]
@@ -137,14 +138,14 @@ def compare_program(old: ProgramPlan, new: ProgramPlan) -> ProgramChanges:
     if stayed := Moves((old.resources[was], after[urn]) for urn, was in matches.items() if was != urn):
         old = stayed.plan(old)
     before = {urn: one for urn, one in old.resources.items() if one.custom}
-    kept = _Kept([(before[was], after[urn]) for urn, was in matches.items()])
+    kept = _Kept([(before[was], after[urn]) for urn, was in matches.items()], new.origins)
     used = set(matches.values())
     gone = [one for urn, one in before.items() if urn not in used]
     made = [one for urn, one in after.items() if urn not in matches]
     moved = _moved(gone, made)
     urns = {one.urn for pair in moved for one in pair}
     changes = [
-        *kept.changes(),
+        *kept.changes(made),
         *(ResourceChange(kind="deleted", entry=one, moved=one.urn in urns) for one in gone),
         *(ResourceChange(kind="created", entry=one, moved=one.urn in urns) for one in made),
     ]
@@ -185,7 +186,8 @@ class _Change:
 class _Kept:
     """The resources of both plans. A replaced one has another identity, so what refers to it changes too."""
 
-    def __init__(self, pairs: Iterable[tuple[Registration, Registration]]) -> None:
+    def __init__(self, pairs: Iterable[tuple[Registration, Registration]], origins: Origins) -> None:
+        self.origins = origins
         self.users: dict[str, list[_Change]] = defaultdict(list)
         self.all: dict[str, _Change] = {}
         for was, stated in pairs:
@@ -196,16 +198,18 @@ class _Kept:
             for urn in {*now.dependencies, *filter(None, [now.provider])}:
                 self.users[urn].append(change)
 
-    def changes(self) -> Iterator[ResourceChange]:
-        """Yield all changes, with the consequences of replacements."""
-        todo = [change for change in self.all.values() if change.forced_by]
+    def changes(self, made: Iterable[Registration]) -> Iterator[ResourceChange]:
+        """Yield all changes, with the consequences of replacements and of what is `made` anew."""
+        todo: list[tuple[_Change, Cause]] = [(one, "replaced") for one in self.all.values() if one.forced_by]
+        todo += [(_Change(one, one, []), "created") for one in made]
         while todo:
-            cause = todo.pop()
-            for user in self.users[cause.new.urn]:
-                was_replaced = bool(user.forced_by)
-                self._follow(user, cause.new)
-                if user.forced_by and not was_replaced:
-                    todo.append(user)
+            change, because = todo.pop()
+            given = [one.keys[0] for one in change.fields if is_known_after(one)]
+            cause = Unknown(change.new, self.origins, because=because, without=given)
+            for user in self.users[change.new.urn]:
+                if self._follow(user, cause):
+                    # The API server is not asked what it would make of an object that is not wholly known.
+                    todo += [(user, "replaced")] if user.forced_by else [(user, "changed")] * _is_object(user.new)
         for change in self.all.values():
             if change.forced_by or change.fields:
                 yield ResourceChange(
@@ -217,29 +221,46 @@ class _Kept:
                     perhaps_replaced=not change.forced_by and _perhaps_replaced(change),
                 )
 
-    def _follow(self, user: _Change, cause: Registration) -> None:
-        """Record on `user` the consequences of the replacement of `cause`, which it refers to."""
-        entry = user.new
-        if entry.provider == cause.urn:
-            user.forced_by.append(f"provider ({cause.name} is replaced)")
-        if entry.type == "pulumi:providers:kubernetes" and cause.type == "aws:eks/cluster:Cluster":
-            user.forced_by.append(f"kubeconfig ({cause.name} is replaced)")
+    def _follow(self, user: _Change, cause: Unknown) -> bool:
+        """Record on `user` what follows from unknown outputs that it refers to; return whether that is anything new."""
+        entry, before = user.new, (len(user.fields), bool(user.forced_by))
+        if cause.because == "created":  # what refers to it differs by that
+            return any(cause.paths(entry, identity=False))
+        if cause.because == "replaced" and entry.provider == cause.entry.urn:
+            user.forced_by.append(f"provider ({cause.reason})")
+        if entry.type == "pulumi:providers:kubernetes" and cause.entry.type == "aws:eks/cluster:Cluster":
+            user.forced_by.append(f"kubeconfig ({cause.reason})")
         rules = forcing(entry.type)
-        inputs = structured(entry.inputs)
-        forced = {".".join(path): _at(inputs, path) for path in (rules.paths if rules else ())}
+        forced: dict[str, Path] = {".".join(path): path for path in (rules.paths if rules else ())}
         # Below a wildcard anything may be meant.
-        forced |= {path: at(entry.inputs, _before_wildcard(path)) for path in entry.replace_on_changes}
-        for path, value in forced.items():
-            if _refers_to(value, cause):
-                user.forced_by.append(f"{path} ({cause.name} is replaced)")
-        if _has_chosen_name(cause):  # its replacement has the same
-            return
+        forced |= {path: _before_wildcard(path) for path in entry.replace_on_changes}
+        unknown = list(cause.paths(entry, identity=True))
+        for shown, path in forced.items():
+            if any(_leads_to(path, one) or _leads_to(one, path) for one in unknown):
+                user.forced_by.append(f"{shown} ({cause.reason})")
         known = list(user.fields)
-        for reference in _references(entry.inputs, cause):
-            new = f"{_KNOWN_AFTER}{cause.name} is replaced>"
-            follows = FieldChange(keys=_names(reference), old=at(user.old.inputs, reference), new=new)
+        for path in cause.paths(entry, identity=False):
+            new = f"{_KNOWN_AFTER}{cause.reason}>"
+            follows = FieldChange(keys=_names(path), old=at(user.old.inputs, path), new=new)
             if not any(_overlap(one, follows) for one in known):
                 user.fields.append(follows)
+        return before != (len(user.fields), bool(user.forced_by))
+
+
+def _is_object(entry: Registration) -> bool:
+    return entry.type.startswith("kubernetes:")
+
+
+def _leads_to(above: Path, path: Path) -> bool:
+    return above == path[: len(above)]
+
+
+def _overlap(known: FieldChange, follows: FieldChange) -> bool:
+    """Return whether the path of one change is the other's, or leads to it."""
+    # A change within a list may be known by the entry's name instead of its place.
+    one, other = (known.keys, follows.keys) if is_known_after(known) else (known.fields, follows.fields)
+    shared = min(len(one), len(other))
+    return one[:shared] == other[:shared]
 
 
 def _with_ignored(old: Registration, new: Registration) -> Registration:
@@ -329,55 +350,3 @@ def _at(value: Any, path: tuple[str, ...]) -> Any:
     for key in path:
         value = value.get(key, ABSENT) if isinstance(value, Mapping) else ABSENT
     return value
-
-
-def _refers_to(value: Any, entry: Registration) -> bool:
-    """Return whether `value` refers to `entry`: by its id, or as a redacted password."""
-    match value:
-        case str():
-            hidden = value == SECRET_SHOWN and entry.type.startswith("random:")
-            return hidden or (bool(entry.id) and _reference(entry) in value)
-        case Mapping():
-            return any(_refers_to(item, entry) for item in value.values())
-        case list():
-            return any(_refers_to(item, entry) for item in value)
-        case _:
-            return False
-
-
-def _references(value: Any, entry: Registration, path: Path = ()) -> Iterator[Path]:
-    """Yield the paths of the texts, and of the lists of texts, in `value` that refer to `entry`."""
-    match value:
-        case Mapping():
-            for key, item in value.items():
-                yield from _references(item, entry, (*path, key))
-        case list() if any(isinstance(item, Mapping | list) for item in value):
-            for place, item in enumerate(value):
-                yield from _references(item, entry, (*path, place))
-        case _ if _refers_to(value, entry):
-            yield path
-
-
-def _overlap(known: FieldChange, follows: FieldChange) -> bool:
-    """Return whether the path of one change is the other's, or leads to it."""
-    # A change within a list may be known by the entry's name instead of its place.
-    one, other = (known.keys, follows.keys) if is_known_after(known) else (known.fields, follows.fields)
-    shared = min(len(one), len(other))
-    return one[:shared] == other[:shared]
-
-
-def _reference(entry: Registration) -> str:
-    """Return the text by which others refer to it.
-
-    It is the name without namespace for Kubernetes, the scaling group's prefix for a node group, else the id.
-    """
-    id_ = entry.id or ""
-    if entry.type == NODE_GROUP:
-        return f"eks-{id_.rpartition(':')[2]}-"
-    return id_.rpartition("/")[2] if entry.type.startswith("kubernetes:") else id_
-
-
-def _has_chosen_name(entry: Registration) -> bool:
-    """Return whether its id is a name that the program chose, so that its replacement has the same."""
-    given = [entry.inputs.get("name"), _at(entry.inputs, ("metadata", "name"))]
-    return _reference(entry) in given

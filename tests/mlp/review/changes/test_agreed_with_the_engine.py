@@ -1,9 +1,9 @@
 """For one change of the settings, the plan shows what Pulumi's engine would do.
 
-`agreed/BASE.json` has the answers of `pulumi preview --json`, for a stack as it is kept (`dev`, `prod`) and for one
-with all that is off by default (`prod-full`). The engine, the Kubernetes provider and the API server were real. AWS was
-an emulator, behind providers that take from our own tables which inputs replace a resource: replacement of AWS
-resources is our own table's matter, and agreement on it says nothing about AWS.
+`agreed/BASE.json` has the answers of `pulumi preview --json` for the stack as it is kept: for each setting of dev, and
+for prod's entrance, services and pools. The engine, the Kubernetes provider and the API server were real. AWS was an
+emulator, behind providers that take from our own tables which inputs replace a resource: replacement of AWS resources
+is our own table's matter, and agreement on it says nothing about AWS.
 """
 
 import json
@@ -81,6 +81,7 @@ def comparable(base: str, label: str, edit: Edit) -> Answer:
 
 IN_EACH_RUN = {
     "dev": {"zones-other", "deploy_role_arn", "pool-gpu-disk_gib", "database.password_generation", "services.enabled"},
+    "prod": {"edge.domain", "edge.zone_id", "edge.oidc"},
 }
 """What the default suite tries; all else is slow."""
 
