@@ -162,12 +162,21 @@ def _airflow(release: Release) -> tuple[dict[str, Any], Objects]:
         _from_secret("AIRFLOW__CORE__FERNET_KEY", values["fernetKeySecretName"], "fernet-key"),
         _from_secret("AIRFLOW__API__SECRET_KEY", values["apiSecretKeySecretName"], "api-secret-key"),
     ]
-    config = {"core": {"execution_api_server_url": "http://airflow-api-server:8080/execution/"}, **values["config"]}
-    config["core"] = {**config["core"], "execution_api_server_url": "http://airflow-api-server:8080/execution/"}
-    env += [
-        {"name": f"AIRFLOW__{section.upper()}__{key.upper()}", "value": str(value)}
-        for section, entries in config.items()
-        for key, value in entries.items()
+    config = {section: dict(entries) for section, entries in values["config"].items()}
+    config["core"]["execution_api_server_url"] = "http://airflow-api-server:8080/execution/"
+    sections = (
+        f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in entries.items())
+        for name, entries in config.items()
+    )
+    mounts = [
+        *values["volumeMounts"],
+        {"name": "logs", "mountPath": "/opt/airflow/logs"},
+        {"name": "config", "mountPath": "/opt/airflow/airflow.cfg", "subPath": "airflow.cfg", "readOnly": True},
+    ]
+    volumes = [
+        *values["volumes"],
+        {"name": "logs", "emptyDir": {}},
+        {"name": "config", "configMap": {"name": "airflow-config"}},
     ]
     image = values["images"]["airflow"]
     signs = [_from_secret("AIRFLOW__API_AUTH__JWT_SECRET", values["jwtSecretName"], "jwt-secret")]
@@ -181,11 +190,10 @@ def _airflow(release: Release) -> tuple[dict[str, Any], Objects]:
             "securityContext": context,
             "resources": values[key]["resources"],
             "env": [*env, *([] if part == "dag-processor" else signs), *(values[key].get("env") or ())],
-            "volumeMounts": [*values["volumeMounts"], {"name": "logs", "mountPath": "/opt/airflow/logs"}],
+            "volumeMounts": mounts,
         }
-        volumes = [*values["volumes"], {"name": "logs", "emptyDir": {}}]
         pods[f"airflow-{part}"] = {"securityContext": of_the_pod, "volumes": volumes, "containers": [container]}
-    return pods, {"Secret": {}, "ConfigMap": {}}
+    return pods, {"Secret": {}, "ConfigMap": {"airflow-config": {"airflow.cfg": "\n".join(sections)}}}
 
 
 MADE = {"mlflow": _mlflow, "airflow": _airflow}
