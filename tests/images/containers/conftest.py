@@ -12,7 +12,18 @@ from infra.data.database_bootstrap import POSTGRES_IMAGE
 from infra.data.image import content_tag
 from tests.builders import planned_with_airflow
 from tests.images.containers.pods import Pods
-from tests.images.containers.servers import BUSYBOX, PASSWORD, REPOSITORY, S3, base, build, built, database, jobs
+from tests.images.containers.servers import (
+    BUSYBOX,
+    PASSWORD,
+    REPOSITORY,
+    S3,
+    base,
+    build,
+    built,
+    database,
+    jobs,
+    mlflow_accounts,
+)
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +85,7 @@ def pods(engine, deployments, tmp_path_factory):
         "mlflow-database-1": {"username": "mlflow", "password": PASSWORD},
         "mlflow-auth-database-1": {"username": "mlflow_auth", "password": PASSWORD},
         "mlflow-admin-1": {"username": "admin", "password": f"admin-{PASSWORD}"},
-        "mlflow-accounts-1": {"workloads": f"workloads-{PASSWORD}", "monitoring": f"monitoring-{PASSWORD}"},
+        "mlflow-accounts-1": {one: f"{one}-{PASSWORD}" for one in mlflow_accounts(deployments)},
         "mlflow-login-1": {"username": "workloads", "password": f"workloads-{PASSWORD}"},
     }
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import os
 import runpy
 import subprocess
@@ -75,6 +76,13 @@ def job_pod(deployments, name):
     """The pod of a Job of the plan."""
     [job] = jobs(deployments, name)
     return job["spec"]["template"]["spec"]
+
+
+def mlflow_accounts(deployments):
+    """The permission of each account that the plan's Job makes."""
+    [container] = job_pod(deployments, "mlflow-accounts-job")["containers"]
+    [told] = [one["value"] for one in container["env"] if one["name"] == "ACCOUNTS"]
+    return json.loads(told)
 
 
 def database(pods):
