@@ -209,7 +209,7 @@ class _Monitor(mocks.MockMonitor):
         wanted = replace(wanted, aliases=former_urns(wanted, request.aliases, parent))
         if request.remote:
             return self._expand(wanted)
-        sources = {key: tuple(one.urns) for key, one in request.propertyDependencies.items() if one.urns}
+        sources = {key: tuple(sorted(one.urns)) for key, one in request.propertyDependencies.items() if one.urns}
         created = self._make(wanted, sources)
         outputs = {**wanted.inputs, **(created.outputs if created else {})}
         for name in {*request.additionalSecretOutputs} & {*outputs}:
