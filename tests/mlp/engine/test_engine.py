@@ -48,6 +48,9 @@ def test_urns_carry_the_types_of_all_ancestors_as_pulumis_do():
 def test_two_runs_give_the_same_deployment():
     first, second = (run_program(PLATFORM, "prod", RecordingCloud()) for _ in range(2))
     assert first == second
+    sources = [found for one in first.resources.values() for found in one.sources.values()]
+    assert any(len(found) > 1 for found in sources)
+    assert all(list(found) == sorted(found) for found in sources)  # a set's order would differ now and then
 
 
 def test_a_secret_stays_secret_through_the_engine():
