@@ -25,16 +25,7 @@ from mlp.review.changes.differences import compare
 from mlp.review.policy.verdict import context_of, verdict
 from mlp.shared.checkout import REPOSITORY
 from mlp.shared.errors import PlatformError
-from tests.builders import (
-    WORKLOADS_WITH_AIRFLOW,
-    ancestors,
-    changed,
-    deploy,
-    inputs_of,
-    planned,
-    planned_with_airflow,
-    wanted,
-)
+from tests.builders import ancestors, changed, deploy, inputs_of, planned, wanted
 
 NO_BUDGET_EMAILS = "budget.emails is empty: nobody will be told when the budget is exceeded"
 
@@ -388,26 +379,6 @@ def test_workloads_on_a_platform_without_services_say_what_to_do(changed_dev):
     references = {platform.reference: platform.outputs}
     with pytest.raises(PlatformError, match=r"runs no services \(services.enabled is false\).*turn the services on"):
         run_program(WORKLOADS, "dev", RecordingCloud(), references=references)
-
-
-def test_workloads_fill_the_config_map_that_airflow_mounts_and_another_one_anew():
-    platform, workloads = planned_with_airflow("dev")
-    [patch] = inputs_of(workloads, "kubernetes:core/v1:ConfigMapPatch").values()
-    [made] = [one for one in platform.of_type("kubernetes:core/v1:ConfigMap") if one.wanted.name == "airflow-workloads"]
-    assert made.created
-    metadata = made.created.outputs["metadata"]
-    assert [patch["metadata"][key] for key in ("namespace", "name")] == ["airflow", "workloads"]
-    assert [metadata[key] for key in ("namespace", "name")] == ["airflow", "workloads"]
-    assert patch["metadata"]["annotations"]["ml-platform/filled"] == metadata["uid"]
-    assert patch["data"]["training-image"] == workloads.outputs["training_image"]
-    assert json.loads(patch["data"]["training-job.json"]) == workloads.outputs["training_job"]
-
-
-def test_workloads_for_pipelines_on_a_platform_without_airflow_say_what_to_do():
-    platform = planned("dev")[0]
-    references = {platform.reference: platform.outputs}
-    with pytest.raises(PlatformError, match=r"runs no Airflow .*Pulumi\.dev\.yaml; .* `pulumi up --refresh -s dev`"):
-        run_program(WORKLOADS_WITH_AIRFLOW, "dev", RecordingCloud(), references=references)
 
 
 def test_a_stack_file_with_three_faults_is_refused_with_all_of_them(changed_dev):
