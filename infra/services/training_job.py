@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -27,13 +26,7 @@ _CLUSTER_KEPT_S, _JOB_KEPT_S = 10, 24 * 3600
 _GRACE_S, _DRAIN_S = 110, 95
 """Seconds that a worker is given to end, of a spot node's two minutes, and of that to Ray, which tells the ranks that
 their node goes, and waits for them to save what they have."""
-_ALONE_S, _ASKS_EVERY_S = 300, 30
-"""Seconds after which a submitter ends that no head answers, and between its questions."""
-_SUBMIT = (Path(__file__).resolve().parent / "submit_training.sh").read_text()
-_ASK_THE_HEAD = (
-    "import os, urllib.request;"
-    "urllib.request.urlopen('http://' + os.environ['RAY_DASHBOARD_ADDRESS'] + '/api/gcs_healthz', timeout=5)"
-)
+_SUBMIT = ("python", "-m", "workloads.submitter")
 # A pod of a job that the autoscaler moves to empty a node is work done again.
 _STAYS = {"metadata": {"annotations": {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}}}
 _POD: dict[str, Any] = {"priorityClassName": PRIORITY_CLASS, "securityContext": running_as(IMAGE_USERS["training"])}
@@ -92,7 +85,7 @@ def training_job(
             "submissionMode": "K8sJobMode",
             # In place of `entrypoint`, which is for KubeRay's own command.
             "submitterPodTemplate": _submitter(image, shlex.split(command)),
-            # KubeRay's retries follow any failure; those of the submitter's Job follow a loss alone.
+            # KubeRay's retries follow any failure; those of the submitter follow a loss alone.
             "backoffLimit": 0,
             "preRunningDeadlineSeconds": settings.start_minutes * 60,
             "activeDeadlineSeconds": settings.deadline_hours * 3600,
@@ -148,23 +141,15 @@ def _worker(image: str, variables: list[dict[str, Any]], settings: TrainingJobSe
 def _submitter(image: str, words: Sequence[str]) -> dict[str, Any]:
     """Return the template of the pod that submits the command, whose words are its arguments, and follows its log.
 
-    KubeRay's own command takes a head that is stopped for the end of the job. Ours ends with an error then, and the
-    pod's Job, which makes up to two more, submits to the next head. The probe ends one that waits where no head comes
-    any more, or whose head went without a word.
+    KubeRay's own command takes a head that is stopped for the end of the job, and waits for one that never comes again.
     """
     container = {
         "name": "ray-job-submitter",
         "image": image,
-        "command": ["bash", "-c", _SUBMIT, "submit"],
+        "command": list(_SUBMIT),
         "args": list(words),
         "securityContext": RESTRICTED,
         "resources": {"requests": {"cpu": "100m", "memory": "200Mi"}, "limits": {"memory": "512Mi"}},
-        "livenessProbe": {
-            "exec": {"command": ["python", "-c", _ASK_THE_HEAD]},
-            "timeoutSeconds": 10,
-            "periodSeconds": _ASKS_EVERY_S,
-            "failureThreshold": _ALONE_S // _ASKS_EVERY_S,
-        },
     }
     pod = {**_POD, "restartPolicy": "Never", "automountServiceAccountToken": False, "containers": [container]}
     return {**_STAYS, "spec": pod}
