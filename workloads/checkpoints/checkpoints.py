@@ -56,12 +56,20 @@ class Manifest:
 class Checkpoints:
     """Writes a run's checkpoints, one after the other in the background, and loads the newest complete one.
 
-    The newest `keep_last` are retained, and the one with the best score; `on_saved` is called with each manifest once
-    the checkpoint is complete. Leaving the context waits until everything is written.
+    The newest `keep_last` are retained, and the one with the best score. `before_save` is called, in the background,
+    before a checkpoint counts, and `on_saved` with its manifest once it is complete. Leaving the context waits until
+    everything is written.
     """
 
-    def __init__(self, store: Store, *, keep_last: int = 2, on_saved: Callable[[Manifest], None] | None = None) -> None:
-        self.store, self.keep_last, self.on_saved = store, keep_last, on_saved
+    def __init__(
+        self,
+        store: Store,
+        *,
+        keep_last: int = 2,
+        before_save: Callable[[], None] = lambda: None,
+        on_saved: Callable[[Manifest], None] = lambda _: None,
+    ) -> None:
+        self.store, self.keep_last, self.before_save, self.on_saved = store, keep_last, before_save, on_saved
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoints")
         self._pending: Future[None] | None = None
 
@@ -113,9 +121,9 @@ class Checkpoints:
         digest = hashlib.sha256(data).hexdigest()
         manifest = Manifest(step=step, sha256=digest, size=len(data), score=score, time=time.time())
         self.store.write(manifest.data_name, data)
+        self.before_save()
         self.store.write(manifest.name, json.dumps(asdict(manifest)).encode())
-        if self.on_saved:
-            self.on_saved(manifest)
+        self.on_saved(manifest)
         self._prune()
 
     def _prune(self) -> None:

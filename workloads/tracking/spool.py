@@ -128,6 +128,13 @@ class Spool:
         lines = (line for _, line in self._lines(self.offset))
         return sum(len(line["metrics"]) if "metrics" in line else "run_id" not in line for line in lines)
 
+    def unsent(self) -> bytes:
+        """Return a spool of the whole lines that the server may not have; nothing if it has all."""
+        data = self.path.read_bytes()
+        head, start = data.find(b"\n") + 1, self.offset
+        left = data[max(head, start) : data.rfind(b"\n") + 1]
+        return data[:head] + left if left else b""
+
     def last_points(self) -> dict[str, Point]:
         """Return the newest point of each metric."""
         last: dict[str, Point] = {}

@@ -1,6 +1,7 @@
 """Location of a run's spool: the run's folder, or a folder of this machine for a run in S3.
 
-What is unsent at the end of a process is then in the run's store, for the next one.
+What is unsent at a checkpoint and at the end of a process is then in the run's store, for the next one, which may be on
+another machine.
 """
 
 from __future__ import annotations
@@ -43,13 +44,21 @@ def open_spool(store: Store | None, *, run_id: str, run_name: str) -> Iterator[S
         with spool:
             yield spool
     finally:
-        left = spool.num_unsent()
-        if store and left:
-            store.write(FILE, path.read_bytes())
-        elif store and kept:
-            store.delete(FILE)
-        if store or not left:
+        if store:
+            keep_unsent(store, spool)
+        if store or not spool.num_unsent():
             shutil.rmtree(folder)
+
+
+def keep_unsent(store: Store, spool: Spool) -> None:
+    """Put in a run's store what the server may not have and this machine would take with it."""
+    if isinstance(store, FolderStore):
+        return  # the spool's own place
+    left = spool.unsent()
+    if left:
+        store.write(FILE, left)
+    else:
+        store.delete(FILE)
 
 
 def _private_folder() -> Path:

@@ -30,7 +30,7 @@ from workloads.tracking.connection import client_of
 from workloads.tracking.spool import Point
 from workloads.tracking.system import system_metrics
 from workloads.tracking.tracker import MlflowTracker, NoTracking
-from workloads.tracking.unsent import open_spool
+from workloads.tracking.unsent import keep_unsent, open_spool
 from workloads.training.devices import resolve_device
 from workloads.training.flops import measure_training, peak_flop_per_s
 from workloads.training.reports import EpochReport, StepReport
@@ -108,7 +108,12 @@ class RunRecord:
             stack.pop_all()
         if self.store:
             self.checkpoints = self._open.enter_context(
-                Checkpoints(self.store, keep_last=self.config.checkpoint.keep_last, on_saved=self.on_saved)
+                Checkpoints(
+                    self.store,
+                    keep_last=self.config.checkpoint.keep_last,
+                    before_save=self.before_save,
+                    on_saved=self.on_saved,
+                )
             )
         else:
             logger.info(
@@ -218,6 +223,11 @@ class RunRecord:
             metrics[PRICE_PAID] = self.seconds * price / SECONDS_PER_HOUR
             metrics[WASTED_PRICE] = self.wasted_seconds * price / SECONDS_PER_HOUR
         self.tracker.log_metrics(metrics, report.step)
+
+    def before_save(self) -> None:
+        """Keep with the checkpoint what the server lacks of the record up to it: a resume does not record it again."""
+        if self.store and isinstance(self.tracker, BackgroundTracker):
+            keep_unsent(self.store, self.tracker.spool)
 
     def on_saved(self, manifest: Manifest) -> None:
         """Export the time at which the newest checkpoint was complete."""

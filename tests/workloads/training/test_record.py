@@ -274,6 +274,10 @@ def test_a_model_that_could_not_be_registered_is_by_a_resume_and_not_trained_aga
     assert steps_of(database, "test/accuracy") == [21]
 
 
+def keys_of(s3: Any) -> list[str]:
+    return [one["Key"] for one in s3.list_objects_v2(Bucket="runs").get("Contents", [])]
+
+
 def test_what_a_run_in_s3_could_not_send_waits_there(
     digits_config: ConfigBuilder, environment: PlatformEnvironment, front: Front, database: MlflowClient,
     monkeypatch: pytest.MonkeyPatch,
@@ -288,10 +292,15 @@ def test_what_a_run_in_s3_could_not_send_waits_there(
         def die(report: EpochReport) -> None:
             front.shut(DOWN)
             if report.epoch == 2:
+                while f"a/checkpoints/{STEPS[0]:09}.json" not in (names := keys_of(s3)):
+                    time.sleep(0.01)
+                with_checkpoint.extend(names)
                 raise Killed
 
+        with_checkpoint: list[str] = []
         with pytest.raises(Killed):
             train(config, behind, die)
+        assert "a/tracking.jsonl" in with_checkpoint, "a machine that is lost now takes the record with it"
         assert steps_of(database, "val/accuracy") == []
         front.mode = UP
         # What a process left that was killed on this machine: a part of the same.
@@ -301,7 +310,7 @@ def test_what_a_run_in_s3_could_not_send_waits_there(
         (folder / "tracking.jsonl").write_bytes(kept[:-1])
         train(digits_config(SMALL), behind, resume=True)
         assert not folder.exists()
-        names = [one["Key"] for one in s3.list_objects_v2(Bucket="runs")["Contents"]]
+        names = keys_of(s3)
     assert steps_of(database, "val/accuracy") == STEPS
     assert "a/result.json" in names
     assert "a/tracking.jsonl" not in names
