@@ -32,6 +32,7 @@ from policies.rules import RULES, Context, Level, PlannedResource, Rule, Violati
 from policies.rules.exemptions import Exemption, ExemptionsError, load
 from policies.rules.judging import EXEMPTIONS, expired, judge
 from policies.rules.model import UNKNOWN
+from policies.rules.pods import RELEASE
 from policies.rules.tags import default_tags
 
 
@@ -57,9 +58,27 @@ def _item(container: Any, key: Any) -> Any:
         return UNKNOWN
 
 
+def _with_unknown_images(value: Any) -> Any:
+    """Return a release's values with the images whose tag nobody knows yet.
+
+    The Kubernetes provider drops what is unknown from them, so that during a preview an image that is about to be built
+    has a repository alone. `mlp policy` sees what is really left out.
+    """
+    match value:
+        case Mapping():
+            full = {key: _with_unknown_images(one) for key, one in value.items()}
+            return {"tag": UNKNOWN, **full} if "repository" in full and "digest" not in full else full
+        case list():
+            return [_with_unknown_images(one) for one in value]
+        case _:
+            return value
+
+
 def as_planned(resource: PolicyResource | ResourceValidationArgs) -> PlannedResource:
     """Return a resource of Pulumi's as the rules see it."""
     properties = plain(resource.props)
+    if resource.resource_type == RELEASE:
+        properties = _with_unknown_images(properties)
     # While a cluster's kubeconfig is unknown, Pulumi hands over its objects without any property.
     unknown = not properties and resource.resource_type.startswith("kubernetes:")
     return PlannedResource(

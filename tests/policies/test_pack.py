@@ -280,3 +280,20 @@ def test_a_pack_with_faulty_exemptions_does_not_start_and_says_why(tmp_path):
     assert result.returncode == 1
     assert result.stderr.startswith("exemptions.yaml has 4 faults, and nothing is checked until they are fixed:\n")
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("image", "found"),
+    [
+        pytest.param({}, 0, id="dropped, as the provider does with what is unknown"),
+        pytest.param({"tag": UNKNOWN_STRING_VALUE}, 0, id="unknown"),
+        pytest.param({"digest": f"sha256:{'a' * 64}"}, 0, id="digest"),
+        pytest.param({"tag": "1.0"}, 1, id="tag alone"),
+        pytest.param({"tag": "latest"}, 1, id="latest"),
+    ],
+)
+def test_an_image_that_is_about_to_be_built_is_not_yet_without_a_digest(pack, image, found):
+    repository = "123456789012.dkr.ecr.us-east-1.amazonaws.com/ml-platform/dev/mlflow"
+    values = {"initImages": [{"repository": repository, **image}]}
+    release = shown("kubernetes:helm.sh/v3:Release", {"values": values})
+    assert len(reports(by_name(pack)["images-by-digest"], release)) == found
